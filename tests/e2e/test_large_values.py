@@ -18,6 +18,7 @@ from conftest import Table
 
 from local import objects
 from local.deploy import Deployment
+from local.process import peak_memory
 from local.stack import BINARIES
 
 MB = 1 << 20
@@ -33,19 +34,12 @@ def _by_hand(step: str, environment: dict[str, str], event: dict[str, Any], fold
         child = subprocess.Popen([BINARIES / step, file], env=environment, stdout=out, stderr=err)
         memory = 0
         while child.poll() is None:
-            memory = max(memory, _memory(child.pid))
+            memory = max(memory, peak_memory(child.pid))
             time.sleep(0.02)
         out.seek(0)
         err.seek(0)
         assert child.returncode == 0, err.read()
         return json.loads(out.read()), memory
-
-
-def _memory(pid: int) -> int:
-    """Returns the most memory that the process had so far. `wait4` would count that of this process with it."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    line = next((line for line in status.splitlines() if line.startswith("VmHWM:")), "VmHWM: 0 kB")
-    return int(line.split()[1]) * 1024
 
 
 def _copy(deployment: Deployment, table: Table, file_format: str, folder: Path) -> tuple[str, int]:

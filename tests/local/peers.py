@@ -31,6 +31,7 @@ import pyarrow.parquet
 
 from local import source_url
 from local.deploy import ROOT
+from local.process import peak_memory
 from local.sandbox import run_batches, run_query
 from local.stack import Stack
 
@@ -213,7 +214,7 @@ def measured(command: list[str], environment: dict[str, str], folder: Path) -> t
         child = subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=errors)
         memory = 0
         while child.poll() is None:
-            memory = max(memory, _memory(child.pid))
+            memory = max(memory, peak_memory(child.pid))
             time.sleep(0.02)
             if time.monotonic() - begun > PATIENCE:
                 child.kill()
@@ -221,16 +222,7 @@ def measured(command: list[str], environment: dict[str, str], folder: Path) -> t
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     said = _last_line(log.read_text(errors="replace") or answer.read_text(errors="replace"))
     said = said or f"ended with {child.returncode}"
-    return cpu, time.monotonic() - begun, memory / 1024, said if child.returncode else ""
-
-
-def _memory(pid: int) -> int:
-    """Returns the most memory of a process so far, in kB."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)
+    return cpu, time.monotonic() - begun, memory / (1 << 20), said if child.returncode else ""
 
 
 def _last_line(text: str) -> str:

@@ -14,6 +14,17 @@ class StartFailed(RuntimeError):
     """A process ended or was silent before it was ready."""
 
 
+def peak_memory(pid: int) -> int:
+    """Returns the most memory that a process has had so far, in bytes. `wait4` would count that of this process with
+    it.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0)
+
+
 class Child:
     """A process in a session of its own. Ctrl-C does not reach it, and stopping it stops its whole group."""
 

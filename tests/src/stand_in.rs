@@ -9,11 +9,13 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use arrow_array::RecordBatch;
 use tidemark::model::table::TableSpec;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::watermarks::MoveWatermarks;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::run::{Pipeline, RunOutcome};
+use tidemark_aws::bucket::S3Store;
 use tidemark_files::encoder::Files;
 use tidemark_sandbox::{Options, Sandbox};
 use tidemark_sqlserver::control_table::ControlTable;
@@ -26,6 +28,9 @@ use crate::tutorial;
 
 /// The size of an upload's pieces in bytes.
 pub const PART_BYTES: usize = 5 << 20;
+
+/// The four steps over a server and a bucket.
+pub type Steps<'a, W> = Pipeline<'a, Server, RowReader, W, S3Store, Files, NoSinks<RecordBatch>>;
 
 /// A server with what a script makes on it, and a bucket.
 pub struct World {
@@ -103,23 +108,28 @@ impl World {
     /// Runs the steps once with another watermark store. No table may fail.
     pub async fn run_with<W: MoveWatermarks>(&self, watermarks: &W, run_id: &str, spec: &TableSpec) -> RunOutcome {
         let (source, store) = (Server::new(self.login()), self.s3.store());
-        let mut pipeline = Pipeline {
-            source: &source,
+        let mut pipeline = self.steps(&source, watermarks, &store);
+        let outcome = Box::pin(pipeline.run(run_id, std::slice::from_ref(spec)))
+            .await
+            .unwrap();
+        assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
+        outcome
+    }
+
+    /// Makes the four steps, which take no leases.
+    pub fn steps<'a, W>(&self, source: &'a Server, watermarks: &'a W, store: &'a S3Store) -> Steps<'a, W> {
+        Pipeline {
+            source,
             reader: RowReader::new(self.login()),
             watermarks,
-            store: &store,
+            store,
             prefix: "tidemark",
             files: Files,
             sinks: NoSinks::default(),
             part_bytes: PART_BYTES,
             settles: false,
             context: RunContext::without_leases(),
-        };
-        let outcome = Box::pin(pipeline.run(run_id, std::slice::from_ref(spec)))
-            .await
-            .unwrap();
-        assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
-        outcome
+        }
     }
 
     /// Returns the lines of every visible part of `table`, sorted.

@@ -7,14 +7,9 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use tidemark::ledger::Pointers;
 use tidemark::model::table::TableSpec;
-use tidemark::ports::merge::NoSinks;
 use tidemark::ports::watermarks::MoveWatermarks;
-use tidemark::steps::context::RunContext;
-use tidemark::steps::run::Pipeline;
-use tidemark_files::encoder::Files;
-use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
-use tidemark_tests::stand_in::{CONTROL_TABLE, PART_BYTES, World, shipped_control_table};
+use tidemark_tests::stand_in::{CONTROL_TABLE, World, shipped_control_table};
 
 /// More tables than are asked for in one request to the catalog.
 const TABLES: usize = 60;
@@ -62,18 +57,7 @@ impl Cost {
 
 async fn idle<W: MoveWatermarks>(world: &World, watermarks: &W, column: &str) -> Cost {
     let (source, store) = (Server::new(world.login()), world.s3.store());
-    let mut pipeline = Pipeline {
-        source: &source,
-        reader: RowReader::new(world.login()),
-        watermarks,
-        store: &store,
-        prefix: "tidemark",
-        files: Files,
-        sinks: NoSinks::default(),
-        part_bytes: PART_BYTES,
-        settles: false,
-        context: RunContext::without_leases(),
-    };
+    let mut pipeline = world.steps(&source, watermarks, &store);
     let specs = specs(column);
     let first = Box::pin(pipeline.run("first", &specs)).await.unwrap();
     assert_eq!(first.committed.len(), TABLES, "{:?}", first.failed);

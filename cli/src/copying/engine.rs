@@ -382,6 +382,8 @@ fn committed_line(committed: &Committed) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use clap::Parser;
     use tidemark::error::ErrorCode;
     use tidemark::ledger::Taken;
@@ -410,9 +412,8 @@ mod tests {
         ])
     }
 
-    /// After the lookup of old watermarks, the run may have the lease of any table.
-    #[tokio::test(start_paused = true)]
-    async fn a_run_that_fails_as_a_whole_gives_its_leases_back() {
+    /// Makes an engine whose run has the lease of a table, has `work` use it, and checks that the lease is given back.
+    async fn with_lease(work: impl AsyncFnOnce(&Engine<'_>, &Path, &ObjectName)) {
         let folder = tempfile::tempdir().unwrap();
         let given = given(&folder);
         let (source, sink) = (given.source.open().await.unwrap(), given.sink.open().unwrap());
@@ -433,53 +434,44 @@ mod tests {
         let now = RunContext::unbounded().now;
         let lease = |run_id| Lease::new(&ledger, run_id, Leases::Taken);
         assert_eq!(lease("this-run").take(now).await.unwrap(), Taken::Ours);
-        let spec = serde_json::json!({"table": "dbo.t", "tracking": {"watermark": {"column": "v"}}});
-        let spec: TableSpec = serde_json::from_value(spec).unwrap();
-        let error = engine.run(&[spec]).await.unwrap_err();
-        assert_eq!(error.code(), ErrorCode::SourceUnavailable);
-        engine.give_up().await;
+        work(&engine, folder.path(), &table).await;
         assert_eq!(lease("next-run").take(now).await.unwrap(), Taken::Ours);
+    }
+
+    /// After the lookup of old watermarks, the run may have the lease of any table.
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_fails_as_a_whole_gives_its_leases_back() {
+        with_lease(async |engine, _, _| {
+            let spec = serde_json::json!({"table": "dbo.t", "tracking": {"watermark": {"column": "v"}}});
+            let spec: TableSpec = serde_json::from_value(spec).unwrap();
+            let error = engine.run(&[spec]).await.unwrap_err();
+            assert_eq!(error.code(), ErrorCode::SourceUnavailable);
+            engine.give_up().await;
+        })
+        .await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn windows_without_changes_that_cannot_be_committed_fail_alone_and_their_leases_are_given_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let given = given(&folder);
-        let (source, sink) = (given.source.open().await.unwrap(), given.sink.open().unwrap());
-        let (server, sinks) = (source.server(), source.sinks(std::iter::empty()));
-        let watermarks = given.sink.watermarks(&sink, source.writer()).unwrap();
-        let parts = Parts {
-            source: &server,
-            credential: &source.credential,
-            watermarks: &watermarks,
-            sink: &sink,
-            sinks: &sinks,
-            budget: Budget::default(),
-        };
-        let board = Board::default();
-        let engine = Engine::new(parts, &board, "this-run".to_owned(), 1);
-        let table: ObjectName = "dbo.t".parse().unwrap();
-        let ledger = Ledger::new(&sink.store, &sink.prefix, &table);
-        let now = RunContext::unbounded().now;
-        let lease = |run_id| Lease::new(&ledger, run_id, Leases::Taken);
-        assert_eq!(lease("this-run").take(now).await.unwrap(), Taken::Ours);
-        // The document is a link that leads to itself, so the file system fails with an error that may pass.
-        let window = folder.path().join("_ledger/dbo.t/initial");
-        std::fs::create_dir_all(&window).unwrap();
-        for document in ["plan.json", "manifest.json"] {
-            std::os::unix::fs::symlink(document, window.join(document)).unwrap();
-        }
-        let mut report = Report::default();
-        let empty = EmptyWindow {
-            table: table.clone(),
-            window: WindowName::initial(),
-        };
-        engine.commit_empty(vec![empty], &mut report).await;
-        assert_eq!(report.failed.len(), 1);
-        assert_eq!(
-            (&report.failed[0].table, report.failed[0].error.as_str()),
-            (&table, "SinkUnavailable")
-        );
-        assert_eq!(lease("next-run").take(now).await.unwrap(), Taken::Ours);
+        with_lease(async |engine, folder, table| {
+            // The document is a link that leads to itself, so the file system fails with an error that may pass.
+            let window = folder.join("_ledger/dbo.t/initial");
+            std::fs::create_dir_all(&window).unwrap();
+            for document in ["plan.json", "manifest.json"] {
+                std::os::unix::fs::symlink(document, window.join(document)).unwrap();
+            }
+            let mut report = Report::default();
+            let empty = EmptyWindow {
+                table: table.clone(),
+                window: WindowName::initial(),
+            };
+            engine.commit_empty(vec![empty], &mut report).await;
+            assert_eq!(report.failed.len(), 1);
+            assert_eq!(
+                (&report.failed[0].table, report.failed[0].error.as_str()),
+                (table, "SinkUnavailable")
+            );
+        })
+        .await;
     }
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
 use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::cost::PIECE_BYTES;
 use tidemark::model::kept::KeptTable;
 use tidemark::model::lookup::{CopyWindow, Split};
 use tidemark::model::slice_id::SliceId;
@@ -19,8 +20,6 @@ use super::board::Phase;
 use super::engine::Engine;
 use super::measured::{MeasuredRows, MeasuredStore, Meter};
 
-/// The size of an upload's pieces in bytes.
-const PART_BYTES: usize = 8 * 1024 * 1024;
 /// How long it may take to count the rows of a window. The count only serves to show the time that is left.
 const COUNT_TIME: Duration = Duration::from_secs(20);
 
@@ -133,7 +132,7 @@ impl Engine<'_> {
                 uploads: &self.uploads,
             },
             prefix: &self.parts.sink.prefix,
-            part_bytes: PART_BYTES,
+            part_bytes: PIECE_BYTES,
         };
         let copied = Box::pin(copy(ports, request, self.context())).await;
         self.give_reader(reader);

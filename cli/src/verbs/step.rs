@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::cost::PIECE_BYTES;
 use tidemark::model::lookup::CopyWindow;
 use tidemark::model::slice_id::SliceId;
 use tidemark::steps::context::RunContext;
@@ -27,8 +28,6 @@ use crate::terminal::Terminal;
 use crate::wiring::sink::{Sink, SinkArgs, Watermarks};
 use crate::wiring::source::{Source, SourceArgs};
 
-/// The size of an upload's pieces in bytes.
-const PART_BYTES: usize = 8 * 1024 * 1024;
 /// The run id for an event that has none.
 const BY_HAND: &str = "by-hand";
 
@@ -49,9 +48,9 @@ pub(crate) struct StepArgs {
 /// The steps in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Step {
-    /// Where does each table's next window start?
+    /// Finds where the next window of each table starts.
     LookupOldWatermark,
-    /// How far has each table grown?
+    /// Finds how far each table has grown, and freezes its next window.
     LookupNewWatermark,
     /// Copies a slice, or every slice of the windows that were looked up.
     CopyDelta,
@@ -187,7 +186,7 @@ impl World<'_> {
             sinks: &sinks,
             store: &self.sink.store,
             prefix: &self.sink.prefix,
-            part_bytes: PART_BYTES,
+            part_bytes: PIECE_BYTES,
         };
         Box::pin(copy(ports, request, RunContext::unbounded())).await
     }

@@ -4,50 +4,31 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use serde_json::json;
-use tidemark::error::Answer;
 use tidemark::ledger::Decided;
 use tidemark::model::malformed::MalformedTexts;
 use tidemark::model::manifest::Manifest;
-use tidemark::model::rows::Rows;
-use tidemark::model::types::Column;
 use tidemark::ports::merge::NoSinks;
-use tidemark::ports::rows::{ExplainRows, Explained, ReadRows, RowsRead, TakeBatches};
+use tidemark::ports::rows::RowsRead;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::run::Pipeline;
 use tidemark::testing::world::{PART_BYTES, PREFIX, World, spec, spec_with, window};
-use tidemark::testing::{MemoryBatch, MemoryFiles, MemorySink, MemoryStore, MemoryTable, MemoryWatermarks};
+use tidemark::testing::{MemoryFiles, MemorySink, MemoryStore, MemoryTable, MemoryWatermarks, Reported};
 
-/// A reader of rows of which one `name` could not be decoded.
-struct Malformed<'a>(&'a MemoryTable);
-
-impl ExplainRows for Malformed<'_> {
-    fn explain(&self, rows: &Rows<'_>, columns: &[Column]) -> Answer<Explained> {
-        self.0.explain(rows, columns)
-    }
-}
-
-impl ReadRows for Malformed<'_> {
-    type Batch = MemoryBatch;
-
-    async fn read<T: TakeBatches<MemoryBatch>>(
-        &mut self,
-        rows: &Rows<'_>,
-        columns: &[Column],
-        batches: &mut T,
-    ) -> Answer<RowsRead> {
-        let mut read = self.0.read(rows, columns, batches).await?;
-        read.malformed_texts.count("name", 1);
-        Ok(read)
-    }
-}
-
-/// The steps over such rows.
-type Steps<'a, M> = Pipeline<'a, MemoryTable, Malformed<'a>, MemoryWatermarks, MemoryStore, MemoryFiles, M>;
+/// The steps over rows of which one `name` could not be decoded.
+type Steps<'a, M> = Pipeline<
+    'a,
+    MemoryTable,
+    Reported<&'a MemoryTable, fn(&mut RowsRead)>,
+    MemoryWatermarks,
+    MemoryStore,
+    MemoryFiles,
+    M,
+>;
 
 fn steps<M>(world: &World, sinks: M) -> Steps<'_, M> {
     Pipeline {
         source: &world.table,
-        reader: Malformed(&world.table),
+        reader: Reported::new(&world.table, |read| read.malformed_texts.count("name", 1)),
         watermarks: &world.watermarks,
         store: &world.store,
         prefix: PREFIX,

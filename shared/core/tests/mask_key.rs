@@ -4,42 +4,21 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use serde_json::json;
-use tidemark::error::{Answer, Error, ErrorCode};
-use tidemark::model::rows::Rows;
+use tidemark::error::{Error, ErrorCode};
 use tidemark::model::table::TableSpec;
-use tidemark::model::types::Column;
-use tidemark::ports::rows::{ExplainRows, Explained, ReadRows, RowsRead, TakeBatches};
+use tidemark::ports::rows::RowsRead;
 use tidemark::steps::give_up::{GiveUpPorts, give_up};
 use tidemark::steps::run::{Pipeline, RunOutcome};
 use tidemark::testing::world::{PREFIX, World, name, of_run, pipeline_behind, spec, spec_with};
-use tidemark::testing::{MemoryBatch, MemoryTable};
+use tidemark::testing::{MemoryTable, Reported};
 
-/// A reader of rows with a column that is hashed with the key of this name.
-struct Hashed<'a>(&'a MemoryTable, &'static str);
-
-impl ExplainRows for Hashed<'_> {
-    fn explain(&self, rows: &Rows<'_>, columns: &[Column]) -> Answer<Explained> {
-        self.0.explain(rows, columns)
-    }
-}
-
-impl ReadRows for Hashed<'_> {
-    type Batch = MemoryBatch;
-
-    async fn read<T: TakeBatches<MemoryBatch>>(
-        &mut self,
-        rows: &Rows<'_>,
-        columns: &[Column],
-        batches: &mut T,
-    ) -> Answer<RowsRead> {
-        let mut read = self.0.read(rows, columns, batches).await?;
-        read.mask_key = Some(self.1.to_owned());
-        Ok(read)
-    }
+/// Returns a reader of rows with a column that is hashed with the key of this name.
+fn hashed<'a>(world: &'a World, key: &'static str) -> Reported<&'a MemoryTable, impl Fn(&mut RowsRead)> {
+    Reported::new(&world.table, move |read| read.mask_key = Some(key.to_owned()))
 }
 
 async fn run(world: &World, key: &'static str, spec: TableSpec) -> Result<RunOutcome, Error> {
-    let reader = Hashed(&world.table, key);
+    let reader = hashed(world, key);
     let mut pipeline = pipeline_behind(&world.table, reader, &world.watermarks, &world.store);
     pipeline.run("run", &[spec]).await
 }
@@ -85,7 +64,7 @@ async fn the_slices_of_a_window_have_one_key() {
     let world = World::new(1..=4);
     let sliced = || spec_with(json!({ "slice_rows": 2 }));
     world.pipeline().plan("run", &[sliced()]).await.unwrap();
-    let reader = Hashed(&world.table, "one");
+    let reader = hashed(&world, "one");
     let mut pipeline = Pipeline {
         context: world.context.get(),
         ..pipeline_behind(&world.table, reader, &world.watermarks, &world.store)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tidemark::error::Result;
 use tidemark::model::bucket::BucketFacts;
 use tidemark::model::budget::Budget;
+use tidemark::model::cost::PIECE_BYTES;
 use tidemark::model::names::ObjectName;
 use tidemark::model::server::{ServerSettings, Tls};
 
@@ -19,8 +20,6 @@ const MIN_PART_BYTES: usize = 5 * 1024 * 1024;
 const MAX_PART_BYTES: usize = 64 * 1024 * 1024;
 /// The longest prefix that leaves room for the rest of a key.
 const MAX_PREFIX_BYTES: usize = 128;
-/// The default size of a piece, into which most deltas fit.
-const DEFAULT_PART_BYTES: usize = 8 * 1024 * 1024;
 /// The default time for which the server may be silent, while it searches a whole table for a row or waits for a lock.
 const DEFAULT_SILENCE_SECONDS: u64 = 300;
 /// The allowed times of silence. A longer one than an invocation takes would never be noticed.
@@ -114,12 +113,10 @@ const WATERMARK: Gaps = Gaps {
 
 /// Returns the server of a secret, with the variables that fill its gaps.
 fn server(environment: &mut Environment, secret: String, gaps: &Gaps) -> ServerSettings {
-    let port = environment.optional(gaps.port).is_some();
-    let number = environment.number(gaps.port, "a port", 1..=u16::MAX, 1);
     ServerSettings {
         secret,
         host: environment.optional(gaps.host),
-        port: port.then_some(number),
+        port: environment.number_if_set(gaps.port, "a port", 1..=u16::MAX),
         database: environment.optional(gaps.database),
         variables: gaps.begin,
         ..ServerSettings::default()
@@ -297,7 +294,7 @@ impl CopyConfig {
             "PART_BYTES",
             "a number of bytes",
             MIN_PART_BYTES..=MAX_PART_BYTES,
-            DEFAULT_PART_BYTES,
+            PIECE_BYTES,
         );
         let silence = environment.number(
             "SOURCE_SILENCE_SECONDS",

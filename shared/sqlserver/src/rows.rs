@@ -149,7 +149,7 @@ impl RowReader {
     }
 
     /// Runs statements as one request without parameters, and ignores their results.
-    async fn batch(&self, client: &mut MssqlClient, sql: &str) -> Answer<()> {
+    async fn request(&self, client: &mut MssqlClient, sql: &str) -> Answer<()> {
         let run = async {
             client.execute(sql.to_owned(), ()).await?;
             while client.advance().await? != StatementResult::End {}
@@ -255,14 +255,14 @@ impl RowReader {
         let statement = statements::rows(&Rows::Changes(*changes), columns)?;
         let is_snapshot = self.answers_yes(client, &change_tracking::snapshot_allowed()).await?;
         if is_snapshot {
-            self.batch(client, change_tracking::BEGIN_SNAPSHOT).await?;
+            self.request(client, change_tracking::BEGIN_SNAPSHOT).await?;
         }
         self.check(client, changes).await?;
         self.execute(client, &statement).await?;
         let rows = self.rows(client, columns, batch, batches).await?;
         self.check(client, changes).await?;
         if is_snapshot {
-            self.batch(client, change_tracking::COMMIT_SNAPSHOT).await?;
+            self.request(client, change_tracking::COMMIT_SNAPSHOT).await?;
         }
         Ok(rows)
     }

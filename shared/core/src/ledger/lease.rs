@@ -11,17 +11,14 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use super::Ledger;
 use super::conditions::check_conditions;
+use super::{Ledger, TRIES};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::budget::Spent;
 use crate::model::lease::{Keeper, LEASE, LeaseDocument, Leases, Moment, RENEWED_EVERY};
 use crate::model::names::ObjectName;
 use crate::model::plan::VERSION;
 use crate::ports::objects::{CreateObjects, Created, ReadObjects, ReplaceObjects, Replaced};
-
-/// How often a lease that others change meanwhile is read again.
-const TRIES: u32 = 8;
 
 /// Who may copy the table.
 #[derive(Debug, Clone, PartialEq, Eq)]

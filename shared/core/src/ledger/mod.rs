@@ -52,6 +52,8 @@ use crate::ports::objects::{CreateObjects, Created, ReadObjects};
 
 /// How many documents are read, or uploads completed, at once. A window may have hundreds of them.
 pub const AT_ONCE: usize = 16;
+/// How often a document that others change meanwhile is read again.
+pub(crate) const TRIES: u32 = 8;
 
 /// A document of the ledger, which says of itself where it belongs.
 trait Document: DeserializeOwned {

@@ -3,16 +3,13 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::check_version;
 use super::keys::Keys;
+use super::{TRIES, check_version};
 use crate::error::{Answer, Error, ErrorCode};
 use crate::model::plan::VERSION;
 use crate::model::watermark::{StoreType, StoredWatermark, Watermark, WatermarkKey};
 use crate::ports::objects::{CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced};
 use crate::ports::watermarks::{ClearWatermarks, MoveWatermarks, Moved, ReadWatermarks};
-
-/// How often a pointer that others change meanwhile is read again.
-const TRIES: u32 = 8;
 
 /// `watermark.json`.
 #[derive(Debug, Serialize, Deserialize)]

@@ -15,6 +15,9 @@ pub const SLICE_RATE: u64 = 20_000_000;
 /// The bytes of rows on the server for one byte in a file, at least: what encoding and compression save.
 pub const PACKED: u64 = 3;
 
+/// The size of a piece of an upload, where the deployment does not give another. Most deltas fit into one.
+pub const PIECE_BYTES: usize = 8 * 1024 * 1024;
+
 /// The price of one second of copy-delta with 1.73 GB of memory, as it is deployed by default.
 const PICO_USD_PER_SECOND: u128 = 28_833_391;
 /// The price of a transition of the state machine.
@@ -24,7 +27,6 @@ const OF_A_WINDOW: u128 = 8;
 const OF_A_SLICE: u128 = 3;
 /// The price of a request that writes to S3. An upload has one for each of its pieces, and each slice has some more.
 const PICO_USD_PER_WRITE: u128 = 5_000_000;
-const PIECE_BYTES: u64 = 8 * 1024 * 1024;
 const WRITES_OF_A_SLICE: u128 = 4;
 /// The picodollars in a microdollar.
 const PICO_OF_MICRO: u128 = 1_000_000;
@@ -38,7 +40,7 @@ impl Usd {
     #[must_use]
     pub fn of_copying(source_bytes: u64, slices: u64) -> Self {
         let seconds_by_rate = u128::from(source_bytes) * PICO_USD_PER_SECOND;
-        let pieces = u128::from((source_bytes / PACKED).div_ceil(PIECE_BYTES));
+        let pieces = u128::from((source_bytes / PACKED).div_ceil(PIECE_BYTES as u64));
         let slices = u128::from(slices);
         let pico = seconds_by_rate / u128::from(SLICE_RATE)
             + (OF_A_WINDOW + slices * OF_A_SLICE) * PICO_USD_PER_TRANSITION

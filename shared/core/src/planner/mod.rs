@@ -22,5 +22,9 @@ pub(crate) mod split;
 pub(crate) mod tracked;
 mod tracked_columns;
 
+/// How often a window is looked at again because other runs have created documents of it meanwhile. They create fewer
+/// than this in that time.
+pub(crate) const TRIES: u32 = 16;
+
 pub use self::shared_connection::SharedConnection;
 pub(crate) use self::shared_connection::{TURN_TIMEOUT, too_slow};

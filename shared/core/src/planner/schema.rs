@@ -186,12 +186,11 @@ fn reload(spec: &TableSpec, refused: &[&Change], plan: Plan) -> Fit {
 /// Returns whether files of both formats can be read as one table. The level of compression does not matter to a
 /// reader.
 fn is_alike(before: &Format, now: &Format) -> bool {
-    let codec = |format: &Format| match format {
-        Format::Parquet(options) => Some((std::mem::discriminant(&options.codec), options.decimals)),
-        Format::Csv(_) | Format::Jsonl(_) => None,
-    };
-    match (codec(before), codec(now)) {
-        (Some(before), Some(now)) => before == now,
+    match (before, now) {
+        (Format::Parquet(before), Format::Parquet(now)) => {
+            std::mem::discriminant(&before.codec) == std::mem::discriminant(&now.codec)
+                && before.decimals == now.decimals
+        }
         _ => before == now,
     }
 }

@@ -9,7 +9,7 @@
 use super::schema::{self, Fit};
 use super::single_flight::{self, Planning};
 use super::tracked_columns::{self, TrackedColumns};
-use super::{SharedConnection, audit, cut};
+use super::{SharedConnection, TRIES, audit, cut};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::{Frozen, Ledger, Left};
 use crate::model::lease::Keeper;
@@ -24,10 +24,6 @@ use crate::model::window::WindowName;
 use crate::ports::changes::{ProbeChanges, Versions};
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 use crate::ports::source::{CutSource, ProbeSource};
-
-/// How often a window is looked at again because other runs have created documents of it meanwhile. They create fewer
-/// than this in that time.
-const TRIES: u32 = 16;
 
 /// What is to be done with a tracked table.
 pub(crate) enum Next {

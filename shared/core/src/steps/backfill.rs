@@ -14,6 +14,7 @@ use crate::model::types::Column;
 use crate::model::values::{Audit, Values};
 use crate::model::watermark::Watermark;
 use crate::model::window::WindowName;
+use crate::planner::TRIES;
 use crate::planner::backfill::{Again, BackfillPlanner, Between};
 use crate::ports::changes::ProbeChanges;
 use crate::ports::objects::{CreateObjects, ReadObjects};
@@ -21,9 +22,6 @@ use crate::ports::rows::{ExplainRows, Explained};
 use crate::ports::source::{CutSource, ProbeSource};
 use crate::ports::watermarks::ReadWatermarks;
 use crate::steps::context::RunContext;
-
-/// How often the name of the next backfill is looked for, while others freeze backfills of the same table.
-const TRIES: u32 = 16;
 
 /// What is copied again.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -22,7 +22,7 @@ use crate::planner::masks;
 use crate::planner::schema::{self, Fit};
 use crate::planner::single_flight::Planning;
 use crate::planner::tracked;
-use crate::planner::{SharedConnection, TURN_TIMEOUT, run_limits, single_flight};
+use crate::planner::{SharedConnection, TRIES, TURN_TIMEOUT, run_limits, single_flight};
 use crate::ports::changes::ProbeChanges;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 use crate::ports::rows::{ExplainRows, Explained};
@@ -246,10 +246,6 @@ fn answer(planned: Vec<Planned>, failed: Vec<FailedTable>) -> NewWatermarks {
     answer.waiting = run_limits::hold_back(&mut answer.windows);
     answer
 }
-
-/// How often a window is looked at again because other runs have created documents of it meanwhile. They create fewer
-/// than this in that time.
-const TRIES: u32 = 16;
 
 /// The window of a table that is tracked by a watermark, as it was probed.
 enum PlannedWindow {

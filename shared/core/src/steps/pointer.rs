@@ -1,7 +1,7 @@
 //! Moving the pointer to the end of a committed window, never past what the manifests say and never backwards.
 
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, TRIES};
 use crate::model::manifest::Manifest;
 use crate::model::plan::Plan;
 use crate::model::table::Tracking;
@@ -9,9 +9,6 @@ use crate::model::watermark::{StoredWatermark, Watermark};
 use crate::model::window::WindowName;
 use crate::ports::objects::ReadObjects;
 use crate::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks};
-
-/// How often a pointer that others move meanwhile is read again.
-const TRIES: u32 = 8;
 
 /// Moves the watermark of the plan's table to the end of the window that `manifest` committed (W5).
 pub(super) async fn advance<W: MoveWatermarks, S: ReadObjects>(

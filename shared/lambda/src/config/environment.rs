@@ -73,15 +73,23 @@ impl Environment {
         range: RangeInclusive<T>,
         default: T,
     ) -> T {
-        let Some(value) = self.optional(name) else {
-            return default;
-        };
+        self.number_if_set(name, unit, range).unwrap_or(default)
+    }
+
+    /// Reads a number in `range`, or returns `None` when the variable is not set.
+    pub(super) fn number_if_set<T: Copy + PartialOrd + FromStr + fmt::Display>(
+        &mut self,
+        name: &str,
+        unit: &str,
+        range: RangeInclusive<T>,
+    ) -> Option<T> {
+        let value = self.optional(name)?;
         let number = value.parse().ok().filter(|number| range.contains(number));
-        number.unwrap_or_else(|| {
+        if number.is_none() {
             let (least, most) = (range.start(), range.end());
             self.complain(format!("{name} is not {unit} from {least} to {most}"));
-            default
-        })
+        }
+        number
     }
 
     /// Reads an amount of US dollars.

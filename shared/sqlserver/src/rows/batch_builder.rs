@@ -23,11 +23,7 @@ use super::audit;
 use super::column_builder::{Buffers, ColumnBuilder, Refusal, Taken, arrow_failed, data_type};
 use super::wire_text::UnknownCodePage;
 use crate::masks::MaskKey;
-
-/// The number of days from 0001-01-01 to 1900-01-01, the first day of `datetime` and `smalldatetime`.
-const EPOCH_1900_DAYS: i64 = 693_595;
-/// The number of digits of `money` and `smallmoney` after the point.
-const MONEY_SCALE: u8 = 4;
+use crate::types::{EPOCH_1900_DAYS, MONEY_SCALE, ticks_of_datetime};
 
 /// A record batch under construction, into which the driver writes rows until it is full.
 ///
@@ -245,11 +241,10 @@ impl RowWriter for BatchBuilder {
         self.put(col, |column| column.time(val.time_nanoseconds, val.scale));
     }
 
-    /// Writes a `datetime`. Its ticks of 1/300 s become the milliseconds that SQL Server shows: .000, .003, .007.
     fn write_datetime(&mut self, col: usize, val: SqlDateTime) {
         self.put(col, |column| {
-            let millis = (u64::from(val.time) * 10 + 1) / 3;
-            column.timestamp(i64::from(val.days) + EPOCH_1900_DAYS, millis * 10_000, 3)
+            let ticks = ticks_of_datetime(val.time).unsigned_abs();
+            column.timestamp(i64::from(val.days) + EPOCH_1900_DAYS, ticks, 3)
         });
     }
 

@@ -24,10 +24,8 @@ use tidemark::model::values::{Mask, Values};
 use super::result_columns::CHANGED_SINCE;
 use super::wire_text::{UnknownCodePage, WireText};
 use crate::masks::{self, MaskKey};
-use crate::types;
+use crate::types::{self, LAST_DAY};
 
-/// The day 9999-12-31, counted from 0001-01-01.
-const LAST_DAY: i64 = 3_652_058;
 /// The most bytes that are reserved in advance for the text or binary values of a column.
 const LIKELY_BYTES: usize = 4 * 1024 * 1024;
 

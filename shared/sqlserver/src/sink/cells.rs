@@ -19,8 +19,8 @@ use tidemark::model::types::{Digits, Form};
 use tidemark::model::value_text::{DAY_TICKS, SECOND_TICKS, UNIX_EPOCH_DAYS};
 use uuid::Uuid;
 
-/// The number of days from 0001-01-01 to 1900-01-01, the first day of `datetime` and `smalldatetime`.
-const EPOCH_1900_DAYS: i64 = 693_595;
+use crate::types::EPOCH_1900_DAYS;
+
 /// The number of 100 ns ticks in a minute.
 const MINUTE_TICKS: i64 = 60 * SECOND_TICKS;
 

@@ -75,8 +75,8 @@ impl StagedSlice {
             loaded_rows: 0,
             locked: false,
         };
-        staged.batch(&session()).await?;
-        staged.batch(&staged.merge.create_staging()).await?;
+        staged.request(&session()).await?;
+        staged.request(&staged.merge.create_staging()).await?;
         Ok(staged)
     }
 
@@ -96,7 +96,7 @@ impl StagedSlice {
     }
 
     /// Runs a statement as a request without parameters, so that what it creates and sets stays in the session.
-    async fn batch(&mut self, statement: &Statement) -> Answer<()> {
+    async fn request(&mut self, statement: &Statement) -> Answer<()> {
         let sql = statement.sql.clone();
         self.run(async |client: &mut MssqlClient| {
             let first = client.execute(sql, ()).await?;
@@ -170,7 +170,7 @@ impl StagedSlice {
         if self.locked && self.number(&unlock(&self.merge.table)).await? != 0 {
             return Err(Error::new(ErrorCode::Internal, "the lock was not held").into());
         }
-        self.batch(&drop_staging()).await
+        self.request(&drop_staging()).await
     }
 
     /// Checks that every row that was sent has arrived, because the driver counts only what it sends.
@@ -240,7 +240,8 @@ impl StagedSlice {
 
 impl StagedRows<RecordBatch> for StagedSlice {
     async fn load(&mut self, batch: RecordBatch) -> Answer<u64> {
-        let silence = self.session.timeouts().silence;
+        // The limit for a statement of a merge as a whole: a load sends nothing back until its end.
+        let limit = self.session.timeouts().silence;
         let names: Vec<_> = (0..self.merge.staged.len()).map(staged_name).collect();
         let mut bulk = BulkCopy::new(&mut self.connection, STAGING)
             // The driver's timeout is off, because `within` limits the load.
@@ -250,7 +251,7 @@ impl StagedRows<RecordBatch> for StagedSlice {
         for (index, name) in names.iter().enumerate() {
             bulk = bulk.add_column_mapping(ColumnMapping::by_ordinal(index, name.as_str()));
         }
-        let described = unlogged(within(silence, bulk.retrieve_destination_metadata())).await;
+        let described = unlogged(within(limit, bulk.retrieve_destination_metadata())).await;
         let described = described.map_err(|error| self.session.failure(error))?;
         let declared = names.iter().map(|name| {
             let column = described.iter().find(|column| column.column_name == *name);
@@ -261,7 +262,7 @@ impl StagedRows<RecordBatch> for StagedSlice {
             .map(|((form, declared), array)| Cells::new(array, *form, declared))
             .collect();
         let rows = (0..batch.num_rows()).map(|row| Row { cells: &cells, row });
-        let loaded = unlogged(within(silence, bulk.write_to_server_zerocopy(rows))).await;
+        let loaded = unlogged(within(limit, bulk.write_to_server_zerocopy(rows))).await;
         drop(bulk);
         let loaded = loaded.map_err(|error| self.not_loaded(error))?;
         self.loaded_rows += loaded.rows_affected;

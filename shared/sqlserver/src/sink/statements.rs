@@ -8,7 +8,7 @@ use tidemark::model::names::ObjectName;
 
 use super::mapping::Merge;
 use super::sink_columns::MappedColumn;
-use super::staging::StagedColumn;
+use super::staging::{StagedColumn, staged_name};
 use crate::statements::{Quoted, Statement};
 
 /// The name of the staging table.
@@ -102,7 +102,7 @@ impl Merge {
             .in_code_pages()
             .into_iter()
             .map(|column| {
-                let name = format!("[s].{}", staged_name(column.staged));
+                let name = format!("[s].{}", staged_name(column.staged).quoted());
                 let kept = format!("CAST({} AS nvarchar(max))", self.value(column));
                 format!(
                     "COUNT_BIG(CASE WHEN CAST({kept} AS varbinary(max)) <> \
@@ -129,7 +129,7 @@ impl Merge {
             "DELETE [o] FROM {STAGING} AS [o] JOIN (SELECT [s].[row], ROW_NUMBER() OVER (PARTITION BY {} ORDER BY [s].{} DESC, \
              [s].[row] DESC) AS [n] FROM {STAGING} AS [s]) AS [d] ON [d].[row] = [o].[row] WHERE [d].[n] > 1",
             self.key_values(),
-            staged_name(self.newest)
+            staged_name(self.newest).quoted()
         )))
     }
 
@@ -141,7 +141,7 @@ impl Merge {
             .map(|key| {
                 let bytes = format!(
                     "CAST(CAST([s].{} AS nvarchar(max)) AS varbinary(max))",
-                    staged_name(key.staged)
+                    staged_name(key.staged).quoted()
                 );
                 format!("MIN({bytes}) <> MAX({bytes})")
             })
@@ -163,7 +163,7 @@ impl Merge {
             "DELETE [t] FROM {} AS [t] JOIN {STAGING} AS [s] ON {} WHERE [s].{} = N'D'",
             self.table.quoted(),
             self.same_keys(),
-            staged_name(operation)
+            staged_name(operation).quoted()
         )))
     }
 
@@ -276,7 +276,7 @@ impl Merge {
 
     fn not_deleted(&self) -> Option<String> {
         let operation = self.operation?;
-        Some(format!("[s].{} <> N'D'", staged_name(operation)))
+        Some(format!("[s].{} <> N'D'", staged_name(operation).quoted()))
     }
 
     fn values(&self) -> String {
@@ -286,7 +286,7 @@ impl Merge {
 
     /// Returns a staged value in the type and the collation of its column, so that it is compared as it will be stored.
     fn value(&self, column: &MappedColumn) -> String {
-        let mut value = format!("[s].{}", staged_name(column.staged));
+        let mut value = format!("[s].{}", staged_name(column.staged).quoted());
         let Some(staged) = self.staged.get(column.staged) else {
             return value;
         };
@@ -316,11 +316,7 @@ fn staged_definition((index, column): (usize, &StagedColumn)) -> String {
     let collation = collation
         .as_ref()
         .map_or_else(String::new, |collation| format!(" COLLATE {collation}"));
-    format!("{} {sql_type}{collation} NULL", staged_name(index))
-}
-
-fn staged_name(index: usize) -> String {
-    format!("[c{index}]")
+    format!("{} {sql_type}{collation} NULL", staged_name(index).quoted())
 }
 
 fn names(columns: &[MappedColumn]) -> String {

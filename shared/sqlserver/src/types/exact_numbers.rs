@@ -15,7 +15,7 @@ use super::family::{Arguments, Catalogued, Family, Recognised, ValueText};
 /// The most digits of a number.
 const MOST_DIGITS: u8 = 38;
 /// The number of digits of `money` and `smallmoney` after the point.
-const MONEY_SCALE: u8 = 4;
+pub(crate) const MONEY_SCALE: u8 = 4;
 
 /// A type of exact numbers with digits after the point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

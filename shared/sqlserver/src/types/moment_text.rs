@@ -10,9 +10,9 @@ use time::{Date, Time};
 use super::family::ValueText;
 
 /// The number of days from 0001-01-01 to 1900-01-01, the first day of `datetime` and `smalldatetime`.
-const EPOCH_1900_DAYS: i64 = 693_595;
+pub(crate) const EPOCH_1900_DAYS: i64 = 693_595;
 /// The day 9999-12-31, counted from 0001-01-01.
-const LAST_DAY: i64 = 3_652_058;
+pub(crate) const LAST_DAY: i64 = 3_652_058;
 
 const DATE: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
 const TIME: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute]:[second]");
@@ -25,14 +25,9 @@ pub(super) fn read(data: &ColumnData<'_>) -> Option<ValueText> {
             let ticks = i64::from(value.seconds_fragments()) * 60 * SECOND_TICKS;
             point(EPOCH_1900_DAYS + i64::from(value.days()), ticks, 0)
         }),
-        // A tick of 1/300 s becomes the millisecond that SQL Server shows: .000, .003, .007.
         ColumnData::DateTime(value) => value.map(|value| {
-            let milliseconds = (i64::from(value.seconds_fragments()) * 10 + 1) / 3;
-            point(
-                EPOCH_1900_DAYS + i64::from(value.days()),
-                milliseconds * (SECOND_TICKS / 1_000),
-                3,
-            )
+            let ticks = ticks_of_datetime(value.seconds_fragments());
+            point(EPOCH_1900_DAYS + i64::from(value.days()), ticks, 3)
         }),
         ColumnData::DateTime2(value) => value.map(|value| {
             let (ticks, digits) = of_day(value.time());
@@ -47,6 +42,12 @@ pub(super) fn read(data: &ColumnData<'_>) -> Option<ValueText> {
         _ => return None,
     };
     Some(text.transpose())
+}
+
+/// Returns the ticks of 100 ns that so many units of 1/300 s are in a `datetime`: those of the millisecond that SQL
+/// Server shows (.000, .003, .007).
+pub(crate) const fn ticks_of_datetime(units: u32) -> i64 {
+    (units as i64 * 10 + 1) / 3 * (SECOND_TICKS / 1_000)
 }
 
 /// Returns the ticks of 100 ns since midnight, and the number of fractional digits.
