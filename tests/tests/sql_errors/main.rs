@@ -53,12 +53,17 @@ impl Sources {
 
     /// Lets the next request whose text contains `text` meet this error, after so many rows or before it is run.
     fn raise(&self, text: &str, number: u32, message: &str, after_rows: Option<u64>) {
+        self.raise_at_next(1, text, number, message, after_rows);
+    }
+
+    /// Lets as many requests meet it.
+    fn raise_at_next(&self, times: u32, text: &str, number: u32, message: &str, after_rows: Option<u64>) {
         self.world.sandbox.clear_faults();
         self.world.sandbox.inject(Ordered {
             text: text.to_owned(),
             after_rows,
             action: Action::Error(SqlError::new(i32::try_from(number).unwrap(), message)),
-            times: 1,
+            times,
         });
     }
 
@@ -246,7 +251,9 @@ async fn errors_of_a_login() {
     let sources = Sources::new().await;
     sources.plan().await;
     for (number, text, fault) in numbers::all() {
-        let raise = || sources.raise("LOGIN", number, text, None);
+        // A database that cannot be opened is asked for once more.
+        let logins = if number == 4060 { 2 } else { 1 };
+        let raise = || sources.raise_at_next(logins, "LOGIN", number, text, None);
         raise();
         let met = sources.lookup().await;
         check("LookupOldWatermark", number, fault, &met, Role::WatermarkStore);
@@ -255,6 +262,13 @@ async fn errors_of_a_login() {
         raise();
         check_failure(&sources.merge().await.unwrap_err(), number, fault);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_can_be_opened_a_moment_later_is_no_error() {
+    let sources = Sources::new().await;
+    sources.raise("LOGIN", 4060, "cannot open the database", None);
+    sources.plan().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
