@@ -134,6 +134,16 @@ fn kinds() -> Vec<Kind> {
             none(),
             40,
         ),
+        // A view has no index of its own.
+        (
+            "w",
+            "create table u (id int primary key, v datetime2(3));
+          insert into u select value, dateadd(second, value, '2017-01-01') from generate_series(1, 40)\nGO
+          create view w as select id, v from u",
+            watermark("v", none()),
+            none(),
+            40,
+        ),
         // There are more rows without a watermark than fit, and the key cuts them.
         (
             "f",

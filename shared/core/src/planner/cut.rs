@@ -21,8 +21,6 @@ use crate::ports::source::{CutColumn, CutSource, DeclaredColumn, Extent, Histogr
 const SLICE_BYTES: u64 = 1 << 30;
 /// The least and the most rows of such a slice.
 const DERIVED_ROWS: std::ops::RangeInclusive<u64> = 10_000..=20_000_000;
-/// The rows of a slice when the server does not tell how large the table is.
-const UNKNOWN_ROWS: u64 = 5_000_000;
 /// A first load whose watermarks give fewer than a quarter of the slices that it should have is cut by the key.
 const TOO_FEW: u64 = 4;
 
@@ -64,14 +62,14 @@ pub(crate) async fn cut<P: CutSource>(
     window: &Window<'_>,
 ) -> Result<Cut> {
     let extent = source.extent(&spec.table).await.of(Role::Source)?;
+    let Some(extent) = extent else {
+        return cut_view(source, spec, window).await;
+    };
     let limits = Limits::of_window(slice_rows(spec, extent));
-    if extent.is_some_and(|extent| extent.rows <= limits.rows) {
+    if extent.rows <= limits.rows {
         return Ok(Cut::whole());
     }
     let cutter = TableCutter { source, spec, limits };
-    let Some(extent) = extent else {
-        return cutter.window_of_a_view(window).await;
-    };
     let leading = source.leading_columns(&spec.table).await.of(Role::Source)?;
     let key = key(&leading, declared, Some(window.interval.column));
     if !leads(&leading, window.interval.column) {
@@ -95,6 +93,23 @@ pub(crate) async fn cut<P: CutSource>(
     }
 }
 
+/// Cuts a window of a view or a synonym. To find where a slice ends, the server would compute and sort all rows of the
+/// window for each slice, so that is done only when the user has set the rows of a slice. A first load cannot be told by
+/// its missing old watermark: in a control table, every table has a watermark from the start.
+async fn cut_view<P: CutSource>(source: &P, spec: &TableSpec, window: &Window<'_>) -> Result<Cut> {
+    let Some(rows) = spec.slice_rows else {
+        tracing::info!(
+            table = %spec.table,
+            "The window is one slice, because the server keeps no row count and no index of a view: set slice_rows to have it cut."
+        );
+        return Ok(Cut::whole());
+    };
+    let limits = Limits::of_window(rows.get());
+    TableCutter { source, spec, limits }
+        .window_by_watermark(window, &[])
+        .await
+}
+
 /// Cuts the whole table of `spec` by its key. Returns `None` when it is one slice.
 pub(crate) async fn cut_table<P: CutSource>(
     source: &P,
@@ -104,7 +119,7 @@ pub(crate) async fn cut_table<P: CutSource>(
     let Some(extent) = source.extent(&spec.table).await.of(Role::Source)? else {
         return Ok(None);
     };
-    let limits = Limits::of_window(slice_rows(spec, Some(extent)));
+    let limits = Limits::of_window(slice_rows(spec, extent));
     if extent.rows <= limits.rows {
         return Ok(None);
     }
@@ -169,19 +184,6 @@ impl<P: CutSource> TableCutter<'_, P> {
                 Ok(Cut::whole())
             }
         }
-    }
-
-    /// Cuts a window of a view or a synonym. To find where a slice of its first load ends, the server would compute and
-    /// sort all of it for each slice, so that is done only when the user has set the rows of a slice.
-    async fn window_of_a_view(&self, window: &Window<'_>) -> Result<Cut> {
-        if window.interval.old.is_some() || self.spec.slice_rows.is_some() {
-            return self.window_by_watermark(window, &[]).await;
-        }
-        tracing::warn!(
-            table = %self.spec.table,
-            "The first load is one slice, because the server keeps no row count and no index of it: set slice_rows to have it cut."
-        );
-        Ok(Cut::whole())
     }
 
     async fn window_by_watermark(&self, window: &Window<'_>, steps: &[Step]) -> Result<Cut> {
@@ -249,13 +251,10 @@ impl<P: CutSource> TableCutter<'_, P> {
 }
 
 /// Returns how many rows a slice has.
-fn slice_rows(spec: &TableSpec, extent: Option<Extent>) -> u64 {
+fn slice_rows(spec: &TableSpec, Extent { rows, bytes }: Extent) -> u64 {
     if let Some(rows) = spec.slice_rows {
         return rows.get();
     }
-    let Some(Extent { rows, bytes }) = extent else {
-        return UNKNOWN_ROWS;
-    };
     let row_bytes = (bytes / rows.max(1)).max(1);
     (SLICE_BYTES / row_bytes).clamp(*DERIVED_ROWS.start(), *DERIVED_ROWS.end())
 }

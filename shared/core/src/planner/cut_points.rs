@@ -13,6 +13,9 @@ use crate::ports::source::{CutColumn, CutSource, RowsToCut, Step};
 
 /// The most slices of a window: each is a few events of an execution's history, which has at most 25,000.
 const MAX_SLICES: usize = 500;
+/// The rows that a sample has. SQL Server keeps no more rows than these while it chooses them, because they are at most
+/// a hundred.
+const SAMPLE: u64 = 63;
 /// How long it may take to cut a window.
 pub(crate) const TIME_TO_CUT: Duration = Duration::from_secs(30);
 
@@ -101,7 +104,57 @@ pub(crate) async fn by_watermark<P: CutSource>(
         last: Some(whole.new),
     };
     let CutPoints { values, is_more } = cut_points(ends, histogram, limits, nth).await?;
-    let mut slices: Vec<SliceBounds> = Vec::with_capacity(values.len());
+    let slices = cut_at(values, &mut rest);
+    Ok(ByWatermark { slices, rest, is_more })
+}
+
+/// Cuts `bounds` of the window by its watermark into about `count` slices where the server cannot step over an index.
+/// The cuts are at watermarks of rows chosen at random, so that the server reads the rows once and does not sort them.
+/// Returns one slice when all rows that were chosen have the same watermark.
+pub(crate) async fn by_sample<P: CutSource>(
+    source: &P,
+    window: &Window<'_>,
+    bounds: &SliceBounds,
+    count: usize,
+) -> Result<Vec<SliceBounds>> {
+    let interval = Interval {
+        with_nulls: false,
+        ..window.interval.slice(bounds)
+    };
+    let sample = source.sample_watermarks(&interval, SAMPLE).await.of(Role::Source)?;
+    let mut rest = bounds.clone();
+    let mut slices = cut_at(sample_cuts(&sample, count, window.is_exact), &mut rest);
+    slices.push(rest);
+    Ok(slices)
+}
+
+/// Chooses at most `count - 1` different values of an ordered sample so that there are values on both sides of each. A
+/// value belongs to the slice that it ends, but for row versions to the slice after it.
+fn sample_cuts(sample: &[Watermark], count: usize, is_exact: bool) -> Vec<Watermark> {
+    let Some(end) = (if is_exact { sample.first() } else { sample.last() }) else {
+        return Vec::new();
+    };
+    let step = sample.len().div_ceil(count).max(1);
+    let skipped = if is_exact { step } else { step - 1 };
+    let mut cuts: Vec<_> = sample
+        .iter()
+        .skip(skipped)
+        .step_by(step)
+        .filter(|value| *value != end)
+        .cloned()
+        .collect();
+    cuts.dedup();
+    if cuts.is_empty() {
+        // Most rows have the same watermark.
+        let mut others = sample.iter().filter(|value| *value != end);
+        cuts.extend(if is_exact { others.next() } else { others.next_back() }.cloned());
+    }
+    cuts
+}
+
+/// Cuts `rest` at `values`. What is left after the last slice stays in `rest`.
+fn cut_at(values: Vec<Watermark>, rest: &mut SliceBounds) -> Vec<SliceBounds> {
+    let mut slices = Vec::with_capacity(values.len());
     for value in values {
         slices.push(SliceBounds {
             new: Some(value.clone()),
@@ -109,7 +162,7 @@ pub(crate) async fn by_watermark<P: CutSource>(
         });
         rest.old = Some(value);
     }
-    Ok(ByWatermark { slices, rest, is_more })
+    slices
 }
 
 /// Cuts those of `rows` that are in `rest` by `key`. The last slice is what is left.
@@ -271,6 +324,30 @@ mod tests {
         assert!(ends.is_sorted());
         let sizes = ends.windows(2).map(|pair| pair[1] - pair[0]).collect();
         (sizes, read.into_inner())
+    }
+
+    #[test]
+    fn a_sample_is_cut_into_even_slices_and_at_every_place_where_it_can_be() {
+        let cuts = |sample: &[u64], count, is_exact| -> Vec<String> {
+            let sample: Vec<_> = sample.iter().map(|&number| value(number)).collect();
+            sample_cuts(&sample, count, is_exact)
+                .iter()
+                .map(|cut| cut.value().to_owned())
+                .collect()
+        };
+        let all: Vec<u64> = (1..=63).collect();
+        assert_eq!(cuts(&all, 8, false), ["8", "16", "24", "32", "40", "48", "56"]);
+        assert_eq!(cuts(&all, 8, true), ["9", "17", "25", "33", "41", "49", "57"]);
+        assert_eq!(cuts(&[1, 2, 3], 8, false), ["1", "2"]);
+        assert_eq!(cuts(&[1, 2, 3], 8, true), ["2", "3"]);
+        // However few differ, there is a cut, and it leaves rows on both sides.
+        assert_eq!(cuts(&[1, 2, 2, 2, 2, 2, 2, 2, 2, 2], 2, false), ["1"]);
+        assert_eq!(cuts(&[1, 1, 1, 1, 1, 1, 1, 1, 1, 2], 2, true), ["2"]);
+        assert_eq!(cuts(&[1, 1, 1, 1, 1, 1, 1, 1, 1, 2], 2, false), ["1"]);
+        assert_eq!(cuts(&[1, 2, 2, 2, 2, 2, 2, 2, 2, 2], 2, true), ["2"]);
+        for is_exact in [false, true] {
+            assert!(cuts(&[7; 20], 8, is_exact).is_empty() && cuts(&[], 8, is_exact).is_empty());
+        }
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::columns::find;
 use super::cut::{self, sliceable};
-use super::cut_points::{ByWatermark, Limits, TIME_TO_CUT, Window, by_key, by_watermark};
+use super::cut_points::{ByWatermark, Limits, TIME_TO_CUT, Window, by_key, by_sample, by_watermark};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::model::names::Identifier;
 use crate::model::plan::{Content, Plan};
@@ -19,7 +19,7 @@ use crate::ports::source::{CutColumn, CutSource, DeclaredColumn, LeadingColumn, 
 
 /// The number of sub-slices of a slice, by its rows. It is large enough that a slice that took far too long need not be
 /// split again.
-const SUB_SLICES: u64 = 8;
+const SUB_SLICES: usize = 8;
 /// The most sub-slices.
 const MAX_SUB_SLICES: usize = 16;
 /// The forms that the columns are asked for in. Where they are cut does not depend on the forms of their values.
@@ -72,7 +72,8 @@ impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
     }
 
     /// Splits a slice of a window of watermarks by the key that cut it before, else by the watermark, else by the
-    /// table's key. When no index begins with the watermark column, the key comes first.
+    /// table's key. When no index begins with the watermark column, the key comes first, and the watermark cuts by a
+    /// sample.
     async fn of_interval(&self, interval: Interval<'_>, bounds: &SliceBounds) -> Result<Vec<SliceBounds>> {
         let declared = self.declared(Some(interval.column)).await?;
         let column = find(interval.table, &declared, interval.column)?;
@@ -81,18 +82,26 @@ impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
             is_exact: column.watermark == Some(WatermarkKind::Exact),
         };
         let rows = Rows::Interval(interval.slice(bounds));
-        let limits = self.limits(self.source.count(&rows).await.of(Role::Source)?);
         let leading = self.leading_columns().await?;
-        let key_first = bounds.key.is_some() || !cut::leads(&leading, interval.column);
+        let is_indexed = cut::leads(&leading, interval.column);
+        let key = key_of(bounds, &leading, &declared, Some(interval.column));
+        // A sample needs no count, which would be one more reading of all rows.
+        let limits = match is_indexed || key.is_some() {
+            true => self.limits(self.source.count(&rows).await.of(Role::Source)?),
+            false => self.limits(0),
+        };
+        let key_first = bounds.key.is_some() || !is_indexed;
         let mut sub_slices = Vec::new();
         for is_by_key in [key_first, !key_first] {
-            if !is_by_key {
+            if !is_by_key && is_indexed {
                 let by_watermark = by_watermark(self.source, &window, bounds.clone(), &[], limits);
                 let ByWatermark { slices, rest, .. } = by_watermark.await?;
                 sub_slices = slices;
                 sub_slices.push(rest);
-            } else if let Some(key) = key_of(bounds, &leading, &declared, Some(interval.column)) {
-                sub_slices = self.by_key(&rows, &key, bounds, limits).await?;
+            } else if !is_by_key {
+                sub_slices = by_sample(self.source, &window, bounds, SUB_SLICES).await?;
+            } else if let Some(key) = &key {
+                sub_slices = self.by_key(&rows, key, bounds, limits).await?;
             }
             if sub_slices.len() > 1 {
                 break;
@@ -189,7 +198,7 @@ impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
 
     fn limits(&self, rows: u64) -> Limits {
         Limits {
-            rows: rows.div_ceil(SUB_SLICES).max(1),
+            rows: rows.div_ceil(SUB_SLICES as u64).max(1),
             slices: MAX_SUB_SLICES,
             end: self.end,
         }

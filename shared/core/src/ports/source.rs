@@ -209,6 +209,9 @@ pub trait CutSource: CountRows {
     /// Returns the watermark of row `number` of the interval, counted from 1 in the watermark's order, or `None` when
     /// there are fewer rows.
     async fn nth_watermark(&self, interval: &Interval<'_>, number: u64) -> Answer<Option<Watermark>>;
+    /// Returns the watermarks of `count` rows of the interval, at most a hundred, in the watermark's order. The rows are
+    /// chosen at random, by reading each row once and sorting none but these.
+    async fn sample_watermarks(&self, interval: &Interval<'_>, count: u64) -> Answer<Vec<Watermark>>;
     /// Returns the key of row `number` among `rows` in the range, counted from 1 in the key's order, or `None` when
     /// there are fewer rows.
     async fn nth_key(

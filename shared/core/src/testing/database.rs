@@ -108,6 +108,10 @@ impl<T: CutSource> CutSource for MemoryDatabase<T> {
         self.table(interval.table)?.nth_watermark(interval, number).await
     }
 
+    async fn sample_watermarks(&self, interval: &Interval<'_>, count: u64) -> Answer<Vec<Watermark>> {
+        self.table(interval.table)?.sample_watermarks(interval, count).await
+    }
+
     async fn nth_key(
         &self,
         rows: &RowsToCut<'_>,

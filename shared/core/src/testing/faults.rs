@@ -361,6 +361,11 @@ impl<T: CutSource> CutSource for Gated<'_, &T> {
         self.gate.call("nth_watermark", nth).await
     }
 
+    async fn sample_watermarks(&self, interval: &Interval<'_>, count: u64) -> Answer<Vec<Watermark>> {
+        let sample = self.inner.sample_watermarks(interval, count);
+        self.gate.call("sample_watermarks", sample).await
+    }
+
     async fn nth_key(
         &self,
         rows: &RowsToCut<'_>,

@@ -198,6 +198,13 @@ impl CutSource for MemoryTable {
         Ok(nth.copied().map(version))
     }
 
+    async fn sample_watermarks(&self, interval: &Interval<'_>, count: u64) -> Answer<Vec<Watermark>> {
+        let mut rows = self.within(interval)?;
+        rows.truncate(usize::try_from(count).unwrap_or(usize::MAX));
+        rows.sort_unstable();
+        Ok(rows.into_iter().map(version).collect())
+    }
+
     async fn nth_key(
         &self,
         _rows: &RowsToCut<'_>,

@@ -320,6 +320,10 @@ impl CutSource for MemoryTracked {
         Err(no_watermark())
     }
 
+    async fn sample_watermarks(&self, _interval: &Interval<'_>, _count: u64) -> Answer<Vec<Watermark>> {
+        Err(no_watermark())
+    }
+
     async fn nth_key(
         &self,
         rows: &RowsToCut<'_>,

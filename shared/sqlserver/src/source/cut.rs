@@ -67,6 +67,15 @@ impl CutSource for Server {
         self.one_value(&statement, interval.new.sql_type()).await
     }
 
+    async fn sample_watermarks(&self, interval: &Interval<'_>, count: u64) -> Answer<Vec<Watermark>> {
+        let rows = self.rows(&cut::sample_watermarks(interval, count)?).await?;
+        let mut watermarks = Vec::with_capacity(rows.len());
+        for row in &rows {
+            watermarks.extend(first_value(row, interval.new.sql_type())?);
+        }
+        Ok(watermarks)
+    }
+
     async fn nth_key(
         &self,
         rows: &RowsToCut<'_>,
@@ -82,13 +91,20 @@ impl Server {
     /// Returns the single value of an answer with one row, or `None` without a row.
     async fn one_value(&self, statement: &Statement, sql_type: &TypeName) -> Answer<Option<Watermark>> {
         let rows = self.rows(statement).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let (_, data) = row.cells().next().ok_or_else(unexpected_answer)?;
-        let Some(text) = value_text(data).map_err(|_| unexpected_answer())? else {
-            return Ok(None);
-        };
-        Ok(Some(SqlType::of(sql_type)?.watermark(&text)?))
+        match rows.first() {
+            Some(row) => first_value(row, sql_type),
+            None => Ok(None),
+        }
     }
+}
+
+/// Returns the first value of a row, or `None` when it is NULL.
+fn first_value(row: &Row, sql_type: &TypeName) -> Answer<Option<Watermark>> {
+    let (_, data) = row.cells().next().ok_or_else(unexpected_answer)?;
+    let Some(text) = value_text(data).map_err(|_| unexpected_answer())? else {
+        return Ok(None);
+    };
+    Ok(Some(SqlType::of(sql_type)?.watermark(&text)?))
 }
 
 /// Reads a step of a histogram.

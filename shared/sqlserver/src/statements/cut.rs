@@ -17,6 +17,18 @@ pub(crate) fn nth_watermark(interval: &Interval<'_>, number: u64) -> Result<Stat
     Ok(ordered(query, &column, number))
 }
 
+/// Asks for the watermarks of `count` rows of the interval, chosen at random, in their order. To take the first of rows
+/// in an order that does not last, the server keeps the first hundred at hand and sorts no other row.
+pub(crate) fn sample_watermarks(interval: &Interval<'_>, count: u64) -> Result<Statement> {
+    let what = format!("TOP ({count}) {} AS [watermark]", interval.column.quoted());
+    let mut query = super::watermark::select(interval, &what)?;
+    query.sql = format!(
+        "SELECT [s].[watermark] FROM ({} ORDER BY NEWID()) AS [s] ORDER BY [s].[watermark]",
+        query.sql
+    );
+    Ok(query.finished())
+}
+
 /// Asks for one row or none: the key of the `number`th of the rows in the range, from 1, in the key's order.
 pub(crate) fn nth_key(rows: &RowsToCut<'_>, range: &KeyBounds, number: u64) -> Result<Statement> {
     let column = range.column.quoted();
