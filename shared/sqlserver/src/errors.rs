@@ -58,7 +58,7 @@ pub(crate) fn of_tiberius(error: TiberiusError) -> Failure {
         }
         TiberiusError::Protocol(text) if text == NOT_ENCRYPTED => tls::not_encrypted(),
         TiberiusError::Routing { .. } => {
-            Failure::new(Fault::Unreachable, "the server redirected twice").caused_by(error)
+            Failure::new(Fault::Unreachable, "the server redirected too often").caused_by(error)
         }
         // The text may quote row values.
         TiberiusError::Conversion(_) => Failure::new(Fault::Refused, "the server's answer was not understood"),
@@ -143,13 +143,12 @@ fn of_number(number: u32, message: &str, procedure: &str) -> Failure {
 }
 
 /// Returns the failure to report instead of `failure` for a statement in which triggers and procedures of others run.
-/// It repeats no name and no text that they may have put into a statement of their own, because the server does not
-/// name a procedure that executes such a statement as text. `None` when `failure` can be reported as it is.
+/// It repeats no text of the server that quotes anything, because they may execute a value of a row as a statement, as
+/// the name of an object or as that of a database, and the server does not name the procedure that does so. `None` when
+/// `failure` can be reported as it is.
 pub(crate) fn withheld(failure: &Failure) -> Option<Failure> {
-    match failure.number()? {
-        number @ (102 | 105 | 137 | 156 | 170 | 207..=209 | 911 | 1088) => Some(of_number(number, "", SOMEBODY_ELSE)),
-        _ => None,
-    }
+    let number = failure.number().filter(|&number| !quotes_nothing(number))?;
+    Some(of_number(number, "", SOMEBODY_ELSE))
 }
 
 /// The name that is given in place of a procedure that the server does not name.
@@ -233,6 +232,12 @@ fn describe(number: u32, message: &str, procedure: &str) -> String {
 /// The procedures that only carry a statement of Tidemark.
 const OF_THE_PROTOCOL: [&str; 3] = ["sp_executesql", "sp_prepexec", "sp_execute"];
 
+/// Returns whether a message has no names and no values in it: that locks ran out, of a deadlock, and that a lock was
+/// waited for too long.
+const fn quotes_nothing(number: u32) -> bool {
+    matches!(number, 1204 | 1205 | 1222)
+}
+
 /// Returns whether a message consists only of names of objects, logins and servers.
 const fn quotes_names_only(number: u32) -> bool {
     is_transient(number)
@@ -245,7 +250,7 @@ const fn quotes_names_only(number: u32) -> bool {
             // Constraints.
             | 515 | 544 | 547
             // Logins and addresses.
-            | CANNOT_OPEN_DATABASE | 18452 | 18456 | 18470 | 18486..=18488 | 40532 | 40615
+            | CANNOT_OPEN_DATABASE | 18452 | 18456 | 18470 | 18486..=18488 | 40532 | 40615 | 40914 | 47073
             // The server's settings, and what it allows a session.
             | 978 | 979 | 3951 | 22105 | 22117 | 40549..=40553 | 42108
         )
@@ -258,13 +263,23 @@ const fn hint(number: u32) -> Option<&'static str> {
         CANNOT_OPEN_DATABASE => {
             Some("check the name of the database in the address or the secret, and that the login has a user in it")
         }
-        976 | 978 | 979 => Some("connect to the availability group's listener, or to a replica that may be read"),
+        2812 => Some("check the name of the procedure, and those of the procedures that it calls"),
+        8144 | 8178 => Some("check the parameters of the procedure"),
+        976 => Some("connect to the availability group's listener, or to a replica that may be read"),
+        978 => Some(
+            "this replica takes connections that only read: set read_intent, or connect to the availability group's listener",
+        ),
+        979 => Some(
+            "this replica takes no connection that only reads: connect to the availability group's listener, or take read_intent away",
+        ),
         18452 | 18456 | 18470 | 18486 | 18487 | 18488 | 40532 => Some("check the user name and the password"),
         40549..=40553 => {
             Some("the slice needs more than the database's limits allow: copy fewer columns, or raise them")
         }
         8672 => Some("name the keys of the sink, so that the procedure is handed one row for each"),
         40615 => Some("allow this client's address in the server's firewall"),
+        40914 => Some("allow this client's address in the server's firewall, or its subnet in a virtual network rule"),
+        47073 => Some("the server takes no connection from the public network: connect through a private endpoint"),
         42108 => Some("resume the SQL pool"),
         _ => None,
     }
@@ -377,6 +392,37 @@ mod tests {
         assert_eq!(untrusted.fault(), Fault::Refused);
         let cause = StdError::source(&untrusted).unwrap().to_string();
         assert_eq!(cause, "invalid peer certificate: UnknownIssuer");
+    }
+
+    #[test]
+    fn a_refusal_that_a_setting_ends_names_the_setting() {
+        for (number, said) in [
+            (978, "set read_intent"),
+            (979, "take read_intent away"),
+            (40615, "firewall"),
+            (40914, "virtual network rule"),
+            (47073, "private endpoint"),
+        ] {
+            let shown = describe(number, "Refused.", "");
+            assert!(shown.contains(": Refused. (") && shown.contains(said), "{shown}");
+        }
+    }
+
+    /// Others may have put a value of a row where the server expects a name.
+    #[test]
+    fn what_statements_of_others_meet_is_repeated_only_where_nothing_is_quoted() {
+        let repeated: Vec<u32> = (0..70_000)
+            .filter(|&number| {
+                withheld(&of_number(number, "secret", "")).is_none_or(|it| it.to_string().contains("secret"))
+            })
+            .collect();
+        assert_eq!(repeated, [1204, 1205, 1222]);
+        let failure = withheld(&of_number(2812, "Could not find stored procedure 'secret'.", "")).unwrap();
+        assert_eq!((failure.fault(), failure.number()), (Fault::Refused, Some(2812)));
+        assert!(
+            failure.to_string().contains("check the name of the procedure"),
+            "{failure}"
+        );
     }
 
     #[test]

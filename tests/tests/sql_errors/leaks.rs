@@ -7,11 +7,11 @@ use std::fmt::Write;
 use std::process::Command;
 
 use serde_json::json;
-use tidemark::error::{Failure, Role};
+use tidemark::error::{Answer, Failure, Role};
 use tidemark::model::sink::SqlServerSink;
 use tidemark::model::types::TypeName;
 use tidemark::model::watermark::{Watermark, WatermarkKey};
-use tidemark::ports::watermarks::{MoveWatermarks, ReadWatermarks};
+use tidemark::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks};
 use tidemark_lambda::logs;
 use tidemark_tests::stand_in::control_table;
 
@@ -49,6 +49,36 @@ const SAID: [(u32, &str); 6] = [
     (8115, "Arithmetic overflow error converting m4rk3d."),
     (50000, "m4rk3d"),
     (50001, "m4rk3d"),
+];
+
+/// Errors whose texts name what was not found or not allowed. Procedures and triggers that execute a value as a
+/// statement, or build statements of values, meet them with the value as the name, and the server names no procedure
+/// then.
+const NAMED: [(u32, &str); 9] = [
+    (102, "Incorrect syntax near 'm4rk3d'."),
+    (208, "Invalid object name 'm4rk3d'."),
+    (
+        229,
+        "The SELECT permission was denied on the object 'm4rk3d', database 'd', schema 'dbo'.",
+    ),
+    (
+        547,
+        "The INSERT statement conflicted with the CHECK constraint \"m4rk3d\".",
+    ),
+    (
+        916,
+        "The server principal \"u\" is not able to access the database \"m4rk3d\" under the current security context.",
+    ),
+    (2812, "Could not find stored procedure 'm4rk3d'."),
+    (
+        3960,
+        "You cannot use snapshot isolation to access table 'm4rk3d' directly or indirectly.",
+    ),
+    (8144, "Procedure or function m4rk3d has too many arguments specified."),
+    (
+        8178,
+        "The parameterized query '(@v int)m4rk3d' expects the parameter '@v', which was not supplied.",
+    ),
 ];
 
 #[test]
@@ -93,6 +123,7 @@ async fn one_setting() {
     let sources = Sources::new().await;
     println!("{}", server_says(&sources).await);
     println!("{}", procedures_do(&sources).await);
+    println!("{}", procedures_build(&sources).await);
 }
 
 /// Takes every step at statements that meet an error of the server. Returns what can be seen of them.
@@ -140,15 +171,7 @@ async fn procedures_do(sources: &Sources) -> String {
             "CREATE PROCEDURE dbo.move_{name} @value datetime, @name varchar(50) AS BEGIN {does} END\nGO\n\
              CREATE PROCEDURE dbo.merge_{name} @rows dbo.row_type READONLY AS BEGIN {does} END"
         ));
-        let server = Server::new(sources.world.login());
-        let table = control_table(server, "dbo.control", &format!("dbo.move_{name}"));
-        let at = |text: &str| Watermark::new(TypeName::new("datetime").unwrap(), text).unwrap();
-        let key = WatermarkKey {
-            table: "t".parse().unwrap(),
-            name: None,
-        };
-        let expected = table.stored(&key).await.unwrap();
-        match table.advance(&key, &expected, &at("2017-01-02T00:00:00.000")).await {
+        match advance(sources, &format!("dbo.move_{name}")).await {
             Ok(moved) => writeln!(met, "{name}: {moved:?}").unwrap(),
             Err(failure) => writeln!(met, "{name}: {}", shown(failure)).unwrap(),
         }
@@ -161,6 +184,34 @@ async fn procedures_do(sources: &Sources) -> String {
             Err(failure) => writeln!(met, "{name}: {}", shown(failure)).unwrap(),
         }
     }
+    met
+}
+
+/// Moves a watermark with a procedure.
+async fn advance(sources: &Sources, procedure: &str) -> Answer<Moved> {
+    let table = control_table(Server::new(sources.world.login()), "dbo.control", procedure);
+    let key = WatermarkKey {
+        table: "t".parse().unwrap(),
+        name: None,
+    };
+    let expected = table.stored(&key).await.unwrap();
+    let new = Watermark::new(TypeName::new("datetime").unwrap(), "2017-01-02T00:00:00.000").unwrap();
+    table.advance(&key, &expected, &new).await
+}
+
+/// Lets the procedures and triggers that run in statements of Tidemark meet errors of statements of their own. Returns
+/// what can be seen of these.
+async fn procedures_build(sources: &Sources) -> String {
+    let mut met = String::new();
+    for (number, text) in NAMED {
+        sources.raise("EXEC [dbo].[move_prints]", number, text, None);
+        writeln!(met, "{}", shown(advance(sources, "dbo.move_prints").await.unwrap_err())).unwrap();
+        for request in ["UPDATE [t]", "INSERT INTO [dbo].[copied]"] {
+            sources.raise(request, number, text, None);
+            writeln!(met, "{}", shown(sources.merge().await.unwrap_err())).unwrap();
+        }
+    }
+    sources.world.sandbox.clear_faults();
     met
 }
 
