@@ -17,13 +17,15 @@ use tokio_rustls::rustls::version::TLS12;
 use crate::large_table::LargeTable;
 use crate::outgoing::Outgoing;
 use crate::rows::Rows;
-use crate::tokens::{done, error, login_tokens};
+use crate::tokens::{done, error, login_tokens, redirect_tokens};
 
 /// What the server does after a login.
 #[derive(Debug)]
 pub enum Answer {
     /// Refuses the login with this error number.
     Refuse(u32),
+    /// Sends whoever logs in on to this host and port.
+    Redirect(String, u16),
     /// Sends these tokens, and nothing after them.
     Silence(Vec<u8>),
     /// Sends these tokens.
@@ -131,6 +133,9 @@ async fn converse(mut stream: Stream, login: &Login, answer: &Answer, seen: &Mut
         let tokens = [error(*number, "refused"), done(0xFD, 2, 0)].concat();
         return out.send(&mut stream, &tokens, true).await;
     }
+    if let Answer::Redirect(host, port) = answer {
+        return out.send(&mut stream, &redirect_tokens(login, host, *port), true).await;
+    }
     out.send(&mut stream, &login_tokens(login), true).await?;
     loop {
         let request = packet::read(&mut stream).await?;
@@ -140,7 +145,7 @@ async fn converse(mut stream: Stream, login: &Login, answer: &Answer, seen: &Mut
         }
         seen.lock().unwrap().requests.push(request.payload);
         match answer {
-            Answer::Refuse(_) | Answer::Table(_) => return Ok(()),
+            Answer::Refuse(_) | Answer::Redirect(..) | Answer::Table(_) => return Ok(()),
             Answer::Silence(tokens) => out.send(&mut stream, tokens, false).await?,
             Answer::Tokens { tokens, hangs_up } => {
                 out.send(&mut stream, tokens, !hangs_up).await?;

@@ -17,6 +17,19 @@ pub(crate) fn login_tokens(login: &Login) -> Vec<u8> {
     out
 }
 
+/// Makes the answer to a login that is to go on at another server (MS-TDS 2.2.7.9, type 20).
+pub(crate) fn redirect_tokens(login: &Login, host: &str, port: u16) -> Vec<u8> {
+    let mut out = Vec::new();
+    acknowledge(&mut out, login);
+    let host_units = u16::try_from(host.encode_utf16().count()).unwrap();
+    // TCP is protocol 0.
+    let route = [&[0][..], &port.to_le_bytes(), &host_units.to_le_bytes(), &utf16(host)].concat();
+    let length = u16::try_from(route.len()).unwrap().to_le_bytes();
+    tokens::with_length(&mut out, 0xE3, &[&[20][..], &length, &route, &[0, 0]].concat());
+    out.extend(done(tokens::DONE, 0, 0));
+    out
+}
+
 /// Makes a name with the length byte before it.
 fn name(text: &str) -> Vec<u8> {
     let mut out = Vec::new();

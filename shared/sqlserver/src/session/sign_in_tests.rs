@@ -125,6 +125,31 @@ fn silent() -> (Replay, Login) {
     (server, login)
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirection_is_followed_to_the_port_of_an_instance_and_ten_times() {
+    let here = "127.0.0.1\\instance";
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let start = |answer| Replay::start_with_tls(answer, &certificate.pem(), &key.serialize_pem());
+    let mut servers = vec![start(Answer::Silence(Vec::new()))];
+    for _ in 0..11 {
+        let port = servers.last().unwrap().port();
+        servers.push(start(Answer::Redirect(here.to_owned(), port)));
+    }
+    let at = |hops: usize| Login::new("127.0.0.1", servers[hops].port(), "u", "p", "d").with_tls(Tls::Trust);
+    for hops in [1, 10] {
+        assert_eq!(connect::<Mssql>(at(hops)).await, None, "{hops}");
+        assert_eq!(connect::<Tiberius>(at(hops)).await, None, "{hops}");
+    }
+    assert!(connect::<Mssql>(at(11)).await.is_some());
+    let (fault, _, shown) = connect::<Tiberius>(at(11)).await.unwrap();
+    assert!(
+        fault == Fault::Unreachable && shown.contains("redirected too often"),
+        "{shown}"
+    );
+}
+
 /// The most bytes of an attention: mssql-tds sends an empty header length along, and tiberius nothing.
 const ATTENTION_BYTES: usize = 4;
 

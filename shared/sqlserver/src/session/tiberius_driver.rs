@@ -2,13 +2,15 @@
 
 use std::future::Future;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures::TryStreamExt;
+use futures::stream::FuturesUnordered;
+use futures::{StreamExt, TryStreamExt};
 use tiberius::error::Error as TdsError;
 use tiberius::{AuthMethod, Client, Config, EncryptionLevel, QueryItem, Row, ToSql};
 use tidemark::error::{Answer, Failure};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::runtime::Handle;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
@@ -20,6 +22,9 @@ use crate::statements::{NO_TRANSACTION, Statement};
 /// A connection of tiberius over TCP.
 pub type TiberiusClient = Client<Compat<TcpStream>>;
 
+/// The most redirections that one login follows, as in mssql-tds.
+const MAX_REDIRECTS: usize = 10;
+
 /// The driver tiberius.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tiberius;
@@ -29,18 +34,20 @@ impl Driver for Tiberius {
     type Error = TdsError;
 
     async fn log_in(&self, login: &Login, proof: Proof<'_>, timeouts: Timeouts) -> Answer<TiberiusClient> {
-        // Azure SQL Database may answer a login with the address of the node to connect to, once.
-        let connected = match Box::pin(try_connect(login, proof, timeouts)).await {
-            Err(TdsError::Routing { host, port }) => {
-                let node = Login {
-                    host,
-                    port,
-                    ..login.clone()
-                };
-                Box::pin(try_connect(&node, proof, timeouts)).await
-            }
-            answer => answer,
-        };
+        let mut connected = Box::pin(try_connect(login, proof, timeouts)).await;
+        for _ in 0..MAX_REDIRECTS {
+            // Azure SQL may answer a login with the address of the node to connect to.
+            let Err(TdsError::Routing { host, port }) = connected else {
+                break;
+            };
+            let node = Login {
+                // The port is that of the instance, which may follow the host.
+                host: host.split('\\').next().unwrap_or_default().to_owned(),
+                port,
+                ..login.clone()
+            };
+            connected = Box::pin(try_connect(&node, proof, timeouts)).await;
+        }
         connected.map_err(of_tiberius)
     }
 
@@ -110,9 +117,28 @@ async fn try_connect(login: &Login, proof: Proof<'_>, timeouts: Timeouts) -> Res
     if let Some(name) = &login.host_name_in_certificate {
         config.hostname_in_certificate(name);
     }
-    let tcp = within(timeouts.connect, TcpStream::connect((login.host.as_str(), login.port))).await?;
+    let tcp = within(timeouts.connect, connect_to_any(&login.host, login.port)).await?;
     tcp.set_nodelay(true)?;
     Client::connect(config, tcp.compat_write()).await
+}
+
+/// Connects to all addresses of a host at once and returns the first connection, as mssql-tds does. The name of an
+/// availability group's listener has an address in each subnet, and nothing answers at all but one of them.
+async fn connect_to_any(host: &str, port: u16) -> std::io::Result<TcpStream> {
+    first_of(lookup_host((host, port)).await?).await
+}
+
+/// Returns the first connection to one of the addresses, or the last failure.
+async fn first_of(addresses: impl Iterator<Item = SocketAddr>) -> std::io::Result<TcpStream> {
+    let mut connecting: FuturesUnordered<_> = addresses.map(TcpStream::connect).collect();
+    let mut failed = ErrorKind::NotFound.into();
+    while let Some(connected) = connecting.next().await {
+        match connected {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
 }
 
 async fn within<T, E: Into<TdsError>>(
@@ -156,5 +182,25 @@ impl Server {
         let mut rows = self.all_rows(statement).await?;
         rows.retain(|row| row.result_index() == 0);
         Ok(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An address of TEST-NET-1 (RFC 5737), where nothing answers, or nothing can be reached at all.
+    const SILENT: &str = "192.0.2.1:1433";
+
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_holds_up_no_other() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = listener.local_addr().unwrap();
+        let silent: SocketAddr = SILENT.parse().unwrap();
+        let connected = tokio::time::timeout(Duration::from_secs(5), first_of([silent, here].into_iter())).await;
+        assert_eq!(connected.unwrap().unwrap().peer_addr().unwrap(), here);
+        drop(listener);
+        let refused = first_of([here].into_iter()).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     }
 }
