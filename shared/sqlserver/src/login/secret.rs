@@ -14,26 +14,54 @@ use tidemark::ports::tokens::{ClientProof, Identity};
 
 use super::{DEFAULT_PORT, Login, SignIn, address};
 
-/// The audience of an AWS token that Entra exchanges for its own.
-const TOKEN_EXCHANGE: &str = "api://AzureADTokenExchange";
+/// A cloud of Azure.
+struct Cloud {
+    /// The end of the names of its servers.
+    suffix: &'static str,
+    /// The issuer of tokens there.
+    authority: &'static str,
+    /// The resource that a token is for.
+    resource: &'static str,
+    /// The audience of tokens of other issuers that are exchanged there.
+    audience: &'static str,
+}
 
-/// The national clouds of Azure: the end of a server's name, the issuer of tokens there, and the resource that a token
-/// is for (<https://learn.microsoft.com/en-us/entra/identity-platform/authentication-national-cloud>).
-const CLOUDS: [(&str, &str, &str); 2] = [
-    (
-        ".database.usgovcloudapi.net",
-        "https://login.microsoftonline.us",
-        "https://database.usgovcloudapi.net",
-    ),
-    (
-        ".database.chinacloudapi.cn",
-        "https://login.partner.microsoftonline.cn",
-        "https://database.chinacloudapi.cn",
-    ),
+/// The national clouds of Azure
+/// (<https://learn.microsoft.com/en-us/entra/identity-platform/authentication-national-cloud>,
+/// <https://learn.microsoft.com/en-us/entra/workload-id/workload-identity-federation-considerations>).
+const NATIONAL: [Cloud; 2] = [
+    Cloud {
+        suffix: ".database.usgovcloudapi.net",
+        authority: "https://login.microsoftonline.us",
+        resource: "https://database.usgovcloudapi.net",
+        audience: "api://AzureADTokenExchangeUSGov",
+    },
+    Cloud {
+        suffix: ".database.chinacloudapi.cn",
+        authority: "https://login.partner.microsoftonline.cn",
+        resource: "https://database.chinacloudapi.cn",
+        audience: "api://AzureADTokenExchangeChina",
+    },
 ];
 
-/// The issuer and the resource of all other servers.
-const AZURE: (&str, &str) = ("https://login.microsoftonline.com", "https://database.windows.net");
+/// The cloud of all other servers.
+const PUBLIC: Cloud = Cloud {
+    suffix: "",
+    authority: "https://login.microsoftonline.com",
+    resource: "https://database.windows.net",
+    audience: "api://AzureADTokenExchange",
+};
+
+impl Cloud {
+    /// Returns the cloud that a server is in, by its name.
+    fn of(host: &str) -> &'static Self {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        NATIONAL
+            .iter()
+            .find(|cloud| host.ends_with(cloud.suffix))
+            .unwrap_or(&PUBLIC)
+    }
+}
 
 impl Login {
     /// Reads the login of `server` from the content of its secret.
@@ -240,7 +268,9 @@ impl Content {
                 self.entra(host, proof)
             }
             Some(Authentication::WebIdentity) => {
-                let audience = self.text("audience").unwrap_or_else(|| TOKEN_EXCHANGE.to_owned());
+                let audience = self
+                    .text("audience")
+                    .unwrap_or_else(|| Cloud::of(host).audience.to_owned());
                 self.entra(host, Some(ClientProof::WebIdentity { audience }))
             }
         }
@@ -248,10 +278,10 @@ impl Content {
 
     fn entra(&mut self, host: &str, proof: Option<ClientProof>) -> Option<SignIn> {
         let (tenant, client) = (self.required("tenant_id"), self.required("client_id"));
-        let host = host.trim_end_matches('.').to_ascii_lowercase();
-        let cloud = CLOUDS.iter().find(|(suffix, ..)| host.ends_with(suffix));
-        let (authority, resource) = cloud.map_or(AZURE, |(_, authority, resource)| (authority, resource));
-        let authority = self.text("authority").unwrap_or_else(|| authority.to_owned());
+        let Cloud {
+            authority, resource, ..
+        } = Cloud::of(host);
+        let authority = self.text("authority").unwrap_or_else(|| (*authority).to_owned());
         if !is_safe(&authority) {
             self.complain("its authority is not an https address, and a secret would be sent to it in the clear");
         }
@@ -262,7 +292,7 @@ impl Content {
             tenant: tenant?,
             client: client?,
             resource: self.text("resource").map_or_else(
-                || resource.to_owned(),
+                || (*resource).to_owned(),
                 |resource| resource.trim_end_matches('/').to_owned(),
             ),
             proof: proof?,

@@ -151,16 +151,32 @@ fn an_application_of_entra_signs_in_by_what_the_secret_says() {
     let by_secret = identity(&json!({"authentication": "service_principal", "client_secret": "s3cret"}));
     let by_secret = by_secret.unwrap();
     assert!(by_secret.proof == ClientProof::Secret(Secret::new("s3cret".to_owned())));
-    assert_eq!((by_secret.authority.as_str(), by_secret.resource.as_str()), AZURE);
-    let federated = identity(&json!({"authentication": "web_identity", "host": "x.database.usgovcloudapi.net"}));
-    let federated = federated.unwrap();
-    assert_eq!(federated.resource, "https://database.usgovcloudapi.net");
-    assert!(
-        federated.proof
-            == ClientProof::WebIdentity {
-                audience: TOKEN_EXCHANGE.to_owned()
-            }
+    assert_eq!(
+        (by_secret.authority.as_str(), by_secret.resource.as_str()),
+        ("https://login.microsoftonline.com", "https://database.windows.net")
     );
+    for (host, resource, audience) in [
+        (
+            "x.database.windows.net",
+            "https://database.windows.net",
+            "api://AzureADTokenExchange",
+        ),
+        (
+            "x.database.usgovcloudapi.net",
+            "https://database.usgovcloudapi.net",
+            "api://AzureADTokenExchangeUSGov",
+        ),
+        (
+            "X.Database.ChinaCloudApi.cn.",
+            "https://database.chinacloudapi.cn",
+            "api://AzureADTokenExchangeChina",
+        ),
+    ] {
+        let federated = identity(&json!({"authentication": "web_identity", "host": host})).unwrap();
+        let audience = audience.to_owned();
+        assert_eq!(federated.resource, resource, "{host}");
+        assert!(federated.proof == ClientProof::WebIdentity { audience }, "{host}");
+    }
     for (fields, said) in [
         (json!({"authentication": "service_principal"}), "client_certificate"),
         (json!({"authentication": "kerberos"}), "service_principal, web_identity"),
