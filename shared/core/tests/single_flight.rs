@@ -10,9 +10,11 @@ use tidemark::error::{Error, ErrorCode};
 use tidemark::ledger::{Lease, Ledger, Taken};
 use tidemark::model::kept::{BusyTable, PausedTable};
 use tidemark::model::lease::{CLOCK_MARGIN, Keeper, LEASE, Leases, Moment};
+use tidemark::model::metric::Metric;
 use tidemark::model::table::TableSpec;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::{CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced};
+use tidemark::steps::context::Measured;
 use tidemark::steps::report_failed::{ReportFailedRequest, report_failed};
 use tidemark::steps::run::{Pipeline, RunOutcome};
 use tidemark::testing::faults::{Fault, Gate, Gated, seeds};
@@ -433,12 +435,22 @@ async fn the_leases_of_tables_that_failed_are_given_back_and_those_of_others_are
         let world = world();
         let context = world.context.get();
         assert_eq!(world.lease(holder).take(context.now).await.unwrap(), Taken::Ours);
+        let failed = vec![name(), "dbo.without_lease".parse().unwrap()];
         let request = ReportFailedRequest {
             run_id: "run".into(),
-            failed: vec![name(), "dbo.without_lease".parse().unwrap()],
+            failed: failed.clone(),
         };
         let reported = report_failed(&world.store, PREFIX, request, context).await.unwrap();
         assert_eq!(reported.reported, 2);
+        // Each table counts for itself, and all of them for the stack.
+        let measured = reported.metrics();
+        let tables: Vec<_> = measured.iter().map(|measured| measured.table.clone()).collect();
+        assert_eq!(tables, failed.into_iter().map(Some).collect::<Vec<_>>());
+        assert!(
+            measured
+                .iter()
+                .all(|measured| measured.metrics == [Metric::TablesFailed(1)])
+        );
         assert_eq!(keeper(&world).is_none(), is_given_back, "{holder}");
     }
 }

@@ -19,7 +19,7 @@ pub enum Metric {
     WatermarkLagSeconds(u64),
     /// The number of full loads of tracked tables whose version had expired.
     Reinitializations(u64),
-    /// The number of tables of a run that failed.
+    /// 1 for a table that failed in a run.
     TablesFailed(u64),
 }
 

@@ -32,14 +32,18 @@ impl ReportFailedRequest {
 pub struct ReportedFailed {
     /// The number of tables.
     pub reported: usize,
+    /// The tables.
+    #[serde(skip)]
+    tables: Vec<ObjectName>,
 }
 
 impl Measured for ReportedFailed {
     fn metrics(&self) -> Vec<Measurement> {
-        vec![Measurement {
-            table: None,
-            metrics: vec![Metric::TablesFailed(self.reported as u64)],
-        }]
+        let of_table = |table: &ObjectName| Measurement {
+            table: Some(table.clone()),
+            metrics: vec![Metric::TablesFailed(1)],
+        };
+        self.tables.iter().map(of_table).collect()
     }
 }
 
@@ -61,5 +65,6 @@ where
     give_back(store, prefix, &request.run_id, context.leases, &request.failed).await;
     Ok(ReportedFailed {
         reported: request.failed.len(),
+        tables: request.failed,
     })
 }
