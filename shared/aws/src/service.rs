@@ -133,15 +133,24 @@ impl Service {
     }
 }
 
+/// The partitions of AWS whose addresses end otherwise than in the public one: how their regions begin, how their
+/// addresses end, and how those with IPv6 do, as the SDK has them.
+const PARTITIONS: [(&str, &str, &str); 6] = [
+    ("cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
+    ("eusc-", "amazonaws.eu", "api.amazonwebservices.eu"),
+    ("us-iso-", "c2s.ic.gov", "api.aws.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov", "api.aws.scloud"),
+    ("eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
+    ("us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
+];
+/// The public partition, whose addresses GovCloud has, too.
+const PUBLIC: (&str, &str, &str) = ("", "amazonaws.com", "api.aws");
+
 /// Returns the address of a service (<https://docs.aws.amazon.com/general/latest/gr/rande.html>).
 fn endpoint(service: &str, region: &str, uses_fips: bool, uses_dual_stack: bool) -> String {
-    let is_in_china = region.starts_with("cn-");
-    let suffix = match (is_in_china, uses_dual_stack) {
-        (true, true) => "api.amazonwebservices.com.cn",
-        (true, false) => "amazonaws.com.cn",
-        (false, true) => "api.aws",
-        (false, false) => "amazonaws.com",
-    };
+    let partition = PARTITIONS.iter().find(|(begin, ..)| region.starts_with(begin));
+    let (_, suffix, dual_stack) = partition.unwrap_or(&PUBLIC);
+    let suffix = if uses_dual_stack { dual_stack } else { suffix };
     let fips = if uses_fips { "-fips" } else { "" };
     format!("https://{service}{fips}.{region}.{suffix}")
 }
@@ -261,6 +270,37 @@ mod tests {
                 false,
                 true,
                 "https://sts.cn-north-1.api.amazonwebservices.com.cn",
+            ),
+            (
+                "eusc-de-east-1",
+                false,
+                false,
+                "https://sts.eusc-de-east-1.amazonaws.eu",
+            ),
+            (
+                "eusc-de-east-1",
+                false,
+                true,
+                "https://sts.eusc-de-east-1.api.amazonwebservices.eu",
+            ),
+            ("us-iso-east-1", false, false, "https://sts.us-iso-east-1.c2s.ic.gov"),
+            (
+                "us-isob-east-1",
+                false,
+                false,
+                "https://sts.us-isob-east-1.sc2s.sgov.gov",
+            ),
+            (
+                "eu-isoe-west-1",
+                false,
+                false,
+                "https://sts.eu-isoe-west-1.cloud.adc-e.uk",
+            ),
+            (
+                "us-isof-south-1",
+                false,
+                false,
+                "https://sts.us-isof-south-1.csp.hci.ic.gov",
             ),
         ] {
             assert_eq!(endpoint("sts", region, fips, dual_stack), expected);

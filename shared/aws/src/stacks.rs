@@ -26,8 +26,8 @@ impl Stacks {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` when there is none, `InvalidConfig` when the credentials may not see it, and `SinkUnavailable`
-    /// when CloudFormation does not answer.
+    /// `InvalidInput` when there is none, `InvalidConfig` when there are no credentials or they may not see it, and
+    /// `SinkUnavailable` when CloudFormation does not answer.
     pub async fn stack(&self, name: &str) -> Result<Stack> {
         let fields = [
             ("Action", "DescribeStacks"),
@@ -37,7 +37,12 @@ impl Stacks {
         let answer = self.service.post_form(&fields).await;
         let answer = answer.map_err(|error| {
             let message = format!("CloudFormation cannot be asked about the stack {name}");
-            Error::with_source(ErrorCode::SinkUnavailable, message, error)
+            // Only a service that does not answer is one of the sink's. What is wrong here stays wrong.
+            let code = match error.code() {
+                ErrorCode::SourceUnavailable => ErrorCode::SinkUnavailable,
+                code => code,
+            };
+            Error::with_source(code, message, error)
         })?;
         let text = String::from_utf8_lossy(&answer.body);
         match answer.status {
@@ -95,7 +100,47 @@ fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aws_credential_types::Credentials;
+    use aws_credential_types::provider::error::CredentialsError;
+    use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+
     use super::*;
+    use crate::http::Http;
+
+    /// A provider without credentials.
+    #[derive(Debug)]
+    struct Nobody;
+
+    impl ProvideCredentials for Nobody {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            future::ProvideCredentials::ready(Err(CredentialsError::not_loaded("nobody")))
+        }
+    }
+
+    /// Asks for a stack where nothing listens.
+    async fn asked(credentials: SharedCredentialsProvider) -> ErrorCode {
+        let service = Service {
+            http: Http::default(),
+            name: "cloudformation",
+            endpoint: "http://127.0.0.1:1".to_owned(),
+            region: "eu-west-1".to_owned(),
+            credentials,
+            attempts: 1,
+        };
+        Stacks { service }.stack("mine").await.unwrap_err().code()
+    }
+
+    #[tokio::test]
+    async fn a_process_without_credentials_is_told_from_a_service_that_does_not_answer() {
+        let credentials = SharedCredentialsProvider::new(Nobody);
+        assert_eq!(asked(credentials).await, ErrorCode::InvalidConfig);
+        let credentials = Credentials::new("key", "secret", None, None, "test");
+        let credentials = SharedCredentialsProvider::new(credentials);
+        assert_eq!(asked(credentials).await, ErrorCode::SinkUnavailable);
+    }
 
     #[test]
     fn a_stack_has_its_parameters_and_outputs() {

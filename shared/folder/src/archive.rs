@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use tidemark::error::Result;
+use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::ports::archive::ArchiveObjects;
 
 use crate::files::{Folder, OWN, create_folders_of, is_missing, sync_folder_of};
@@ -17,8 +17,14 @@ impl ArchiveObjects for FolderStore {
 
     async fn archive(&self, from: &str, to: &str) -> Result<()> {
         let (path, archived) = (self.folder.object(from)?, self.folder.object(to)?);
+        let there = archived.clone();
         let work = move |folder: &Folder, path: &Path| folder.locked(|| moved(folder, path, &archived));
-        self.run("move", path, work).await
+        if self.run("move", path.clone(), work).await? {
+            return Ok(());
+        }
+        let (path, there) = (path.display(), there.display());
+        let message = format!("cannot move {path}: {there} is there already, and is another object");
+        Err(Error::new(ErrorCode::SinkRejected, message))
     }
 }
 
@@ -71,14 +77,27 @@ impl FolderStore {
     }
 }
 
-/// Moves an object with one step of the file system, so that it is always in exactly one of the two places.
-fn moved(folder: &Folder, from: &Path, to: &Path) -> io::Result<()> {
-    create_folders_of(to)?;
-    match fs::rename(from, to) {
-        Err(error) if !is_missing(&error) => return Err(error),
-        _ => sync_folder_of(to)?,
+/// Moves an object with one step of the file system, so that it is always in exactly one of the two places. Nobody else
+/// moves or completes objects meanwhile. Returns false when both places have an object.
+fn moved(folder: &Folder, from: &Path, to: &Path) -> io::Result<bool> {
+    if is_there(from)? {
+        if is_there(to)? {
+            return Ok(false);
+        }
+        create_folders_of(to)?;
+        fs::rename(from, to)?;
+        sync_folder_of(to)?;
     }
-    remove_emptied(folder, from)
+    remove_emptied(folder, from)?;
+    Ok(true)
+}
+
+fn is_there(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if is_missing(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Removes the folders of `from` that are empty now, because the folder of a window must not remain without objects.

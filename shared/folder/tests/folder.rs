@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tidemark::checksum::crc64nvme_base64;
 use tidemark::error::ErrorCode;
 use tidemark::model::record::UploadedObject;
+use tidemark::ports::archive::ArchiveObjects;
 use tidemark::ports::objects::{
     CompleteObjects, Completed, CreateObjects, Created, ReadObjects, ReplaceObjects, Replaced, UploadObjects,
 };
@@ -199,4 +200,30 @@ async fn what_the_file_system_refuses_is_said() {
     let error = store.create("a", Bytes::new()).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::SinkRejected, "{}", error.report());
     assert!(error.to_string().contains("file/lake"), "{error}");
+}
+
+#[tokio::test]
+async fn an_object_in_the_archive_is_never_replaced() {
+    let folder = TempDir::new().unwrap();
+    let store = FolderStore::new(folder.path());
+    let (from, to) = ("dbo.t/w=1/part.csv", "_archive/dbo.t/part.csv");
+    for key in [from, to] {
+        store.create(key, Bytes::from(key)).await.unwrap();
+    }
+    let error = store.archive(from, to).await.unwrap_err();
+    assert!(
+        error.code() == ErrorCode::SinkRejected && error.to_string().contains("another object"),
+        "{error}"
+    );
+    for key in [from, to] {
+        assert_eq!(store.get(key).await.unwrap().unwrap().body, key);
+    }
+    // What is gone from its place was moved before, or never was there.
+    store
+        .archive("dbo.t/w=2/part.csv", "_archive/dbo.u/part.csv")
+        .await
+        .unwrap();
+    assert_eq!(names(&folder.path().join("_archive")), ["dbo.t"]);
+    store.archive(from, "_archive/dbo.u/part.csv").await.unwrap();
+    assert_eq!(names(folder.path()), [".tidemark", "_archive"]);
 }
