@@ -162,6 +162,7 @@ async fn table(
     let object = format!("OBJECT::{}", spec.table);
     let catalogs = server.catalogs(&[&spec.table]).await.of(Role::Source)?;
     let catalog = catalogs.into_iter().next().flatten().unwrap_or_default();
+    catalog.check_spelling(&spec.table)?;
     let columns: Vec<&CatalogColumn> = catalog
         .columns
         .iter()
@@ -250,7 +251,7 @@ fn readable(spec: &TableSpec, column: &CatalogColumn, object: &str, user: &str) 
         ),
         Access::Mask => (
             ErrorCode::SourceRejected,
-            "is masked for the login, which would copy the mask in place of the values",
+            "is masked for the login, or computed in a table with a masked column, so that the mask would be copied in place of the values",
             format!("GRANT UNMASK TO {user}; or name the column in `exclude`, or set `masked_columns` to `copy`."),
         ),
         Access::Ciphertext => (

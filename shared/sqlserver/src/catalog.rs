@@ -75,8 +75,12 @@ impl Server {
     /// it says nothing, or whose question to the catalog, asked together with others, failed; such a table must be
     /// asked for alone.
     pub(crate) async fn catalogs_of(&self, tables: &[&ObjectName]) -> Answer<Vec<Option<Catalog>>> {
-        if tables.len() == 1 {
-            return self.catalogs_together(tables).await;
+        if let [table] = tables {
+            let found = self.catalogs_together(tables).await?;
+            return Ok(match found.as_slice() {
+                [None] => vec![self.catalog_of_synonym(table).await?],
+                _ => found,
+            });
         }
         let mut catalogs = Vec::with_capacity(tables.len());
         for tables in tables.chunks(catalog::TABLES_AT_ONCE) {
@@ -96,11 +100,35 @@ impl Server {
                 let column = catalog_column(row)?;
                 let catalog = found.get_or_insert_default();
                 catalog.is_filtered = is_one(row, 6)?;
+                catalog.name = declared_name(row, 12);
+                catalog.is_veiled = is_one(row, 14)?;
                 catalog.columns.push(column);
             }
             catalogs.push(found);
         }
         Ok(catalogs)
+    }
+
+    /// Returns what the catalog says about the table or view that a synonym stands for. It is `None` when there is no
+    /// such synonym, or it stands for something in another database, whose catalog is not this one.
+    async fn catalog_of_synonym(&self, synonym: &ObjectName) -> Answer<Option<Catalog>> {
+        let rows = self.catalog_rows(&catalog::synonym(synonym)).await?.unwrap_or_default();
+        let Some(row) = rows.first() else { return Ok(None) };
+        let base = row.try_get::<&str, _>(0).ok().flatten();
+        let Some(base) = base.and_then(|base| base.parse::<ObjectName>().ok()) else {
+            return Ok(None);
+        };
+        let mut found = self.catalogs_together(&[&base]).await?.pop().flatten();
+        if let Some(catalog) = &mut found {
+            catalog.name = declared_name(row, 1);
+            // A right to the synonym may stand in for one to what it stands for, so the server decides at reading.
+            let refused = catalog
+                .columns
+                .iter_mut()
+                .filter(|column| column.access == Access::Nothing);
+            refused.for_each(|column| column.access = Access::Values);
+        }
+        Ok(found)
     }
 
     /// Returns the columns of a table in its order, or only those that are named. The server is asked which are row
@@ -182,6 +210,12 @@ fn is_one(row: &Row, at: usize) -> Answer<bool> {
         Ok(Some(answer)) => Ok(answer == 1),
         _ => Err(unexpected_answer()),
     }
+}
+
+/// Returns the name of a schema at `at` and that of an object after it.
+fn declared_name(row: &Row, at: usize) -> Option<ObjectName> {
+    let part = |at: usize| Identifier::new(row.try_get::<&str, _>(at).ok()??).ok();
+    Some(ObjectName::new(part(at)?, part(at + 1)?))
 }
 
 fn catalog_column(row: &Row) -> Answer<CatalogColumn> {

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 use tidemark::error::ErrorCode;
+use tidemark::ports::source::ProbeSource;
+use tidemark_sqlserver::session::Server;
 use tidemark_tests::stand_in::World;
 use tidemark_tests::table_copy::TableCopy;
 
@@ -86,6 +88,83 @@ async fn a_masked_column_is_refused_by_name_or_taken_as_it_is_shown() {
     world.execute("revoke unmask from reader; alter table t alter column v add masked with (function = 'default()')");
     let cause = refused(&world, &json!({ "masked_columns": "copy" })).await;
     assert!(cause.contains("column v of dbo.t is masked"), "{cause}");
+}
+
+/// The server masks what is computed of a masked column, and what a synonym stands for, but no catalog says so of the
+/// column or of the synonym.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mask_is_found_behind_a_computed_column_and_a_synonym() {
+    let world = World::new(TABLE).await;
+    world.execute(
+        "alter table t alter column secret add masked with (function = 'default()');
+         alter table t add loud as (upper(secret)); create synonym s for t",
+    );
+    let cause = refused(&world, &json!({ "exclude": ["secret"] })).await;
+    assert!(cause.contains("column loud of dbo.t is masked"), "{cause}");
+    let mut taken = copy(&world, &json!({ "exclude": ["secret"], "masked_columns": "copy" }));
+    taken.run().await;
+    assert_eq!(taken.lines(), ["1,10,xxxx"]);
+
+    let cause = refused(&world, &json!({ "table": "s", "columns": ["v", "secret"] })).await;
+    assert!(cause.contains("column secret of dbo.s is masked"), "{cause}");
+    let mut without = copy(&world, &json!({ "table": "s", "columns": ["v", "N"] }));
+    without.run().await;
+    assert_eq!(without.lines(), ["1,10"]);
+
+    world.execute("grant unmask to reader");
+    for (table, line) in [("t", "1,hunter2,10,HUNTER2"), ("s", "1,hunter2,10,HUNTER2")] {
+        let mut unmasked = copy(&world, &json!({ "table": table }));
+        unmasked.run().await;
+        assert_eq!(unmasked.lines(), [line], "{table}");
+    }
+}
+
+/// Which columns of a view come from masked ones is in no catalog that a reader may see.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_may_show_masks_unless_the_login_sees_that_there_are_none() {
+    let world = World::new(TABLE).await;
+    world.execute("create view w as select v, secret as s from t; grant select on w to reader");
+    let is_veiled = async |user: &str| {
+        let login = match user {
+            "reader" => world.login_as("reader", "Reader-1"),
+            _ => world.login(),
+        };
+        let server = Server::new(login);
+        let (view, table) = ("w".parse().unwrap(), "t".parse().unwrap());
+        let catalogs = server.catalogs(&[&view, &table]).await.unwrap();
+        let veiled: Vec<_> = catalogs.into_iter().map(|catalog| catalog.unwrap().is_veiled).collect();
+        assert!(!veiled[1], "the catalog says of a table which columns are masked");
+        veiled[0]
+    };
+    assert!(is_veiled("reader").await, "it cannot know");
+    world.execute("grant view definition to reader");
+    assert!(!is_veiled("reader").await, "it sees that there is no mask");
+    world.execute("alter table t alter column secret add masked with (function = 'default()')");
+    assert!(is_veiled("reader").await);
+    world.execute("grant unmask to reader");
+    assert!(!is_veiled("reader").await && !is_veiled("owner").await);
+}
+
+/// Every spelling would have a ledger, a stored watermark and files of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_spelling_of_a_table_is_refused_with_the_right_one() {
+    let world = World::new(TABLE).await;
+    world.execute("create schema Sales; create table Sales.Orders (v int); insert into Sales.Orders values (1); create synonym Syn for t");
+    for (written, declared) in [
+        ("sales.orders", "Sales.Orders"),
+        ("SALES.Orders", "Sales.Orders"),
+        ("T", "dbo.t"),
+        ("DBO.t", "dbo.t"),
+        ("syn", "dbo.Syn"),
+    ] {
+        let spec = |table| json!({ "table": table, "tracking": { "watermark": { "column": "v" } }, "columns": ["v"] });
+        let failed = TableCopy::of(&world.login(), spec(written)).try_run().await.failed;
+        assert_eq!(failed[0].error, ErrorCode::InvalidInput.name(), "{written}: {failed:?}");
+        let said = format!("is called {declared} in the database");
+        assert!(failed[0].cause.contains(&said), "{}", failed[0].cause);
+        let planned = TableCopy::of(&world.login(), spec(declared)).plan().await;
+        assert_eq!(planned.windows.len(), 1, "{declared}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -85,6 +85,12 @@ pub struct ObjectName {
 }
 
 impl ObjectName {
+    /// Makes the name of an object in a schema.
+    #[must_use]
+    pub const fn new(schema: Identifier, name: Identifier) -> Self {
+        Self { schema, name }
+    }
+
     /// Returns the schema's name.
     #[must_use]
     pub fn schema(&self) -> &Identifier {

@@ -62,6 +62,10 @@ pub(super) async fn choose<P: ProbeSource>(
         }
     };
     let Some(found) = &catalog else {
+        tracing::warn!(
+            table = %spec.table,
+            "The catalog knows nothing of this table, so it was not looked whether columns are masked or rows are hidden from the login."
+        );
         return Ok(ChosenColumns {
             catalog,
             names: names.map(<[Identifier]>::to_vec),
@@ -70,6 +74,14 @@ pub(super) async fn choose<P: ProbeSource>(
             is_filtered: false,
         });
     };
+    found.check_spelling(&spec.table)?;
+    if found.is_veiled && spec.masked_columns == MaskedColumns::Refuse {
+        tracing::warn!(
+            table = %spec.table,
+            "This is a view, and what it shows of masked columns would be copied as masks, because the login lacks UNMASK: set masked_columns \
+             to copy if that is as it should be."
+        );
+    }
     let is_filtered = found.is_filtered;
     if is_filtered {
         tracing::warn!(table = %spec.table, "A security policy filters the rows of this table: what it hides from the login is not copied.");
@@ -159,8 +171,8 @@ fn check_access(spec: &TableSpec, column: &CatalogColumn) -> Result<()> {
         ),
         Access::Mask => (
             ErrorCode::SourceRejected,
-            "is masked for this login, which would copy the mask in place of the values: grant it UNMASK, name the column in \
-             exclude, or set masked_columns to copy (a watermark must not be masked in any case)",
+            "is masked for this login, or computed in a table with a masked column, so that the mask would be copied in place of the \
+             values: grant it UNMASK, name the column in exclude, or set masked_columns to copy (a watermark must not be masked in any case)",
         ),
         Access::Ciphertext => (
             ErrorCode::UnsupportedType,

@@ -1,6 +1,6 @@
 //! Asking the source about a table: everything but its rows.
 
-use crate::error::{Answer, Result};
+use crate::error::{Answer, Error, ErrorCode, Result};
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::predicate::Predicate;
 use crate::model::rows::{Interval, Rows};
@@ -67,7 +67,8 @@ pub struct WatermarkColumn<'a> {
 #[expect(async_fn_in_trait, reason = "the callers are generic and in this workspace")]
 pub trait ProbeSource: KnowTypes {
     /// Returns what the catalog knows of each of the tables, in their order. It is `None` where the catalog knows
-    /// nothing, as of a synonym.
+    /// nothing, as of a synonym that stands for a table of another database. What a synonym stands for is found only
+    /// when it is asked for alone.
     async fn catalogs(&self, tables: &[&ObjectName]) -> Answer<Vec<Option<Catalog>>>;
     /// Returns the columns of the table in its order, or only those named, with the forms in which their values would
     /// be held. What `catalog` holds already is not asked again. Fails as refused when there is no such table or
@@ -88,11 +89,36 @@ pub trait ProbeSource: KnowTypes {
 /// What the catalog knows of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Catalog {
+    /// The table's name as it was declared, where the catalog tells it.
+    pub name: Option<ObjectName>,
     /// Every column, in the table's order.
     pub columns: Vec<CatalogColumn>,
     /// Whether a security policy is in force that may hide rows from this login. It is also false where the login may
     /// not know.
     pub is_filtered: bool,
+    /// Whether it is a view that may show this login masks in place of values without saying of which columns.
+    pub is_veiled: bool,
+}
+
+impl Catalog {
+    /// Refuses another spelling of a table than the declared one, because each spelling would have a ledger and files of
+    /// its own.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`, which says how the table is spelled.
+    pub fn check_spelling(&self, table: &ObjectName) -> Result<()> {
+        match &self.name {
+            Some(name) if name != table => {
+                let message = format!(
+                    "table {table} is called {name} in the database: write it so, because each spelling would be copied as a table of \
+                     its own"
+                );
+                Err(Error::new(ErrorCode::InvalidInput, message))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A column as the catalog has it, before anything is selected from it.

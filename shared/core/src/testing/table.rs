@@ -76,7 +76,7 @@ impl MemoryTable {
     pub fn list(&self, columns: impl IntoIterator<Item = CatalogColumn>) {
         let catalog = Catalog {
             columns: columns.into_iter().collect(),
-            is_filtered: false,
+            ..Catalog::default()
         };
         *self.catalog.lock().unwrap_or_else(PoisonError::into_inner) = Some(catalog);
     }

@@ -17,7 +17,15 @@ pub(crate) const TABLES_AT_ONCE: usize = 50;
 /// - whether a security policy filters the table (`filtered`);
 /// - its type without an alias: name, length, precision, scale, and whether it may be NULL. For a view the name of the
 ///   type is NULL, because until the view is refreshed the catalog has the type that the view's table had before
-///   (<https://learn.microsoft.com/en-us/sql/relational-databases/system-stored-procedures/sp-refreshview-transact-sql>).
+///   (<https://learn.microsoft.com/en-us/sql/relational-databases/system-stored-procedures/sp-refreshview-transact-sql>);
+/// - schema and name of the table, as they were declared;
+/// - whether it is a view that may show masks that this login cannot know of (`veiled`). Which columns of a view come
+///   from masked ones is in no catalog that everybody may read. It is certain that none does when the login may read
+///   the stored values of the whole database, or sees all of its catalog and no mask in it.
+///
+/// A computed column counts as masked when its table has a masked column, because the server masks what depends on one
+/// (<https://learn.microsoft.com/en-us/sql/relational-databases/security/dynamic-data-masking>), and not everybody may
+/// read of what the column is computed.
 ///
 /// Each table has a statement of its own, because a server keeps the plan of a statement and uses it again for the next
 /// tables.
@@ -34,15 +42,21 @@ pub(crate) fn columns(tables: &[&ObjectName]) -> Statement {
                CASE WHEN [c].[is_hidden] = 1 OR [c].[is_column_set] = 1 THEN 0 ELSE 1 END AS [in_star], \
                CASE WHEN HAS_PERMS_BY_NAME(@P1, N'OBJECT', N'SELECT', [c].[name], N'COLUMN') = 0 THEN 1 ELSE 0 END AS [denied], \
                CASE WHEN [c].[encryption_type] IS NULL THEN 0 ELSE 1 END AS [encrypted], \
-               CASE WHEN [c].[is_masked] = 1 \
-               AND ISNULL(HAS_PERMS_BY_NAME(@P1, N'OBJECT', N'UNMASK', [c].[name], N'COLUMN'), 0) = 0 \
+               CASE WHEN EXISTS (SELECT 1 FROM sys.columns AS [m] WHERE [m].[object_id] = [c].[object_id] \
+               AND [m].[is_masked] = 1 AND ([m].[column_id] = [c].[column_id] OR [c].[is_computed] = 1) \
+               AND ISNULL(HAS_PERMS_BY_NAME(@P1, N'OBJECT', N'UNMASK', [m].[name], N'COLUMN'), 0) = 0) \
                AND ISNULL(HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'UNMASK'), 0) = 0 THEN 1 ELSE 0 END AS [masked], \
                CASE WHEN [c].[system_type_id] = 189 THEN 1 ELSE 0 END AS [row_version], \
                CASE WHEN EXISTS (SELECT 1 FROM sys.security_predicates AS [f] JOIN sys.security_policies AS [y] \
                ON [y].[object_id] = [f].[object_id] WHERE [f].[target_object_id] = OBJECT_ID(@P1) AND [f].[predicate_type] = 0 \
                AND [y].[is_enabled] = 1) THEN 1 ELSE 0 END AS [filtered], \
                [t].[name] AS [type_name], CAST([c].[max_length] AS int) AS [max_length], CAST([c].[precision] AS int) AS [precision], \
-               CAST([c].[scale] AS int) AS [scale], CASE WHEN [c].[is_nullable] = 0 THEN 0 ELSE 1 END AS [nullable] \
+               CAST([c].[scale] AS int) AS [scale], CASE WHEN [c].[is_nullable] = 0 THEN 0 ELSE 1 END AS [nullable], \
+               OBJECT_SCHEMA_NAME([c].[object_id]) AS [schema_name], OBJECT_NAME([c].[object_id]) AS [object_name], \
+               CASE WHEN NOT EXISTS (SELECT 1 FROM sys.objects AS [o] WHERE [o].[object_id] = [c].[object_id] AND [o].[type] = 'V') \
+               OR HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'UNMASK') = 1 THEN 0 \
+               WHEN HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'VIEW DEFINITION') = 1 \
+               AND NOT EXISTS (SELECT 1 FROM sys.columns AS [n] WHERE [n].[is_masked] = 1) THEN 0 ELSE 1 END AS [veiled] \
                FROM sys.columns AS [c] LEFT JOIN sys.types AS [t] ON [t].[user_type_id] = [c].[system_type_id] \
                AND EXISTS (SELECT 1 FROM sys.tables AS [u] WHERE [u].[object_id] = [c].[object_id]) \
                WHERE [c].[object_id] = OBJECT_ID(@P1) ORDER BY [c].[column_id]";
@@ -51,6 +65,14 @@ pub(crate) fn columns(tables: &[&ObjectName]) -> Statement {
         sql: one_each.collect::<Vec<_>>().join("; "),
         parameters: tables.iter().map(|table| table.quoted()).collect(),
     }
+}
+
+/// Asks for what a synonym stands for, and for its own schema and name as they were declared. No row if there is no such
+/// synonym.
+pub(crate) fn synonym(name: &ObjectName) -> Statement {
+    let sql = "SELECT [base_object_name], OBJECT_SCHEMA_NAME([object_id]) AS [schema_name], OBJECT_NAME([object_id]) AS [object_name] \
+               FROM sys.synonyms WHERE [object_id] = OBJECT_ID(@P1)";
+    Statement::with(sql, &[&name.quoted()])
 }
 
 /// Asks for the names of the rowversion columns of a table, when [`columns`] was not asked.

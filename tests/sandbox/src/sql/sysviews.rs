@@ -175,9 +175,9 @@ const VIEWS: [(&str, &str, &str); 21] = [
         "{zones}",
     ),
     (
-        "masked_columns",
-        "(object_id int, name sysname NULL, column_id int, is_masked bit, masking_function nvarchar(4000) NULL)",
-        "SELECT object_id, name, id, 1, mask FROM main._column WHERE mask IS NOT NULL AND {here}",
+        "synonyms",
+        "(name sysname, object_id int, schema_id int, base_object_name nvarchar(1035) NULL)",
+        "SELECT o.name, o.id, 0, o.definition FROM main._object o WHERE o.type = 'SN' AND o.db = {db}{visible}",
     ),
     (
         "parameters",

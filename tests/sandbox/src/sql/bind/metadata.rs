@@ -89,6 +89,7 @@ impl Binder<'_> {
                 let id = self.object_id(call)?;
                 Self::maybe_int(id, Ty::Int)
             }
+            "OBJECT_SCHEMA_NAME" => self.name_by_id(call, "SELECT schema FROM main._object WHERE id =")?,
             "OBJECT_NAME" => self.name_by_id(call, "SELECT name FROM main._object WHERE id =")?,
             "HAS_PERMS_BY_NAME" => self.has_permission(call)?,
             "USER_NAME" => self.name_value(Some(s.user()?)),

@@ -288,6 +288,7 @@ impl Binder<'_> {
                 grouping: None,
             };
             let outer = std::mem::replace(&mut self.scopes, vec![scope]);
+            self.is_masked = false;
             let bound = self.expr(&expr);
             self.scopes = outer;
             let mut bound = super::types::to(bound?, column.ty);
@@ -299,7 +300,8 @@ impl Binder<'_> {
                     bound,
                     hidden: false,
                     denied: denied.contains(&column.id),
-                    masked: false,
+                    // What is computed of a masked column is masked.
+                    masked: std::mem::take(&mut self.is_masked),
                 },
             );
         }
