@@ -248,7 +248,8 @@ impl MoveWatermarks for ControlTable {
         if let Err(failure) = moved {
             // The procedure refuses when the value is no longer the expected one, but there may be another reason.
             return if written == *expected {
-                Err(self.server.withheld(failure))
+                let failure = self.server.withheld(failure);
+                Err(failure.context(format_args!("calling {}", self.procedure)))
             } else {
                 Ok(Moved::Changed)
             };
@@ -286,7 +287,10 @@ impl ClearWatermarks for ControlTable {
         // counts.
         match (self.read(key).await?.stored.value, cleared) {
             (None, _) => Ok(()),
-            (Some(_), Err(failure)) => Err(self.server.withheld(failure)),
+            (Some(_), Err(failure)) => Err(self
+                .server
+                .withheld(failure)
+                .context(format_args!("changing {}", self.table))),
             (Some(_), Ok(_)) => Err(self
                 .unusable(&format!("the watermark of '{name}' cannot be taken away"))
                 .into()),
