@@ -3,7 +3,7 @@
 use clap::Args;
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::ledger::Pointers;
-use tidemark::model::bucket::BucketFacts;
+use tidemark::model::bucket::{BucketFacts, Encryption};
 use tidemark::model::names::ObjectName;
 use tidemark_aws::clients::Aws;
 use tidemark_folder::FolderStore;
@@ -36,6 +36,9 @@ pub(crate) struct SinkArgs {
     /// The ARN of the key that objects are encrypted with [default: the bucket's own]
     #[arg(long, env = "SINK_KMS_KEY_ARN", value_name = "ARN", help_heading = "Sink")]
     pub(crate) kms_key: Option<String>,
+    /// The encryption that a bucket's policy demands, AES256 or aws:kms [default: aws:kms with a key, else none]
+    #[arg(long, env = "SINK_ENCRYPTION", value_name = "METHOD", help_heading = "Sink")]
+    pub(crate) encryption: Option<String>,
     /// Signs the pieces of uploads, for a bucket whose policy denies UNSIGNED-PAYLOAD
     #[arg(long, env = "SINK_SIGNED_PAYLOADS", help_heading = "Sink")]
     pub(crate) signed_payloads: bool,
@@ -108,9 +111,15 @@ impl SinkArgs {
             let message = "--bucket-owner is not the id of an account, 12 digits";
             return Err(Error::new(ErrorCode::InvalidInput, message));
         }
+        let encryption = Encryption::given(given(&self.encryption).as_deref(), given(&self.kms_key));
+        let encryption = encryption.ok_or_else(|| {
+            let message =
+                "--encryption is neither AES256 nor aws:kms, or it is AES256 and --kms-key names a key of KMS";
+            Error::new(ErrorCode::InvalidInput, message)
+        })?;
         Ok(BucketFacts {
             owner,
-            kms_key: given(&self.kms_key),
+            encryption,
             signs_payloads: self.signed_payloads,
         })
     }
@@ -214,10 +223,16 @@ mod tests {
         ];
         let facts = BucketFacts {
             owner: Some("111122223333".to_owned()),
-            kms_key: Some("arn:key".to_owned()),
+            encryption: Encryption::Kms(Some("arn:key".to_owned())),
             signs_payloads: true,
         };
         assert_eq!(given(&all).facts().unwrap(), facts);
+        let demanded = given(&["--encryption", "AES256"]).facts().unwrap();
+        assert_eq!(demanded.encryption, Encryption::S3);
+        let error = given(&["--encryption", "AES256", "--kms-key", "arn:key"])
+            .facts()
+            .unwrap_err();
+        assert!(error.to_string().contains("--encryption"), "{error}");
         let error = given(&["--bucket-owner", "me"]).open().unwrap_err();
         assert!(error.to_string().contains("12 digits"), "{error}");
     }

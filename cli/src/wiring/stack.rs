@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::model::bucket::BucketFacts;
+use tidemark::model::bucket::{BucketFacts, Encryption};
 use tidemark::model::names::ObjectName;
 use tidemark::model::server::{ServerSettings, Tls};
 use tidemark_aws::clients::Aws;
@@ -50,7 +50,9 @@ pub(crate) fn facts_of(stack: &Stack) -> BucketFacts {
     };
     BucketFacts {
         owner: given(stack, "SinkBucketOwner").or_else(own),
-        kms_key: given(stack, "KmsKeyArn"),
+        // The template refuses what is no encryption.
+        encryption: Encryption::given(given(stack, "SinkEncryption").as_deref(), given(stack, "KmsKeyArn"))
+            .unwrap_or_default(),
         signs_payloads: given(stack, "SinkSignedPayloads").as_deref() == Some("true"),
     }
 }
@@ -175,10 +177,12 @@ mod tests {
         ]);
         let facts = BucketFacts {
             owner: Some("444455556666".to_owned()),
-            kms_key: Some("arn:key".to_owned()),
+            encryption: Encryption::Kms(Some("arn:key".to_owned())),
             signs_payloads: true,
         };
         assert_eq!(facts_of(&full), facts);
+        let demanded = stack(&[("SinkEncryption", "AES256")]);
+        assert_eq!(facts_of(&demanded).encryption, Encryption::S3);
         assert!(server_of(&full).unwrap().read_intent);
         assert_eq!(mask_secret_of(&full).as_deref(), Some("arn:mask"));
     }

@@ -15,7 +15,7 @@ use aws_sdk_s3::types::{
 use bytes::Bytes;
 use tidemark::checksum::crc64nvme_base64;
 use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::model::bucket::BucketFacts;
+use tidemark::model::bucket::{BucketFacts, Encryption};
 use tidemark::model::record::{UploadedObject, UploadedPiece};
 use tidemark::ports::objects::{
     CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced, Upload,
@@ -46,7 +46,7 @@ impl S3Store {
         }
     }
 
-    /// Sets what is known about the bucket: its owner, its KMS key, and whether payloads are signed.
+    /// Sets what is known about the bucket: its owner, the encryption to ask for, and whether payloads are signed.
     #[must_use]
     pub fn with_facts(self, facts: BucketFacts) -> Self {
         Self { facts, ..self }
@@ -58,8 +58,11 @@ impl S3Store {
 
     /// Returns the encryption of new objects, for the calls that take it.
     fn encryption(&self) -> (Option<ServerSideEncryption>, Option<String>) {
-        let key = self.facts.kms_key.clone();
-        (key.as_ref().map(|_| ServerSideEncryption::AwsKms), key)
+        match &self.facts.encryption {
+            Encryption::OfBucket => (None, None),
+            Encryption::S3 => (Some(ServerSideEncryption::Aes256), None),
+            Encryption::Kms(key) => (Some(ServerSideEncryption::AwsKms), key.clone()),
+        }
     }
 
     async fn head(&self, key: &str) -> Result<Option<HeadObjectOutput>> {
@@ -69,6 +72,15 @@ impl S3Store {
             Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(self.error("read", key, error)),
         }
+    }
+
+    /// Returns the size of an object. An answer without one is no answer about an empty object.
+    fn size_of(&self, key: &str, head: &HeadObjectOutput) -> Result<u64> {
+        let bytes = head.content_length().and_then(|bytes| bytes.try_into().ok());
+        bytes.ok_or_else(|| {
+            let message = format!("the store does not say how large s3://{}/{key} is", self.bucket);
+            Error::new(ErrorCode::SinkRejected, message)
+        })
     }
 
     /// Maps an error of S3 by its status and code. `verb` and `key` say in the message what failed. No other function
@@ -174,11 +186,7 @@ impl ReadObjects for S3Store {
 
     async fn size(&self, key: &str) -> Result<Option<u64>> {
         let head = self.head(key).await?;
-        Ok(head.map(|head| {
-            head.content_length()
-                .and_then(|bytes| bytes.try_into().ok())
-                .unwrap_or_default()
-        }))
+        head.map(|head| self.size_of(key, &head)).transpose()
     }
 
     async fn folders(&self, prefix: &str) -> Result<Vec<String>> {

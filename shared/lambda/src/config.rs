@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use tidemark::error::Result;
-use tidemark::model::bucket::BucketFacts;
+use tidemark::model::bucket::{BucketFacts, Encryption};
 use tidemark::model::budget::Budget;
 use tidemark::model::cost::PIECE_BYTES;
 use tidemark::model::names::ObjectName;
@@ -32,7 +32,7 @@ pub struct SinkConfig {
     pub bucket: String,
     /// The prefix, `SINK_PREFIX`.
     pub prefix: String,
-    /// What is known about the bucket: `SINK_BUCKET_OWNER`, `SINK_KMS_KEY_ARN` and `SINK_SIGNED_PAYLOADS`. By default
+    /// What is known about the bucket: `SINK_BUCKET_OWNER`, `SINK_ENCRYPTION`, `SINK_KMS_KEY_ARN` and `SINK_SIGNED_PAYLOADS`. By default
     /// requests contain none of them.
     pub facts: BucketFacts,
 }
@@ -73,12 +73,22 @@ fn sink(environment: &mut Environment) -> SinkConfig {
     if !owner.as_ref().is_none_or(is_account) {
         environment.complain("SINK_BUCKET_OWNER is not the id of an account, 12 digits".into());
     }
+    let (header, key) = (
+        environment.optional("SINK_ENCRYPTION"),
+        environment.optional("SINK_KMS_KEY_ARN"),
+    );
+    let encryption = Encryption::given(header.as_deref(), key).unwrap_or_else(|| {
+        let complaint =
+            "SINK_ENCRYPTION is neither AES256 nor aws:kms, or it is AES256 and SINK_KMS_KEY_ARN names a key of KMS";
+        environment.complain(complaint.into());
+        Encryption::OfBucket
+    });
     SinkConfig {
         bucket: environment.required("SINK_BUCKET"),
         prefix,
         facts: BucketFacts {
             owner,
-            kms_key: environment.optional("SINK_KMS_KEY_ARN"),
+            encryption,
             signs_payloads: environment.one_of("SINK_SIGNED_PAYLOADS", &[("true", true), ("false", false)], false),
         },
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tidemark::model::bucket::Encryption;
 use tidemark_lambda::config::{CopyConfig, Environment, LookupNewConfig, LookupOldConfig, UpdateConfig};
 
 use super::{MACHINES, infra};
@@ -80,6 +81,7 @@ fn deployed(template: &str, function: &str) -> Environment {
         "METRICS_PER_TABLE" | "SINK_SIGNED_PAYLOADS" => "false",
         "RUN_BUDGET_ROWS" | "RUN_BUDGET_BYTES" | "RUN_BUDGET_USD" => "0",
         "SINK_BUCKET_OWNER" => "111122223333",
+        "SINK_ENCRYPTION" => "aws:kms",
         "PART_BYTES" => "8388608",
         "SOURCE_SILENCE_SECONDS" => "300",
         "WATERMARK_TABLE" => "dbo.deployed_table",
@@ -101,7 +103,7 @@ fn every_function_is_given_what_it_reads() {
     let update = UpdateConfig::read(deployed(&template, "UpdateWatermarkFunction")).unwrap();
     for sink in [&old.sink, &new.sink, &copy.sink, &update.sink] {
         assert_eq!((sink.bucket.as_str(), sink.prefix.as_str()), ("deployed", "deployed"));
-        assert_eq!(sink.facts.kms_key.as_deref(), Some("deployed"));
+        assert_eq!(sink.facts.encryption, Encryption::Kms(Some("deployed".to_owned())));
     }
     assert_eq!(copy.sink_secret_arns, ["arn:one", "arn:two"]);
     let tidemark_lambda::config::WatermarkConfig::Sql(store) = update.watermarks else {

@@ -6,6 +6,7 @@
 //! condition.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::delete_object::DeleteObjectError;
@@ -15,7 +16,7 @@ use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::ports::archive::ArchiveObjects;
 use tidemark::ports::objects::{Created, Upload, UploadObjects};
 
-use super::{S3Store, status};
+use super::{CONFLICT_TRIES, S3Store, status};
 
 /// The largest size in bytes of an object that is read and written.
 const READ_AND_WRITTEN: u64 = 1 << 20;
@@ -27,11 +28,19 @@ const MOVED: &str = "tidemark-moved";
 impl S3Store {
     /// Makes the object at `to` from the one at `from`, with the same metadata.
     async fn copy(&self, from: &str, to: &str, head: &HeadObjectOutput) -> Result<Created> {
-        if size(head) <= READ_AND_WRITTEN {
-            self.read_and_write(from, to, head).await
-        } else {
-            self.copy_in_pieces(from, to, head).await
+        let bytes = self.size_of(from, head)?;
+        if bytes <= READ_AND_WRITTEN {
+            return self.read_and_write(from, to, head).await;
         }
+        let upload = self.begin_copy(from, to, head).await?;
+        let copied = self.copy_in_pieces(from, &upload, head, bytes).await;
+        if matches!(copied, Ok(Created::Created)) {
+            return copied;
+        }
+        // What is left of the upload would be paid for. The first failure says more than one of the abort.
+        let aborted = self.abort(&upload).await;
+        let copied = copied?;
+        aborted.map(|()| copied)
     }
 
     async fn read_and_write(&self, from: &str, to: &str, head: &HeadObjectOutput) -> Result<Created> {
@@ -45,23 +54,32 @@ impl S3Store {
             let message = format!("cannot read s3://{}/{from} to its end", self.bucket);
             Error::with_source(ErrorCode::SinkUnavailable, message, error)
         })?;
-        let request = self.client.put_object().bucket(&self.bucket).key(to);
-        let (encryption, key_id) = self.encryption();
-        let request = request
-            .set_expected_bucket_owner(self.owner())
-            .set_server_side_encryption(encryption)
-            .set_ssekms_key_id(key_id)
-            .set_content_type(head.content_type.clone())
-            .set_metadata(Some(metadata(head)))
-            .if_none_match("*")
-            .body(body.into_bytes().into());
-        self.created(from, Box::pin(request.send()).await)
+        let body = body.into_bytes();
+        let write = async || {
+            let request = self.client.put_object().bucket(&self.bucket).key(to);
+            let (encryption, key_id) = self.encryption();
+            let request = request
+                .set_expected_bucket_owner(self.owner())
+                .set_server_side_encryption(encryption)
+                .set_ssekms_key_id(key_id)
+                .set_content_type(head.content_type.clone())
+                .set_metadata(Some(metadata(head)))
+                .if_none_match("*")
+                .body(body.clone().into());
+            Box::pin(request.send()).await
+        };
+        self.created(from, write).await
     }
 
     /// Lets S3 copy the object, whose bytes do not pass through this process.
-    async fn copy_in_pieces(&self, from: &str, to: &str, head: &HeadObjectOutput) -> Result<Created> {
-        let upload = self.begin_copy(from, to, head).await?;
-        let bytes = size(head);
+    async fn copy_in_pieces(
+        &self,
+        from: &str,
+        upload: &Upload,
+        head: &HeadObjectOutput,
+        bytes: u64,
+    ) -> Result<Created> {
+        let to = upload.key.as_str();
         let mut pieces = Vec::new();
         for (number, first) in (1..).zip((0..bytes).step_by(usize::try_from(PIECE).unwrap_or(usize::MAX))) {
             // S3 refuses a range of a small object.
@@ -85,17 +103,16 @@ impl S3Store {
             pieces.push(piece.build());
         }
         let pieces = CompletedMultipartUpload::builder().set_parts(Some(pieces)).build();
-        let request = self.client.complete_multipart_upload().bucket(&self.bucket).key(to);
-        let request = request
-            .set_expected_bucket_owner(self.owner())
-            .upload_id(&upload.id)
-            .multipart_upload(pieces)
-            .if_none_match("*");
-        let created = self.created(from, Box::pin(request.send()).await)?;
-        if created == Created::AlreadyExists {
-            self.abort(&upload).await?;
-        }
-        Ok(created)
+        let complete = async || {
+            let request = self.client.complete_multipart_upload().bucket(&self.bucket).key(to);
+            let request = request
+                .set_expected_bucket_owner(self.owner())
+                .upload_id(&upload.id)
+                .multipart_upload(pieces.clone())
+                .if_none_match("*");
+            Box::pin(request.send()).await
+        };
+        self.created(from, complete).await
     }
 
     async fn begin_copy(&self, from: &str, to: &str, head: &HeadObjectOutput) -> Result<Upload> {
@@ -118,25 +135,37 @@ impl S3Store {
         })
     }
 
-    /// Interprets the answer to a conditional write.
-    fn created<T, E>(&self, from: &str, answer: std::result::Result<T, SdkError<E>>) -> Result<Created>
+    /// Makes a conditional write, again after a conflict with a concurrent one, and interprets the answer.
+    async fn created<T, E>(
+        &self,
+        from: &str,
+        write: impl AsyncFn() -> std::result::Result<T, SdkError<E>>,
+    ) -> Result<Created>
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        match answer {
-            Ok(_) => Ok(Created::Created),
-            Err(error) if status(&error) == Some(412) => Ok(Created::AlreadyExists),
-            Err(error) => Err(self.error("move", from, error)),
+        let mut tries = 0;
+        loop {
+            match write().await {
+                Ok(_) => return Ok(Created::Created),
+                Err(error) if status(&error) == Some(412) => return Ok(Created::AlreadyExists),
+                Err(error) if status(&error) == Some(409) && tries < CONFLICT_TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(50 << tries)).await;
+                }
+                Err(error) => return Err(self.error("move", from, error)),
+            }
         }
     }
 
     /// Returns whether the object at `to` was made from this one, by a move that was interrupted before the removal.
     async fn is_copy(&self, to: &str, head: &HeadObjectOutput) -> Result<bool> {
-        let there = self.head(to).await?;
-        Ok(there.is_some_and(|there| {
-            let moved = there.metadata().and_then(|metadata| metadata.get(MOVED));
-            moved.map(String::as_str) == Some(etag(head)) && size(&there) == size(head)
-        }))
+        let Some(there) = self.head(to).await? else {
+            return Ok(false);
+        };
+        let moved = there.metadata().and_then(|metadata| metadata.get(MOVED));
+        let is_as_large = self.size_of(to, &there)? == self.size_of(to, head)?;
+        Ok(moved.map(String::as_str) == Some(etag(head)) && is_as_large)
     }
 
     /// Removes an object. It is no error if there is none.
@@ -193,11 +222,6 @@ impl ArchiveObjects for S3Store {
         let removed = self.remove(from).await;
         removed.map_err(|error| self.error("remove", from, error))
     }
-}
-
-fn size(head: &HeadObjectOutput) -> u64 {
-    let bytes = head.content_length().and_then(|bytes| u64::try_from(bytes).ok());
-    bytes.unwrap_or_default()
 }
 
 fn etag(head: &HeadObjectOutput) -> &str {

@@ -58,6 +58,20 @@ async fn what_is_not_there_or_is_there_already_is_an_answer_and_no_error() {
     }
 }
 
+#[test]
+fn an_answer_without_a_size_is_not_one_about_an_empty_object() {
+    let store = bucket(200, "");
+    let head = |bytes| HeadObjectOutput::builder().set_content_length(bytes).build();
+    assert_eq!(store.size_of("k", &head(Some(0))).unwrap(), 0);
+    for bytes in [None, Some(-1)] {
+        let error = store.size_of("k", &head(bytes)).unwrap_err();
+        assert!(
+            error.code() == ErrorCode::SinkRejected && error.to_string().contains("s3://b/k"),
+            "{error}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn an_upload_that_is_gone_has_expired_and_is_aborted() {
     let gone = bucket(404, "NoSuchUpload");
@@ -120,21 +134,34 @@ async fn every_call_names_the_account_that_owns_the_bucket() {
 }
 
 #[tokio::test]
-async fn every_call_that_makes_an_object_names_the_key_it_is_encrypted_with() {
-    let facts = BucketFacts {
-        kms_key: Some("arn:aws:kms:eu-west-1:111122223333:key/1".to_owned()),
-        ..BucketFacts::default()
-    };
-    let mut made = 0;
-    for head in heads(facts).await {
-        let line = &head[0];
-        let makes = line.starts_with("put /b/k?x-id=putobject") || line.starts_with("post /b/k?uploads");
-        made += usize::from(makes);
-        let key = "x-amz-server-side-encryption-aws-kms-key-id: arn:aws:kms:eu-west-1:111122223333:key/1";
-        assert_eq!(says(&head, "x-amz-server-side-encryption: aws:kms"), makes, "{head:?}");
-        assert_eq!(says(&head, key), makes, "{head:?}");
+async fn every_call_that_makes_an_object_asks_for_its_encryption() {
+    let key = "arn:aws:kms:eu-west-1:111122223333:key/1";
+    for (encryption, method, named) in [
+        (Encryption::OfBucket, None, None),
+        (Encryption::S3, Some("aes256"), None),
+        (Encryption::Kms(None), Some("aws:kms"), None),
+        (Encryption::Kms(Some(key.to_owned())), Some("aws:kms"), Some(key)),
+    ] {
+        let facts = BucketFacts {
+            encryption,
+            ..BucketFacts::default()
+        };
+        let mut made = 0;
+        for head in heads(facts).await {
+            let line = &head[0];
+            let makes = line.starts_with("put /b/k?x-id=putobject") || line.starts_with("post /b/k?uploads");
+            made += usize::from(makes);
+            let said = |name: &str| head.iter().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+            assert_eq!(
+                said("x-amz-server-side-encryption"),
+                method.filter(|_| makes),
+                "{head:?}"
+            );
+            let said_key = said("x-amz-server-side-encryption-aws-kms-key-id");
+            assert_eq!(said_key, named.filter(|_| makes), "{head:?}");
+        }
+        assert_eq!(made, 3);
     }
-    assert_eq!(made, 3);
 }
 
 #[tokio::test]

@@ -5,11 +5,37 @@
 pub struct BucketFacts {
     /// The account that owns the bucket. A bucket of the same name that another account owns is refused.
     pub owner: Option<String>,
-    /// The ARN of the key that objects are encrypted with. Without one, the bucket's own default applies.
-    pub kms_key: Option<String>,
+    /// The encryption that every call that makes an object asks for.
+    pub encryption: Encryption,
     /// Whether the pieces of an upload are signed as well, for policies that deny `UNSIGNED-PAYLOAD`. It costs a
     /// SHA-256 over every piece.
     pub signs_payloads: bool,
+}
+
+/// The encryption of new objects.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Encryption {
+    /// The bucket's own default, which is not asked for.
+    #[default]
+    OfBucket,
+    /// A key of S3, `AES256`.
+    S3,
+    /// A key of KMS, `aws:kms`: that with this ARN or, without one, that of the bucket or of the account.
+    Kms(Option<String>),
+}
+
+impl Encryption {
+    /// Makes it from the value of the header that a bucket policy demands, and the ARN of a key. Returns `None` when
+    /// there is no such encryption.
+    #[must_use]
+    pub fn given(header: Option<&str>, key: Option<String>) -> Option<Self> {
+        match (header, key) {
+            (None, None) => Some(Self::OfBucket),
+            (Some("AES256"), None) => Some(Self::S3),
+            (None | Some("aws:kms"), key) => Some(Self::Kms(key)),
+            _ => None,
+        }
+    }
 }
 
 /// The days that uploads must be kept at least. A window may take that long from its first upload to its commit, when a

@@ -174,10 +174,23 @@ fn what_is_known_of_the_bucket_is_read() {
     ];
     let expected = BucketFacts {
         owner: Some("111122223333".to_owned()),
-        kms_key: Some("arn:key".to_owned()),
+        encryption: Encryption::Kms(Some("arn:key".to_owned())),
         signs_payloads: true,
     };
     assert_eq!(facts(&known), expected);
+    assert_eq!(facts(&[("SINK_ENCRYPTION", "AES256")]).encryption, Encryption::S3);
+    assert_eq!(
+        facts(&[("SINK_ENCRYPTION", "aws:kms")]).encryption,
+        Encryption::Kms(None)
+    );
+    for wrong in [
+        &[("SINK_ENCRYPTION", "aes")][..],
+        &[("SINK_ENCRYPTION", "AES256"), known[1]],
+    ] {
+        let variables = [&[("SINK_BUCKET", "b")], wrong].concat();
+        let error = LookupOldConfig::read(environment(&variables)).unwrap_err();
+        assert!(error.to_string().contains("SINK_ENCRYPTION is neither"), "{error}");
+    }
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Tests how objects are moved, against a bucket that refuses every write without a condition.
 
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
 use tidemark::error::ErrorCode;
-use tidemark::model::bucket::BucketFacts;
+use tidemark::model::bucket::{BucketFacts, Encryption};
 use tidemark::ports::archive::ArchiveObjects;
 
 use crate::one_answer::{Answer, Heads, answered};
@@ -36,7 +39,7 @@ async fn archive(bytes: usize, there: Option<&'static str>) -> (tidemark::error:
     });
     let facts = BucketFacts {
         owner: Some("111122223333".to_owned()),
-        kms_key: Some("arn:aws:kms:eu-west-1:111122223333:key/1".to_owned()),
+        encryption: Encryption::Kms(Some("arn:aws:kms:eu-west-1:111122223333:key/1".to_owned())),
         ..BucketFacts::default()
     };
     let store = clients.store("b").with_facts(facts);
@@ -133,4 +136,49 @@ async fn another_object_in_the_archive_is_neither_written_over_nor_taken_for_thi
         assert!(error.to_string().contains(TO), "{error}");
         assert!(!verbs(&heads).contains(&"remove"), "{heads:?}");
     }
+}
+
+/// Moves a large object from a bucket that refuses the requests of this kind the first `times` times. Returns whether it
+/// was moved, and the verbs of the requests.
+async fn refused(kind: &'static str, status: u16, times: usize) -> (bool, Vec<String>) {
+    let left = AtomicUsize::new(times);
+    let (clients, heads) = answered(move |line| {
+        let head = vec![line.to_owned()];
+        let is_refused =
+            verbs(&[head])[0] == kind && left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
+        let (status, body) = match line {
+            _ if is_refused => (status, "<Error><Code>Refused</Code></Error>".to_owned()),
+            _ if line.starts_with("head ") => (200, "x".repeat(2 << 20)),
+            _ if line.contains("uploads") => (200, result("InitiateMultipartUploadResult")),
+            _ if line.contains("x-id=uploadpartcopy") => (200, result("CopyPartResult")),
+            _ if line.starts_with("post ") => (200, result("CompleteMultipartUploadResult")),
+            _ => (204, String::new()),
+        };
+        Answer {
+            status,
+            content_type: "application/xml",
+            headers: LARGE,
+            body,
+        }
+    });
+    let moved = clients.store("b").archive(FROM, TO).await;
+    let heads = requests(&heads);
+    (moved.is_ok(), verbs(&heads).into_iter().map(str::to_owned).collect())
+}
+
+#[tokio::test]
+async fn an_upload_that_is_not_completed_is_aborted_whatever_failed() {
+    let (moved, verbs) = refused("copy", 403, 1).await;
+    assert!(!moved);
+    assert_eq!(verbs, ["head", "begin", "copy", "abort"]);
+    let (moved, verbs) = refused("complete", 403, 1).await;
+    assert!(!moved);
+    assert_eq!(verbs, ["head", "begin", "copy", "complete", "abort"]);
+}
+
+#[tokio::test]
+async fn a_write_that_meets_a_concurrent_one_is_made_again() {
+    let (moved, verbs) = refused("complete", 409, 1).await;
+    assert!(moved);
+    assert_eq!(verbs, ["head", "begin", "copy", "complete", "complete", "remove"]);
 }
