@@ -314,7 +314,7 @@ def bucket(module: Module, name: str, properties: dict[str, Any]) -> Made:
         (
             "aws_s3_bucket",
             "",
-            [("bucket_prefix", '"${var.name}-"'), ("lifecycle", block([("prevent_destroy", "true")]))],
+            [("bucket_prefix", '"${lower(var.name)}-"'), ("lifecycle", block([("prevent_destroy", "true")]))],
         ),
         (
             "aws_s3_bucket_public_access_block",

@@ -1,31 +1,35 @@
 # Written by tools/terraform.py from infra/template.yaml (make terraform). Changes belong there.
 
 locals {
-  create_secret            = var.source_secret_arn == ""
-  create_bucket            = var.sink_bucket_name == ""
-  has_bucket_owner         = !(var.sink_bucket_owner == "")
-  has_ca_bundle            = !(var.ca_bundle == "")
-  has_kms_key              = !(var.kms_key_arn == "")
-  has_vpc                  = !(join("", var.subnet_ids) == "")
-  has_secret_kms_keys      = !(join("", var.secret_kms_key_arns) == "")
-  has_log_kms_key          = !(var.log_kms_key_arn == "")
-  has_states_kms_key       = !(var.states_kms_key_arn == "")
-  causes_are_told          = !(local.has_states_kms_key)
-  has_operators            = !(join("", var.operator_arns) == "")
-  has_access_log           = !(var.access_log_bucket == "")
-  has_reserved_concurrency = !(var.copy_reserved_concurrency == 0)
-  create_topic             = var.alarm_topic_arn == ""
-  has_alarm_email          = (local.create_topic) && (!(var.alarm_email == ""))
-  has_lag_alarm            = !(var.watermark_lag_alarm_seconds == 0)
-  has_no_success_alarm     = (local.schedule_is_enabled) && (!(var.no_success_alarm_hours == 0))
-  has_watermark_secret     = !(var.watermark_secret_arn == "")
-  has_mask_secret          = !(var.mask_secret_arn == "")
-  has_sink_secrets         = !(join("", var.sink_secret_arns) == "")
-  in_sql                   = var.watermark_store == "sql"
-  has_web_identity         = !(var.web_identity_audience == "")
-  on_arm                   = var.architecture == "arm64"
-  has_table_list           = !(var.table_list_key == "")
-  schedule_is_enabled      = var.schedule_enabled == "true"
+  create_secret               = var.source_secret_arn == ""
+  create_bucket               = var.sink_bucket_name == ""
+  has_bucket_owner            = !(var.sink_bucket_owner == "")
+  has_ca_bundle               = !(var.ca_bundle == "")
+  has_kms_key                 = !(var.kms_key_arn == "")
+  has_vpc                     = !(join("", var.subnet_ids) == "")
+  has_secret_kms_keys         = !(join("", var.secret_kms_key_arns) == "")
+  has_log_kms_key             = !(var.log_kms_key_arn == "")
+  has_states_kms_key          = !(var.states_kms_key_arn == "")
+  causes_are_told             = !(local.has_states_kms_key)
+  has_operators               = !(join("", var.operator_arns) == "")
+  has_access_log              = !(var.access_log_bucket == "")
+  has_reserved_concurrency    = !(var.copy_reserved_concurrency == 0)
+  create_topic                = var.alarm_topic_arn == ""
+  has_alarm_email             = (local.create_topic) && (!(var.alarm_email == ""))
+  has_lag_alarm               = !(var.watermark_lag_alarm_seconds == 0)
+  has_no_success_alarm        = (local.schedule_is_enabled) && (!(var.no_success_alarm_hours == 0))
+  has_watermark_secret        = !(var.watermark_secret_arn == "")
+  has_watermark_secret_in_sql = (local.in_sql) && (local.has_watermark_secret)
+  decrypts_in_sql             = (local.in_sql) && (local.has_secret_kms_keys)
+  has_web_identity_in_sql     = (local.in_sql) && (local.has_web_identity)
+  has_mask_secret             = !(var.mask_secret_arn == "")
+  has_sink_secrets            = !(join("", var.sink_secret_arns) == "")
+  in_sql                      = var.watermark_store == "sql"
+  has_web_identity            = !(var.web_identity_audience == "")
+  on_arm                      = var.architecture == "arm64"
+  has_table_list              = !(var.table_list_key == "")
+  guards_table_list           = (local.has_table_list) && (local.has_operators)
+  schedule_is_enabled         = var.schedule_enabled == "true"
 }
 
 resource "terraform_data" "rules" {
@@ -33,6 +37,11 @@ resource "terraform_data" "rules" {
     precondition {
       condition     = (!(var.source_secret_arn == "")) || ((!(var.source_host == "")) && (!(var.source_database == "")) && (!(var.source_username == "")) && (!(var.source_password == "")))
       error_message = "Give SourceSecretArn, or all of SourceHost, SourceDatabase, SourceUsername and SourcePassword."
+    }
+
+    precondition {
+      condition     = (!(var.sink_encryption == "AES256")) || (var.kms_key_arn == "")
+      error_message = "SinkEncryption is AES256, a key of S3, and KmsKeyArn names one of KMS; give one of them."
     }
 
     precondition {
@@ -49,7 +58,7 @@ resource "terraform_data" "rules" {
 
 resource "aws_s3_bucket" "sink_bucket" {
   count         = local.create_bucket ? 1 : 0
-  bucket_prefix = "${var.name}-"
+  bucket_prefix = "${lower(var.name)}-"
 
   lifecycle {
     prevent_destroy = true
@@ -140,7 +149,7 @@ resource "aws_s3_bucket_policy" "sink_bucket_policy" {
   bucket = aws_s3_bucket.sink_bucket[0].id
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
+    Statement = [for item in [
       {
         Sid       = "OnlyOverTls"
         Effect    = "Deny"
@@ -176,6 +185,18 @@ resource "aws_s3_bucket_policy" "sink_bucket_policy" {
           }
         }
       },
+      (local.guards_table_list ? {
+        Sid       = "OnlyOperatorsWriteTheList"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = ["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ReplicateObject"]
+        Resource  = "${aws_s3_bucket.sink_bucket[0].arn}/${var.table_list_key}"
+        Condition = {
+          ArnNotLike = {
+            "aws:PrincipalArn" = var.operator_arns
+          }
+        }
+      } : null),
       {
         Sid       = "WrittenOnce"
         Effect    = "Deny"
@@ -216,7 +237,7 @@ resource "aws_s3_bucket_policy" "sink_bucket_policy" {
           }
         }
       },
-    ]
+    ] : item if item != null]
   })
 }
 
@@ -287,17 +308,6 @@ resource "aws_iam_policy" "function_basics" {
           }
         }
       } : null),
-      (local.has_secret_kms_keys ? {
-        Sid      = "DecryptSecrets"
-        Effect   = "Allow"
-        Action   = "kms:Decrypt"
-        Resource = var.secret_kms_key_arns
-        Condition = {
-          StringLike = {
-            "kms:ViaService" = "secretsmanager.${data.aws_region.current.region}.amazonaws.com*"
-          }
-        }
-      } : null),
     ] : item if item != null]
   })
 }
@@ -329,6 +339,7 @@ resource "aws_lambda_function" "lookup_old_watermark_function" {
       SINK_BUCKET          = (local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)
       SINK_PREFIX          = var.sink_prefix
       SINK_BUCKET_OWNER    = (local.has_bucket_owner ? var.sink_bucket_owner : data.aws_caller_identity.current.account_id)
+      SINK_ENCRYPTION      = var.sink_encryption
       SINK_KMS_KEY_ARN     = var.kms_key_arn
       SINK_SIGNED_PAYLOADS = var.sink_signed_payloads
       SOURCE_SECRET_ARN    = (local.create_secret ? aws_secretsmanager_secret.source_secret[0].arn : var.source_secret_arn)
@@ -411,7 +422,18 @@ resource "aws_iam_role_policy" "lookup_old_watermark_role" {
         Action   = "secretsmanager:GetSecretValue"
         Resource = (local.has_watermark_secret ? var.watermark_secret_arn : (local.create_secret ? aws_secretsmanager_secret.source_secret[0].arn : var.source_secret_arn))
       } : null),
-      (local.has_web_identity ? {
+      (local.decrypts_in_sql ? {
+        Sid      = "DecryptSecrets"
+        Effect   = "Allow"
+        Action   = "kms:Decrypt"
+        Resource = var.secret_kms_key_arns
+        Condition = {
+          StringLike = {
+            "kms:ViaService" = "secretsmanager.${data.aws_region.current.region}.amazonaws.com*"
+          }
+        }
+      } : null),
+      (local.has_web_identity_in_sql ? {
         Sid      = "AskForTokens"
         Effect   = "Allow"
         Action   = "sts:GetWebIdentityToken"
@@ -475,6 +497,7 @@ resource "aws_lambda_function" "lookup_new_watermark_function" {
       SINK_BUCKET          = (local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)
       SINK_PREFIX          = var.sink_prefix
       SINK_BUCKET_OWNER    = (local.has_bucket_owner ? var.sink_bucket_owner : data.aws_caller_identity.current.account_id)
+      SINK_ENCRYPTION      = var.sink_encryption
       SINK_KMS_KEY_ARN     = var.kms_key_arn
       SINK_SIGNED_PAYLOADS = var.sink_signed_payloads
       SOURCE_SECRET_ARN    = (local.create_secret ? aws_secretsmanager_secret.source_secret[0].arn : var.source_secret_arn)
@@ -564,6 +587,17 @@ resource "aws_iam_role_policy" "lookup_new_watermark_role" {
         Action   = "secretsmanager:GetSecretValue"
         Resource = (local.create_secret ? aws_secretsmanager_secret.source_secret[0].arn : var.source_secret_arn)
       },
+      (local.has_secret_kms_keys ? {
+        Sid      = "DecryptSecrets"
+        Effect   = "Allow"
+        Action   = "kms:Decrypt"
+        Resource = var.secret_kms_key_arns
+        Condition = {
+          StringLike = {
+            "kms:ViaService" = "secretsmanager.${data.aws_region.current.region}.amazonaws.com*"
+          }
+        }
+      } : null),
       (local.has_web_identity ? {
         Sid      = "AskForTokens"
         Effect   = "Allow"
@@ -629,6 +663,7 @@ resource "aws_lambda_function" "copy_delta_function" {
       SINK_BUCKET            = (local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)
       SINK_PREFIX            = var.sink_prefix
       SINK_BUCKET_OWNER      = (local.has_bucket_owner ? var.sink_bucket_owner : data.aws_caller_identity.current.account_id)
+      SINK_ENCRYPTION        = var.sink_encryption
       SINK_KMS_KEY_ARN       = var.kms_key_arn
       SINK_SIGNED_PAYLOADS   = var.sink_signed_payloads
       SOURCE_SECRET_ARN      = (local.create_secret ? aws_secretsmanager_secret.source_secret[0].arn : var.source_secret_arn)
@@ -739,6 +774,17 @@ resource "aws_iam_role_policy" "copy_delta_role" {
         Action   = "secretsmanager:GetSecretValue"
         Resource = var.sink_secret_arns
       } : null),
+      (local.has_secret_kms_keys ? {
+        Sid      = "DecryptSecrets"
+        Effect   = "Allow"
+        Action   = "kms:Decrypt"
+        Resource = var.secret_kms_key_arns
+        Condition = {
+          StringLike = {
+            "kms:ViaService" = "secretsmanager.${data.aws_region.current.region}.amazonaws.com*"
+          }
+        }
+      } : null),
       (local.has_web_identity ? {
         Sid      = "AskForTokens"
         Effect   = "Allow"
@@ -803,6 +849,7 @@ resource "aws_lambda_function" "update_watermark_function" {
       SINK_BUCKET          = (local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)
       SINK_PREFIX          = var.sink_prefix
       SINK_BUCKET_OWNER    = (local.has_bucket_owner ? var.sink_bucket_owner : data.aws_caller_identity.current.account_id)
+      SINK_ENCRYPTION      = var.sink_encryption
       SINK_KMS_KEY_ARN     = var.kms_key_arn
       SINK_SIGNED_PAYLOADS = var.sink_signed_payloads
       SOURCE_SECRET_ARN    = (local.create_secret ? aws_secretsmanager_secret.source_secret[0].arn : var.source_secret_arn)
@@ -936,11 +983,22 @@ resource "aws_iam_role_policy" "update_watermark_role" {
         Action   = "secretsmanager:GetSecretValue"
         Resource = (local.create_secret ? aws_secretsmanager_secret.source_secret[0].arn : var.source_secret_arn)
       },
-      (local.has_watermark_secret ? {
+      (local.has_watermark_secret_in_sql ? {
         Sid      = "ReadWatermarkSecret"
         Effect   = "Allow"
         Action   = "secretsmanager:GetSecretValue"
         Resource = var.watermark_secret_arn
+      } : null),
+      (local.has_secret_kms_keys ? {
+        Sid      = "DecryptSecrets"
+        Effect   = "Allow"
+        Action   = "kms:Decrypt"
+        Resource = var.secret_kms_key_arns
+        Condition = {
+          StringLike = {
+            "kms:ViaService" = "secretsmanager.${data.aws_region.current.region}.amazonaws.com*"
+          }
+        }
       } : null),
       (local.has_web_identity ? {
         Sid      = "AskForTokens"
@@ -990,6 +1048,8 @@ resource "aws_sfn_state_machine" "incremental_copy" {
     UpdateWatermarkFunctionArn    = aws_lambda_function.update_watermark_function.arn
     TableConcurrency              = var.table_concurrency
     SliceConcurrency              = var.slice_concurrency
+    CopyReservedConcurrency       = var.copy_reserved_concurrency
+    RunsAtOnce                    = (local.has_table_list ? var.run_concurrency : 1)
   })
 
   logging_configuration {
@@ -1119,12 +1179,13 @@ resource "aws_sfn_state_machine" "incremental_copy_list" {
   name     = "${var.name}-incremental-copy-list"
   role_arn = aws_iam_role.incremental_copy_list_role[0].arn
   definition = templatefile("${path.module}/../incremental-copy-list.asl.json", {
-    Partition          = data.aws_partition.current.partition
-    IncrementalCopyArn = aws_sfn_state_machine.incremental_copy.arn
-    SinkBucket         = (local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)
-    TableListKey       = var.table_list_key
-    TablesPerRun       = var.tables_per_run
-    RunConcurrency     = var.run_concurrency
+    Partition               = data.aws_partition.current.partition
+    IncrementalCopyArn      = aws_sfn_state_machine.incremental_copy.arn
+    SinkBucket              = (local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)
+    TableListKey            = var.table_list_key
+    TablesPerRun            = var.tables_per_run
+    RunConcurrency          = var.run_concurrency
+    CopyReservedConcurrency = var.copy_reserved_concurrency
   })
 
   logging_configuration {

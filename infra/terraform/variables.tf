@@ -90,7 +90,7 @@ variable "source_read_intent" {
 }
 
 variable "web_identity_audience" {
-  description = "For secrets whose authentication is web_identity: the audience of the tokens that the functions may ask AWS for, as a rule api://AzureADTokenExchange. When empty, they may not ask for any."
+  description = "For secrets whose authentication is web_identity: the audience of the tokens that the functions may ask AWS for, as a rule api://AzureADTokenExchange, in the cloud of the US government api://AzureADTokenExchangeUSGov, in China's api://AzureADTokenExchangeChina. When empty, they may not ask for any."
   type        = string
   default     = ""
 
@@ -120,6 +120,17 @@ variable "sink_bucket_owner" {
   validation {
     condition     = can(regex("^(?:^$|^[0-9]{12}$)$", var.sink_bucket_owner))
     error_message = "The value must be the id of an account, 12 digits."
+  }
+}
+
+variable "sink_encryption" {
+  description = "The encryption that every call that makes an object asks for, where the policy of the bucket demands that it does. With KmsKeyArn it is aws:kms in any case."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = contains(["", "AES256", "aws:kms"], var.sink_encryption)
+    error_message = "The value must be one of , AES256, aws:kms."
   }
 }
 
@@ -185,7 +196,7 @@ variable "states_kms_key_arn" {
 }
 
 variable "operator_arns" {
-  description = "ARNs of the roles and users that may write below the prefix beside the functions, to repair or move what is there; * is allowed in them, comma separated. Only for the bucket that the stack creates."
+  description = "ARNs of the roles and users that may write below the prefix beside the functions, to repair or move what is there, and that alone may write the list of TableListKey; * is allowed in them, comma separated. Only for the bucket that the stack creates."
   type        = list(string)
   default     = []
 }
@@ -479,7 +490,7 @@ variable "slice_concurrency" {
 }
 
 variable "copy_reserved_concurrency" {
-  description = "Most copies of copy-delta at the same time, over all runs: the source never sees more connections that read rows, and the account's other functions never take their place. 0 reserves nothing. What exceeds it waits and is tried again."
+  description = "Most copies of copy-delta at the same time, over all runs: the source never sees more connections that read rows, and the account's other functions never take their place. A run copies no more slices at once than this allows, with TableListKey its share of it. 0 reserves nothing."
   type        = number
   default     = 0
 
@@ -490,7 +501,7 @@ variable "copy_reserved_concurrency" {
 }
 
 variable "run_budget_rows" {
-  description = "Rows that a run may copy of one table; 0 is no limit. A run that has copied as many begins no other slice of the table, and says so; the next run goes on."
+  description = "Rows that a run may copy of one table; 0 is no limit. A run that has copied as many begins no other slice of the table, and says so; the next run goes on. Each table of a run has this limit for itself, so a run may copy as many times this as it has tables."
   type        = number
   default     = 0
 

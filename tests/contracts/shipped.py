@@ -27,6 +27,8 @@ EVERYTHING = {
     "SinkSecretArns": f"{SECRET}-sink",
     "WatermarkStore": "sql",
     "WatermarkSecretArn": f"{SECRET}-watermarks",
+    "WebIdentityAudience": "api://AzureADTokenExchange",
+    "SinkEncryption": "aws:kms",
     "TableListKey": "lists/all.json",
     "ScheduleEnabled": "true",
     "CopyReservedConcurrency": "40",

@@ -22,6 +22,7 @@ ARCHIVE = f"{BUCKET}/tidemark/_archive/dbo.t/2026-11-29T09-15-00Z"
 ROLE = "arn:aws:iam::111122223333:role/"
 STRANGER = f"{ROLE}stranger"
 OPERATOR = f"{ROLE}operator-of-tidemark"
+LIST = {"TableListKey": "lists/all.json"}
 CREATE = {"s3:ObjectCreationOperation": "true", "s3:if-none-match": "*"}
 REPLACE = {"s3:ObjectCreationOperation": "true", "s3:if-match": '"etag"'}
 BLIND = {"s3:ObjectCreationOperation": "true"}
@@ -36,7 +37,7 @@ def as_on_aws(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _of_stack() -> dict[str, Any]:
     """Returns the policy of the stack's own bucket, with names as they would be."""
-    template = Deployed(OperatorArns=OPERATOR)
+    template = Deployed(OperatorArns=OPERATOR, **LIST)
     text = json.dumps(template.properties("SinkBucketPolicy")["PolicyDocument"])
     for function in FUNCTIONS:
         text = text.replace(f"<{function}Role.Arn>", f"{ROLE}{function}")
@@ -57,6 +58,7 @@ def _of_docs() -> dict[str, Any]:
         "${CopyDeltaRole}": f"{ROLE}CopyDelta",
         "${UpdateWatermarkRole}": f"{ROLE}UpdateWatermark",
         "${Operators}": OPERATOR,
+        "${List}": LIST["TableListKey"],
     }.items():
         block = block.replace(name, value)
     return dict(json.loads(block))
@@ -111,7 +113,12 @@ def _refused_by(policy: dict[str, Any], who: str, action: str, key: str, how: di
         ("stranger", "s3:AbortMultipartUpload", f"{DATA}/part-1.csv", {}, "OnlyTheFunctionsWrite"),
         ("stranger", "s3:ReplicateObject", f"{WINDOW}/plan.json", {}, "OnlyTheFunctionsWrite"),
         ("stranger", "s3:GetObject", f"{DATA}/part-00000.parquet", {}, ""),
-        ("stranger", "s3:PutObject", f"{BUCKET}/lists/all.json", BLIND, ""),
+        ("stranger", "s3:PutObject", f"{BUCKET}/lists/all.json", BLIND, "OnlyOperatorsWriteTheList"),
+        ("stranger", "s3:DeleteObject", f"{BUCKET}/lists/all.json", {}, "OnlyOperatorsWriteTheList"),
+        ("UpdateWatermark", "s3:PutObject", f"{BUCKET}/lists/all.json", BLIND, "OnlyOperatorsWriteTheList"),
+        ("stranger", "s3:GetObject", f"{BUCKET}/lists/all.json", {}, ""),
+        ("stranger", "s3:PutObject", f"{BUCKET}/lists/other.json", BLIND, ""),
+        ("operator-of-tidemark", "s3:PutObject", f"{BUCKET}/lists/all.json", BLIND, ""),
         ("operator-of-tidemark", "s3:DeleteObject", f"{WINDOW}/plan.json", {}, ""),
         ("operator-of-tidemark", "s3:PutObject", f"{LEDGER}/watermark.json", REPLACE, ""),
         ("operator-of-tidemark", "s3:PutObject", f"{ARCHIVE}/data/tidemark_window=initial/part-0.csv", PIECE, ""),
@@ -152,6 +159,14 @@ def test_without_operators_only_the_functions_write() -> None:
     assert allowed == {f"<{function}Role.Arn>" for function in FUNCTIONS if function != "LookupOldWatermark"}
 
 
+def test_the_list_is_guarded_where_somebody_may_write_it() -> None:
+    """Without operators nobody could, and without a list there is nothing to guard."""
+    operators = {"OperatorArns": f"{ROLE}operator-of-tidemark"}
+    for given, is_guarded in ((operators | LIST, True), (operators, False), (LIST, False)):
+        statements = Deployed(**given).properties("SinkBucketPolicy")["PolicyDocument"]["Statement"]
+        assert any(found["Sid"] == "OnlyOperatorsWriteTheList" for found in statements) == is_guarded
+
+
 def test_what_was_there_before_can_be_brought_back_for_a_while() -> None:
     """It does not stay for ever."""
     bucket = Deployed(KeepOldVersionsDays="9").properties("SinkBucket")
@@ -182,6 +197,10 @@ def test_every_call_names_the_buckets_owner_and_the_key() -> None:
     given = Deployed(SinkBucketOwner="444455556666", KmsKeyArn=f"{KEY}bucket", SinkSignedPayloads="true").variables()
     assert given["SINK_BUCKET_OWNER"] == "444455556666"
     assert (given["SINK_KMS_KEY_ARN"], given["SINK_SIGNED_PAYLOADS"]) == (f"{KEY}bucket", "true")
+    assert (plain["SINK_ENCRYPTION"], Deployed(SinkEncryption="AES256").variables()["SINK_ENCRYPTION"]) == (
+        "",
+        "AES256",
+    )
     for path, count in (("bucket.rs", 9), ("bucket/archive.rs", 7)):
         code = (ROOT / "shared/aws/src" / path).read_text()
         calls = re.findall(r"self\s*\.client\s*\.\w+\(\)", code)

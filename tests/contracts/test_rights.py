@@ -122,15 +122,34 @@ def test_the_pointer_is_the_buckets_only_where_watermarks_are_kept_in_it() -> No
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_every_right_of_a_function_has_a_purpose(function: str) -> None:
-    """The purposes are the bucket, the secrets, the keys of both, its own log, traces and the network. No action is a
-    pattern.
+    """The purposes are the bucket, the secrets, the keys of both, tokens, its own log, traces and the network. No
+    action is a pattern.
     """
-    purposes = ("s3:", "secretsmanager:GetSecretValue", "kms:", "logs:", "xray:", "ec2:")
+    purposes = ("s3:", "secretsmanager:GetSecretValue", "sts:GetWebIdentityToken", "kms:", "logs:", "xray:", "ec2:")
     for statement in Deployed(**EVERYTHING).statements(f"{function}Role"):
         for action in as_list(statement["Action"]):
             assert action.startswith(purposes) and "*" not in action, statement["Sid"]
         on_everything = statement["Resource"] == "*" and statement["Effect"] == "Allow"
-        assert not on_everything or statement["Sid"] in ("Trace", "JoinVpc"), statement["Sid"]
+        assert not on_everything or statement["Sid"] in ("Trace", "JoinVpc", "AskForTokens"), statement["Sid"]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("store", ["s3", "sql"])
+def test_a_function_signs_in_to_the_servers_that_it_connects_to_and_no_others(function: str, store: str) -> None:
+    """lookup-old-watermark has only the control table; that of the control table has its own secret."""
+    statements = {
+        found["Sid"]: found
+        for found in Deployed(**(EVERYTHING | {"WatermarkStore": store})).statements(f"{function}Role")
+    }
+    connects = function != "LookupOldWatermark" or store == "sql"
+    assert ("AskForTokens" in statements) == ("DecryptSecrets" in statements) == connects
+    reads_watermarks = store == "sql" and function in ("LookupOldWatermark", "UpdateWatermark")
+    assert ("ReadWatermarkSecret" in statements) == reads_watermarks
+    secrets = [found for found in statements.values() if "secretsmanager:GetSecretValue" in as_list(found["Action"])]
+    assert bool(secrets) == connects
+    if connects:
+        asked = statements["AskForTokens"]["Condition"]["ForAllValues:StringEquals"]
+        assert asked == {"sts:IdentityTokenAudience": "api://AzureADTokenExchange"}
 
 
 def test_every_role_is_assumed_for_this_account_only() -> None:

@@ -185,12 +185,43 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
         aws.stop()
 
 
+AT_ONCE = {"TableConcurrency": "2", "SliceConcurrency": "1", "CopyReservedConcurrency": "0", "RunsAtOnce": "1"}
+
+
 def _definition() -> str:
     text = (INFRA / "incremental-copy.asl.json").read_text()
     for state in STATES:
         text = text.replace(f"${{{state}FunctionArn}}", f"arn:aws:lambda:us-east-1:000000000000:function:{state}")
     text = text.replace("${Partition}", "aws")
-    return text.replace("${TableConcurrency}", "2").replace("${SliceConcurrency}", "1")
+    for name, number in AT_ONCE.items():
+        text = text.replace(f"${{{name}}}", number)
+    return text
+
+
+@pytest.mark.parametrize("reserved", [0, 1, 2, 3, 7, 10, 49, 50, 99, 100, 1000])
+@pytest.mark.parametrize("at_once", [(10, 5, 1), (10, 5, 2), (3, 2, 1), (40, 1, 40), (1, 40, 3)])
+def test_no_more_slices_are_copied_at_once_than_copies_are_reserved(
+    reserved: int, at_once: tuple[int, int, int]
+) -> None:
+    """Or Lambda would refuse those beyond, and their tables fail. Without a number the parameters hold as they are."""
+    (tables, slices, runs) = at_once
+    given = {"TableConcurrency": tables, "SliceConcurrency": slices, "RunsAtOnce": runs, "RunConcurrency": runs}
+
+    def most(state: dict[str, Any]) -> int:
+        text = state["MaxConcurrency"]
+        for name, number in (given | {"CopyReservedConcurrency": reserved}).items():
+            text = text.replace(f"${{{name}}}", str(number))
+        return int(_apply_jsonata_template(text, {}, {}))
+
+    of_tables = json.loads((INFRA / "incremental-copy.asl.json").read_text())["States"]["CopyWindows"]
+    of_slices = of_tables["ItemProcessor"]["States"]["CopySlices"]
+    of_runs = json.loads((INFRA / "incremental-copy-list.asl.json").read_text())["States"]["StartRuns"]
+    found = (most(of_tables), most(of_slices), most(of_runs))
+    assert all(1 <= number <= limit for number, limit in zip(found, at_once, strict=True))
+    if reserved == 0:
+        assert found == at_once
+    else:
+        assert found[0] * found[1] * found[2] <= reserved
 
 
 @pytest.mark.parametrize("settings", [{"where": "n > 1"}, None])
