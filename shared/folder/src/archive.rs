@@ -8,7 +8,7 @@ use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::ports::archive::ArchiveObjects;
 
 use crate::files::{Folder, OWN, create_folders_of, is_missing, sync_folder_of};
-use crate::store::FolderStore;
+use crate::store::{FolderStore, checksum_of};
 
 impl ArchiveObjects for FolderStore {
     async fn list(&self, prefix: &str) -> Result<Vec<String>> {
@@ -78,26 +78,25 @@ impl FolderStore {
 }
 
 /// Moves an object with one step of the file system, so that it is always in exactly one of the two places. Nobody else
-/// moves or completes objects meanwhile. Returns false when both places have an object.
+/// moves or completes objects meanwhile. An object that is in the archive already with the same content is only removed.
+/// Returns false when the one in the archive is another object.
 fn moved(folder: &Folder, from: &Path, to: &Path) -> io::Result<bool> {
-    if is_there(from)? {
-        if is_there(to)? {
-            return Ok(false);
+    match checksum_of(to)? {
+        // It was moved before, or there never was one.
+        _ if !from.exists() => {}
+        None => {
+            create_folders_of(to)?;
+            fs::rename(from, to)?;
+            sync_folder_of(to)?;
         }
-        create_folders_of(to)?;
-        fs::rename(from, to)?;
-        sync_folder_of(to)?;
+        there if checksum_of(from)? == there => {
+            fs::remove_file(from)?;
+            sync_folder_of(from)?;
+        }
+        Some(_) => return Ok(false),
     }
     remove_emptied(folder, from)?;
     Ok(true)
-}
-
-fn is_there(path: &Path) -> io::Result<bool> {
-    match fs::symlink_metadata(path) {
-        Ok(_) => Ok(true),
-        Err(error) if is_missing(&error) => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 /// Removes the folders of `from` that are empty now, because the folder of a window must not remain without objects.

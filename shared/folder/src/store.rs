@@ -95,7 +95,7 @@ impl FolderStore {
     }
 }
 
-fn checksum_of(path: &Path) -> io::Result<Option<String>> {
+pub(crate) fn checksum_of(path: &Path) -> io::Result<Option<String>> {
     let mut file = match fs::File::open(path) {
         Ok(file) => file,
         Err(error) if is_missing(&error) => return Ok(None),

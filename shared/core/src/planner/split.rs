@@ -98,7 +98,8 @@ impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
                 let ByWatermark { slices, rest, .. } = by_watermark.await?;
                 sub_slices = slices;
                 sub_slices.push(rest);
-            } else if !is_by_key {
+            } else if !is_by_key && (bounds.key.is_none() || key.is_some()) {
+                // A plan may name a key that the table does not have, and then the slice is none of this table.
                 sub_slices = by_sample(self.source, &window, bounds, SUB_SLICES).await?;
             } else if let Some(key) = &key {
                 sub_slices = self.by_key(&rows, key, bounds, limits).await?;
