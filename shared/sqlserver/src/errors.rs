@@ -413,11 +413,11 @@ mod tests {
     fn what_statements_of_others_meet_is_repeated_only_where_nothing_is_quoted() {
         let repeated: Vec<u32> = (0..70_000)
             .filter(|&number| {
-                withheld(&of_number(number, "secret", "")).is_none_or(|it| it.to_string().contains("secret"))
+                withheld(&of_number(number, "m4rk3d", "")).is_none_or(|it| it.to_string().contains("m4rk3d"))
             })
             .collect();
         assert_eq!(repeated, [1204, 1205, 1222]);
-        let failure = withheld(&of_number(2812, "Could not find stored procedure 'secret'.", "")).unwrap();
+        let failure = withheld(&of_number(2812, "Could not find stored procedure 'm4rk3d'.", "")).unwrap();
         assert_eq!((failure.fault(), failure.number()), (Fault::Refused, Some(2812)));
         assert!(
             failure.to_string().contains("check the name of the procedure"),
