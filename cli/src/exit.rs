@@ -84,7 +84,9 @@ pub(crate) fn code_named(name: &str) -> ErrorCode {
 pub(crate) const fn advice(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::SourceUnavailable => "Check that the server is up and can be reached, and run the command again.",
-        ErrorCode::SinkUnavailable => "Check the sink, and run the command again.",
+        ErrorCode::SinkUnavailable => {
+            "Check that the sink can be reached, or wait for what the message names, and run the command again."
+        }
         ErrorCode::WatermarkStoreUnavailable => "Check the server of the control table, and run the command again.",
         ErrorCode::InvalidInput => "Correct what you gave.",
         ErrorCode::InvalidConfig => "Correct the setting that the message names.",

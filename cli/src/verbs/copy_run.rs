@@ -13,7 +13,7 @@ use tidemark::model::table::TableSpec;
 use tidemark_folder::FolderStore;
 use tidemark_sqlserver::sink::Sinks;
 use time::OffsetDateTime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::summary;
 use crate::copying::{Board, Engine, Parts, Phase, Report, Screen, TableState, reach};
@@ -135,6 +135,8 @@ pub(crate) async fn run(arguments: &RunArgs, terminal: &Terminal) -> Outcome<Exi
 
 impl World<'_> {
     async fn again_and_again(&self, tables: &[TableSpec], every: Duration, terminal: &Terminal) -> Outcome<ExitClass> {
+        // It listens from the beginning, so that a signal that comes when a run has just ended is not lost.
+        let mut interruptions = Interruptions::listen()?;
         loop {
             let began = Instant::now();
             match self.once(Work::Tables(tables), terminal).await {
@@ -149,8 +151,7 @@ impl World<'_> {
             ));
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                interrupted = interruption() => {
-                    interrupted?;
+                () = interruptions.next() => {
                     terminal.progress("Stopped between two runs. Nothing is left undone.");
                     return Ok(ExitClass::Interrupted);
                 }
@@ -202,6 +203,7 @@ impl World<'_> {
     /// Does `work`, and shows how far it is, until it ends or is interrupted.
     async fn watched(&self, engine: &Engine<'_>, work: Work<'_>, board: &Board, terminal: &Terminal) -> Outcome<Ended> {
         let screen = Screen::new(board, terminal, work.tables());
+        let mut interruptions = Interruptions::listen()?;
         let ended = {
             let work = async {
                 board.step("Connecting");
@@ -215,7 +217,7 @@ impl World<'_> {
             tokio::select! {
                 report = Box::pin(work) => report.map(Ended::Done).map_err(Failure::from),
                 () = screen.show() => Ok(Ended::Interrupted),
-                interrupted = interruption() => interrupted.map(|()| Ended::Interrupted).map_err(Failure::from),
+                () = interruptions.next() => Ok(Ended::Interrupted),
             }
         };
         screen.tell_news();
@@ -223,17 +225,31 @@ impl World<'_> {
     }
 }
 
-/// Waits for Ctrl-C, or for the signal that ends a process.
-async fn interruption() -> Result<()> {
-    let listen = |kind| {
-        signal(kind).map_err(|error| Error::with_source(ErrorCode::Internal, "cannot listen for signals", error))
-    };
-    let (mut interrupt, mut end) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = end.recv() => {}
+/// Ctrl-C, and the signal that ends a process.
+struct Interruptions {
+    interrupt: Signal,
+    end: Signal,
+}
+
+impl Interruptions {
+    /// Begins to listen. A signal that comes before anybody waits for it is kept.
+    fn listen() -> Result<Self> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| Error::with_source(ErrorCode::Internal, "cannot listen for signals", error))
+        };
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            end: listen(SignalKind::terminate())?,
+        })
     }
-    Ok(())
+
+    /// Waits for either signal.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.end.recv() => {}
+        }
+    }
 }
 
 fn tell_interrupted(terminal: &Terminal, run_id: &str, board: &Board, is_given_up: bool) {

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use futures::stream::{self, StreamExt};
 use serde::Serialize;
 use tidemark::error::{Error, ErrorCode, OfRole, Result, Role};
+use tidemark::ledger::AT_ONCE;
 use tidemark::model::kept::{KeptTable, KeptTables};
 use tidemark::model::lease::Keeper;
 use tidemark::model::names::ObjectName;
@@ -104,8 +106,12 @@ pub(super) async fn look_ahead(
 ) -> Result<NewWatermarks> {
     let mut kept = KeptTables::default();
     let mut asked = Vec::new();
-    for spec in tables {
-        match lake::keeper(sink, &spec.table).await? {
+    let looked = tables
+        .iter()
+        .map(async |spec| (spec, lake::keeper(sink, &spec.table).await));
+    let mut looked = stream::iter(looked).buffered(AT_ONCE);
+    while let Some((spec, keeper)) = looked.next().await {
+        match keeper? {
             Some(paused @ Keeper::Paused { .. }) => kept.push(KeptTable::new(spec.table.clone(), paused)),
             _ => asked.push(spec.clone()),
         }

@@ -132,8 +132,7 @@ fn a_watch_runs_again_and_again_until_it_is_interrupted() {
     until(4);
     send(&child, Signal::TERM);
     let done = Done::from(child.wait_with_output().unwrap());
-    // Between two runs the command ends with nothing left undone. Within a run it is an interruption.
-    assert!(matches!(done.code, Some(0 | 130)), "{}", done.all());
+    assert_eq!(done.code, Some(130), "between two runs as within one: {}", done.all());
     assert!(done.err.contains("Stopped"), "{}", done.all());
     assert!(done.err.contains("The next run begins in"), "{}", done.all());
 }
