@@ -193,9 +193,8 @@ def svg(recording: Recording) -> str:
                 spans += f'<tspan x="{left + start * size:g}"{fill}{weight}{stretch}>{escape(shown.strip())}</tspan>'
             column += len(words)
         if spans:
-            parts.append(
-                f'<g style="animation-delay:{when:.2f}s"><text xml:space="preserve" y="{top + number * height:g}">{spans}</text></g>'
-            )
+            text = f'<text xml:space="preserve" y="{top + number * height:g}">{spans}</text>'
+            parts.append(f'<g style="animation-delay:{when:.2f}s">{text}</g>')
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
