@@ -19,7 +19,7 @@ pub struct SharedConnection {
 impl SharedConnection {
     /// Waits for the table's turn, then runs `work`.
     ///
-    /// Errors: `DeadlineExceeded` when `work` takes more than [`TURN_TIMEOUT`], and those of `work`.
+    /// Errors: `DeadlineExceeded` when `work` takes more than `TURN_TIMEOUT`, and those of `work`.
     pub async fn take_turn<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let _turn = self.turn.lock().await;
         tokio::time::timeout(TURN_TIMEOUT, work).await.unwrap_or_else(|_| {

@@ -29,7 +29,7 @@ use crate::ports::watermarks::{ClearWatermarks, MoveWatermarks, Moved, ReadWater
 /// The number of interleavings that a test tries at least.
 const SEEDS: u64 = 200;
 
-/// Returns how many interleavings a test tries: [`SEEDS`], or more where somebody asks for more. Tests pass the content
+/// Returns how many interleavings a test tries: `SEEDS`, or more where somebody asks for more. Tests pass the content
 /// of the environment variable `SOAK_SEEDS`.
 #[must_use]
 pub fn seeds(asked: Option<String>) -> u64 {
