@@ -99,6 +99,7 @@ def copy_list(stack: Stack) -> CopyList:
             "TableListKey": KEY,
             "TablesPerRun": str(tables_per_run),
             "RunConcurrency": str(run_concurrency),
+            "CopyReservedConcurrency": "0",
             "IncrementalCopyArn": runs_are,
         }.items():
             definition = definition.replace(f"${{{variable}}}", value)
