@@ -4,10 +4,6 @@
 //! Times differ between machines and with what else runs on them, but ratios hardly do. The CPU of this thread is
 //! counted, and of several measurements the fastest. The code is compiled as for tests, ours without optimisation, so a
 //! ratio tells that a loop does more than it did, and not how fast it is. `UPDATE_RATIOS=1` stores what is measured.
-//!
-//! Times differ between machines and with what else runs on them, ratios hardly do. What is counted is the CPU of this thread,
-//! and of several measurements the fastest. The code is that of tests, ours without optimisation, so a ratio says that a loop does more than it
-//! did, and not how fast it is. `UPDATE_RATIOS=1` stores what is measured.
 
 #![allow(
     clippy::unwrap_used,
