@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
 use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::model::cost::PIECE_BYTES;
 use tidemark::model::kept::KeptTable;
 use tidemark::model::lookup::{CopyWindow, Split};
+use tidemark::model::pieces::PIECE_BYTES;
 use tidemark::model::slice_id::SliceId;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::copy::{CopyAnswer, CopyPorts, CopyRequest, copy};

@@ -101,10 +101,20 @@ fn json(text: &str) -> Result<(Value, Vec<Mistake>), Mistake> {
 
 /// Reads the tables of a text, or finds every mistake in it.
 pub(crate) fn parse(text: &str) -> Result<Vec<TableSpec>, Vec<Mistake>> {
-    let (document, mut mistakes) = json(text).map_err(|mistake| vec![mistake])?;
-    check::document(&document, &mut mistakes);
+    let (document, mistakes) = json(text).map_err(|mistake| vec![mistake])?;
+    tables_of(&document, mistakes)
+}
+
+/// Returns the tables of a document that was read from `path`, or fails with every mistake in it.
+pub(crate) fn tables_in(document: &Value, path: &Path) -> Outcome<Vec<TableSpec>> {
+    tables_of(document, Vec::new()).map_err(|mistakes| Failure::Mistakes(PathBuf::from(path), mistakes))
+}
+
+/// Returns the tables of a document, or its mistakes beside those that are known already.
+fn tables_of(document: &Value, mut mistakes: Vec<Mistake>) -> Result<Vec<TableSpec>, Vec<Mistake>> {
+    check::document(document, &mut mistakes);
     let mut tables = Vec::new();
-    for (index, table) in with_defaults(&document).into_iter().enumerate() {
+    for (index, table) in with_defaults(document).into_iter().enumerate() {
         let path = format!("tables[{index}]");
         let within = |mistake: &Mistake| {
             mistake.path == path

@@ -10,9 +10,8 @@ use tidemark::ledger::AT_ONCE;
 use tidemark::model::kept::{KeptTable, KeptTables};
 use tidemark::model::lease::Keeper;
 use tidemark::model::names::ObjectName;
-use tidemark::model::rows::{Changes, Interval, Load, Rows};
-use tidemark::model::table::{NullWatermark, TableSpec, Tracking};
-use tidemark::ports::changes::ProbeChanges;
+use tidemark::model::plan::Plan;
+use tidemark::model::table::TableSpec;
 use tidemark::ports::rows::Explained;
 use tidemark::ports::source::{CountRows, CutSource};
 use tidemark::steps::context::RunContext;
@@ -82,7 +81,7 @@ pub(crate) async fn plan(arguments: &PlanArgs, terminal: &Terminal) -> Outcome<E
     for dry_run in &found.dry_run {
         let spec = tables.iter().find(|spec| spec.table == dry_run.table);
         let rows = match spec.filter(|_| !arguments.no_rows) {
-            Some(spec) => rows_of(&server, spec, dry_run).await,
+            Some(spec) => rows_of(&server, spec, &dry_run.plan).await,
             None => None,
         };
         let row_bytes = match rows {
@@ -182,46 +181,10 @@ async fn row_bytes(server: &Server, table: &ObjectName) -> Option<u64> {
 }
 
 /// Returns how many rows a window has, or `None` where they cannot be counted.
-async fn rows_of(server: &Server, spec: &TableSpec, dry_run: &DryRun) -> Option<u64> {
-    let (table, new) = (&dry_run.table, &dry_run.new_watermark);
-    let old = dry_run.old_watermark.as_ref();
-    if dry_run.slices.is_empty() {
-        return Some(0);
-    }
-    match (&spec.tracking, old) {
-        (Tracking::Watermark(tracking), _) => {
-            let rows = Rows::Interval(Interval {
-                table,
-                column: &tracking.column,
-                old,
-                new,
-                closed: tidemark::model::rows::Closed::default(),
-                with_nulls: old.is_none() && tracking.null_watermark == NullWatermark::FirstLoad,
-                key: None,
-                filter: spec.filter.as_ref(),
-            });
-            server.count(&rows).await.ok()
-        }
-        (Tracking::ChangeTracking(_), Some(old)) if !dry_run.window.is_reinit() => {
-            let key_columns = server.primary_key(table).await.ok()?;
-            let key_columns = key_columns.as_slice();
-            let rows = Rows::Changes(Changes {
-                table,
-                key_columns,
-                old,
-                new,
-                key: None,
-            });
-            server.count(&rows).await.ok()
-        }
-        (Tracking::ChangeTracking(_), _) => {
-            let rows = Rows::Load(Load {
-                table,
-                version: new,
-                key: None,
-            });
-            server.count(&rows).await.ok()
-        }
+async fn rows_of(server: &Server, spec: &TableSpec, plan: &Plan) -> Option<u64> {
+    match plan.rows(&spec.run_settings()) {
+        Some(rows) => server.count(&rows).await.ok(),
+        None => Some(0),
     }
 }
 

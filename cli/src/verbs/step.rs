@@ -1,19 +1,19 @@
 //! `step`, which runs one step by hand, with an event. What one step writes, the next one reads.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::model::cost::PIECE_BYTES;
 use tidemark::model::lookup::CopyWindow;
+use tidemark::model::pieces::PIECE_BYTES;
 use tidemark::model::slice_id::SliceId;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::copy::{CopyAnswer, CopyPorts, CopyRequest, copy};
 use tidemark::steps::lookup_new::lookup_new;
-use tidemark::steps::lookup_old::lookup_old;
+use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
 use tidemark::steps::update::{UpdateAnswer, UpdatePorts, UpdateRequest, update};
 use tidemark::steps::update_all::update_all;
 use tidemark_files::encoder::Files;
@@ -80,7 +80,7 @@ pub(crate) async fn step(arguments: &StepArgs, terminal: &Terminal) -> Outcome<E
     let tell = |error: &Error, next: &str| terminal.progress(&format!("{}. {next}", error.report()));
     reach(&source, &world.server, tell).await?;
     let answer = match arguments.step {
-        Step::LookupOldWatermark => world.lookup_old(event).await?,
+        Step::LookupOldWatermark => world.lookup_old(first_event(event, &arguments.event)?).await?,
         Step::LookupNewWatermark => world.lookup_new(event).await?,
         Step::CopyDelta => world.copy(event, terminal).await?,
         Step::UpdateWatermark => world.update(event).await?,
@@ -98,9 +98,8 @@ pub(crate) async fn step(arguments: &StepArgs, terminal: &Terminal) -> Outcome<E
 }
 
 impl World<'_> {
-    async fn lookup_old(&self, event: Value) -> Result<Value> {
-        let run_id = run_of(&event);
-        let request = decoded(with(event, &run_id, &["$schema", "defaults"]))?;
+    async fn lookup_old(&self, request: LookupOldRequest) -> Result<Value> {
+        let run_id = request.run_id.clone();
         let (store, prefix) = (&self.sink.store, self.sink.prefix.as_str());
         let answer = Box::pin(lookup_old(
             &self.watermarks,
@@ -241,14 +240,35 @@ impl World<'_> {
     }
 }
 
+/// Reads the event of the first step: `tables.json`, with `defaults` and all, and beside it what any event has.
+fn first_event(event: Value, path: &Path) -> Outcome<LookupOldRequest> {
+    let run_id = run_of(&event);
+    let dry_run = event.get("dry_run").cloned();
+    let tables = tables_file::tables_in(&without(event, &["run_id", "dry_run"]), path)?;
+    let dry_run = dry_run.map_or(Ok(false), decoded)?;
+    Ok(LookupOldRequest {
+        run_id,
+        tables,
+        dry_run,
+    })
+}
+
 fn run_of(event: &Value) -> String {
     event["run_id"].as_str().unwrap_or(BY_HAND).to_owned()
 }
 
-/// Returns the event with its run id, and without these fields.
-fn with(mut event: Value, run_id: &str, without: &[&str]) -> Value {
+/// Returns the event without these fields.
+fn without(mut event: Value, names: &[&str]) -> Value {
     if let Value::Object(fields) = &mut event {
-        without.iter().for_each(|name| drop(fields.remove(*name)));
+        names.iter().for_each(|name| drop(fields.remove(*name)));
+    }
+    event
+}
+
+/// Returns the event with its run id, and without these fields.
+fn with(event: Value, run_id: &str, names: &[&str]) -> Value {
+    let mut event = without(event, names);
+    if let Value::Object(fields) = &mut event {
         fields.insert("run_id".to_owned(), run_id.into());
     }
     event

@@ -39,7 +39,7 @@ pub enum ErrorCode {
     /// An object of the ledger is missing or unreadable: somebody deleted or changed what is written once.
     LedgerInvalid,
     /// The work does not fit into the time it has: a slice into one invocation, or a table's lookup into its share of
-    /// the invocation.
+    /// the invocation. Or a slice does not fit into one upload. A slice is split then.
     DeadlineExceeded,
     /// A bug in Tidemark.
     Internal,

@@ -8,16 +8,14 @@ use std::time::Duration;
 use tidemark::error::Result;
 use tidemark::model::bucket::{BucketFacts, Encryption};
 use tidemark::model::budget::Budget;
-use tidemark::model::cost::PIECE_BYTES;
 use tidemark::model::names::ObjectName;
+use tidemark::model::pieces::{MOST_PIECE_BYTES, PIECE_BYTES};
 use tidemark::model::server::{ServerSettings, Tls};
 
 pub use self::environment::Environment;
 
 /// The smallest piece of a multipart upload that S3 accepts, except for the last one.
 const MIN_PART_BYTES: usize = 5 * 1024 * 1024;
-/// The largest piece with which the memory of copy-delta stays bounded.
-const MAX_PART_BYTES: usize = 64 * 1024 * 1024;
 /// The longest prefix that leaves room for the rest of a key.
 const MAX_PREFIX_BYTES: usize = 128;
 /// The default time for which the server may be silent, while it searches a whole table for a row or waits for a lock.
@@ -303,7 +301,7 @@ impl CopyConfig {
         let part_bytes = environment.number(
             "PART_BYTES",
             "a number of bytes",
-            MIN_PART_BYTES..=MAX_PART_BYTES,
+            MIN_PART_BYTES..=MOST_PIECE_BYTES,
             PIECE_BYTES,
         );
         let silence = environment.number(

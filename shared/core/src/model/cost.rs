@@ -9,14 +9,12 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 
 use crate::error::{Error, ErrorCode};
+use crate::model::pieces::PIECE_BYTES;
 
 /// The bytes of rows on the server that one slice copies in a second, at least.
 pub const SLICE_RATE: u64 = 20_000_000;
 /// The bytes of rows on the server for one byte in a file, at least: what encoding and compression save.
 pub const PACKED: u64 = 3;
-
-/// The size of a piece of an upload, where the deployment does not give another. Most deltas fit into one.
-pub const PIECE_BYTES: usize = 8 * 1024 * 1024;
 
 /// The price of one second of copy-delta with 1.73 GB of memory, as it is deployed by default.
 const PICO_USD_PER_SECOND: u128 = 28_833_391;

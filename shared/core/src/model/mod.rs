@@ -18,6 +18,7 @@ pub mod malformed;
 pub mod manifest;
 pub mod metric;
 pub mod names;
+pub mod pieces;
 pub mod plan;
 pub mod predicate;
 pub mod record;

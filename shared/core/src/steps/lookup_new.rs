@@ -77,6 +77,9 @@ pub struct DryRun {
     pub table: ObjectName,
     /// The window.
     pub window: WindowName,
+    /// Its plan, by which whoever shows it counts its rows.
+    #[serde(skip)]
+    pub plan: Plan,
     /// The lower bound.
     pub old_watermark: Option<Watermark>,
     /// The upper bound.
@@ -507,10 +510,11 @@ where
         Ok(DryRun {
             slices,
             adopted,
-            table: plan.table,
-            window: plan.window,
-            old_watermark: plan.old_watermark,
-            new_watermark: plan.new_watermark,
+            table: plan.table.clone(),
+            window: plan.window.clone(),
+            old_watermark: plan.old_watermark.clone(),
+            new_watermark: plan.new_watermark.clone(),
+            plan,
         })
     }
 }

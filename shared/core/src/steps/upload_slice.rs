@@ -15,6 +15,7 @@ use crate::checksum::Crc64Nvme;
 use crate::error::{Answer, Error, ErrorCode, OfRole, Result, Role};
 use crate::model::format::Format;
 use crate::model::malformed::MalformedTexts;
+use crate::model::pieces::{MOST_PIECES, piece_bytes};
 use crate::model::record::{UploadedObject, UploadedPiece};
 use crate::model::rows::{Interval, Rows};
 use crate::model::types::Column;
@@ -37,7 +38,7 @@ pub(super) struct PartToBe<'a> {
     pub(super) key: &'a str,
     /// The file format.
     pub(super) format: &'a Format,
-    /// The size of the upload's pieces in bytes.
+    /// The size of the upload's first pieces in bytes. Later ones are [larger](piece_bytes).
     pub(super) part_bytes: usize,
 }
 
@@ -232,12 +233,16 @@ fn encode<B, E: EncodePart<B>>(mut encoder: E, mut batches: mpsc::Receiver<B>, m
     })
 }
 
-/// Cuts the encoder's bytes into pieces of exactly `part_bytes`, except the last. Each piece has a buffer of its own,
-/// so that a large row is not held until the last piece of it is uploaded. Buffers of uploaded pieces come back to be
-/// filled again.
+/// Cuts the encoder's bytes into pieces of [their sizes](piece_bytes), except the last. Each piece has a buffer of its
+/// own, so that a large row is not held until the last piece of it is uploaded. Buffers of uploaded pieces come back to
+/// be filled again.
 struct Cutter {
     pieces: mpsc::Sender<Bytes>,
     buffers: std::sync::mpsc::Receiver<BytesMut>,
+    /// The size of the first pieces.
+    first_bytes: usize,
+    /// The number of the piece that is filled, counted from 1, and its size.
+    number: u32,
     part_bytes: usize,
     piece: BytesMut,
     checksum: Crc64Nvme,
@@ -249,6 +254,8 @@ impl Cutter {
         Self {
             pieces,
             buffers,
+            first_bytes: part_bytes,
+            number: 1,
             part_bytes,
             // A small part has no piece of full size, so no buffer is made for one.
             piece: BytesMut::new(),
@@ -264,20 +271,28 @@ impl Cutter {
             bytes = rest;
             if self.piece.len() == self.part_bytes {
                 self.send()?;
-                self.piece = self
-                    .buffers
-                    .try_recv()
-                    .unwrap_or_else(|_| BytesMut::with_capacity(self.part_bytes));
+                self.number += 1;
+                self.part_bytes = piece_bytes(self.first_bytes, self.number);
+                // Buffers from before the pieces grew are too small, and go.
+                let mut free = self.buffers.try_iter();
+                self.piece = free
+                    .find(|buffer| buffer.capacity() >= self.part_bytes)
+                    .unwrap_or_else(|| BytesMut::with_capacity(self.part_bytes));
             }
         }
         Ok(())
     }
 
     /// Passes the piece on as it is, unless it is empty.
+    ///
+    /// Errors: `DeadlineExceeded` when an upload takes no further piece, so that the slice is split.
     fn send(&mut self) -> Result<()> {
         let piece = std::mem::take(&mut self.piece).freeze();
         if piece.is_empty() {
             return Ok(());
+        }
+        if self.number > MOST_PIECES {
+            return Err(too_many_pieces(self.bytes));
         }
         self.checksum.update(&piece);
         self.bytes += piece.len() as u64;
@@ -285,6 +300,17 @@ impl Cutter {
             .blocking_send(piece)
             .map_err(|_| Error::new(ErrorCode::Internal, "the upload has stopped"))
     }
+}
+
+/// Makes the error of a slice whose file is too large for one upload. It has the code of every slice that is too large,
+/// so that the slice is split.
+fn too_many_pieces(bytes: u64) -> Error {
+    let message = format!(
+        "the slice does not fit into one upload: it has more than {bytes} bytes, and S3 takes no more than {MOST_PIECES} pieces. Have the table \
+         cut into slices, by an index that begins with the watermark column or by a primary key, or a view by slice_rows. Or copy fewer \
+         columns, or write parquet"
+    );
+    Error::new(ErrorCode::DeadlineExceeded, message)
 }
 
 /// The upload, which is begun with the first piece.
@@ -306,36 +332,37 @@ impl<S: UploadObjects> Uploader<'_, S> {
         let upload = self.upload.get_or_init(|| begun);
         let mut under_way = FuturesOrdered::from_iter([self.piece(upload, 1, first)]);
         let mut uploaded: Vec<UploadedPiece> = Vec::new();
-        let mut next = 2;
+        let (mut next, mut all, mut bytes) = (2, false, 0);
         loop {
             tokio::select! {
-                piece = pieces.recv(), if under_way.len() < UPLOADS_AT_ONCE => match piece {
+                piece = pieces.recv(), if !all && under_way.len() < UPLOADS_AT_ONCE => match piece {
                     Some(piece) => {
                         under_way.push_back(self.piece(upload, next, piece));
                         next += 1;
                     }
-                    None => break,
+                    None => all = true,
                 },
                 Some(piece) = under_way.next() => {
-                    uploaded.push(piece?);
-                    (self.progress)(Progress::BytesUploaded((uploaded.len() * self.part.part_bytes) as u64));
+                    let (piece, length) = piece?;
+                    uploaded.push(piece);
+                    bytes += length;
+                    (self.progress)(Progress::BytesUploaded(bytes));
                 }
+                else => return Ok(uploaded),
             }
         }
-        while let Some(piece) = under_way.next().await {
-            uploaded.push(piece?);
-        }
-        Ok(uploaded)
     }
 
-    async fn piece(&self, upload: &Upload, number: u32, piece: Bytes) -> Result<UploadedPiece> {
+    /// Uploads a piece. Returns it with its length.
+    async fn piece(&self, upload: &Upload, number: u32, piece: Bytes) -> Result<(UploadedPiece, u64)> {
+        let length = piece.len() as u64;
         let uploaded = self.store.upload(upload, number, piece.clone()).await?;
         // The buffer is not returned while the network still holds it. At the end nobody receives it.
         if let Ok(mut buffer) = piece.try_into_mut() {
             buffer.clear();
             drop(self.buffers.send(buffer));
         }
-        Ok(uploaded)
+        Ok((uploaded, length))
     }
 
     fn uploaded(&self, pieces: Vec<UploadedPiece>, encoded: &Encoded) -> Option<UploadedObject> {
@@ -352,5 +379,74 @@ impl<S: UploadObjects> Uploader<'_, S> {
             bytes: encoded.bytes,
             crc64nvme: encoded.crc64nvme.clone(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::testing::MemoryStore;
+
+    /// The number of bytes that were last told to be uploaded.
+    static TOLD: AtomicU64 = AtomicU64::new(0);
+
+    #[tokio::test]
+    async fn the_bytes_that_are_told_are_those_of_the_pieces() {
+        let (sender, pieces) = mpsc::channel(3);
+        for length in [5_usize, 5, 3] {
+            sender.send(vec![7; length].into()).await.unwrap();
+        }
+        drop(sender);
+        let uploader = Uploader {
+            store: &MemoryStore::default(),
+            part: PartToBe {
+                key: "part",
+                format: &Format::default(),
+                part_bytes: 5,
+            },
+            progress: |progress| {
+                if let Progress::BytesUploaded(bytes) = progress {
+                    TOLD.store(bytes, Ordering::Relaxed);
+                }
+            },
+            buffers: std::sync::mpsc::channel().0,
+            upload: OnceLock::new(),
+        };
+        assert_eq!(uploader.run(pieces).await.unwrap().len(), 3);
+        assert_eq!(TOLD.load(Ordering::Relaxed), 13);
+    }
+
+    /// The bytes that 10,000 pieces hold when the first ones have one.
+    const ROOM: usize = 1_000 * (1 + 2 + 4 + 8 + 16 + 32 + 64 + 128 + 256 + 512);
+
+    fn cut(bytes: usize) -> (Result<()>, Vec<usize>) {
+        let (pieces, mut cut) = mpsc::channel(MOST_PIECES as usize + 1);
+        let (_buffers, free) = std::sync::mpsc::channel();
+        let mut cutter = Cutter::new(pieces, free, 1);
+        let result = cutter.add(&vec![7; bytes]).and_then(|()| cutter.send());
+        drop(cutter);
+        let lengths = std::iter::from_fn(|| cut.blocking_recv()).map(|piece| piece.len());
+        (result, lengths.collect())
+    }
+
+    #[test]
+    fn pieces_grow_and_the_last_one_that_fits_is_the_ten_thousandth() {
+        let (result, lengths) = cut(ROOM);
+        result.unwrap();
+        assert_eq!(lengths.len(), 10_000);
+        assert_eq!((lengths[999], lengths[1_000], lengths[9_999]), (1, 2, 512));
+        assert_eq!(lengths.iter().sum::<usize>(), ROOM);
+    }
+
+    #[test]
+    fn a_slice_that_needs_another_piece_is_too_large_for_one_upload() {
+        let error = cut(ROOM + 1).0.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::DeadlineExceeded);
+        assert!(
+            error.to_string().contains("does not fit into one upload") && error.to_string().contains("slice_rows"),
+            "{error}"
+        );
     }
 }
