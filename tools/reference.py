@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import cloudformation
@@ -104,11 +105,61 @@ def verbs(binary: Path) -> list[str]:
     return [line.split()[0] for line in listed.splitlines() if re.match(r"  \w", line)]
 
 
+# The groups of options that several verbs share, and what they are about. They are printed once.
+SHARED = {
+    "Source": "Where the rows come from",
+    "Sink": "Where the files go",
+    "Output": "What every verb writes",
+    "Deployed": "Every verb, beside a deployment",
+}
+
+
+def sections(text: str) -> dict[str, str]:
+    """Returns the parts of a help by their headings. The part before the first heading has an empty one."""
+    parts = re.split(r"^(\w[\w ]*):$\n", text, flags=re.MULTILINE)
+    return {"": parts[0]} | dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def options_of(section: str) -> set[str]:
+    """Returns the options that a part of a help names."""
+    return set(re.findall(r"^ +(?:-\w, )?(--[\w-]+)", section, re.MULTILINE))
+
+
+def own(text: str) -> str:
+    """Returns the help of a verb without what all verbs share, and without the option for the help itself."""
+    kept = {name: part for name, part in sections(text).items() if name not in SHARED}
+    if "Options" in kept:
+        kept["Options"] = re.sub(r"^ +-h, --help.*\n(?: {8,}\S.*\n?)*", "", kept["Options"], flags=re.MULTILINE)
+    parts = [f"{name}:\n{part}" if name else part for name, part in kept.items() if part.strip()]
+    return tidy("".join(part.rstrip() + "\n\n" for part in parts))
+
+
+def shared(helps: dict[str, str]) -> dict[str, str]:
+    """Returns the shared groups of options. It ends when two verbs have one of them with other options."""
+    found: dict[str, str] = {}
+    for verb, text in helps.items():
+        for name, part in sections(text).items():
+            if name in SHARED:
+                if name in found and options_of(found[name]) != options_of(part):
+                    sys.exit(f"{verb} has other options under {name} than the verbs before it")
+                found[name] = max(found.get(name, ""), part, key=len)
+    return found
+
+
 def command(binary: Path) -> str:
-    """Returns the help of the command and of each verb."""
-    pages = [("tidemark", said_by(binary, "--help"))]
-    pages += [(f"tidemark {verb}", said_by(binary, verb, "--help")) for verb in verbs(binary)]
-    return "\n\n".join(f"### {name}\n\n```text\n{tidy(text)}\n```" for name, text in pages)
+    """Returns the help of the command, the options that verbs share, and what each verb has of its own."""
+    top = said_by(binary, "--help")
+    helps = {verb: said_by(binary, verb, "--help") for verb in verbs(binary)}
+    pages = [f"### tidemark\n\n```text\n{own(top)}\n```"]
+    groups = shared(helps)
+    for name, about in SHARED.items():
+        pages.append(f"### {name} options\n\n{about}.\n\n```text\n{tidy(dedent(groups[name]))}\n```")
+    for verb, text in helps.items():
+        takes = [name for name in ("Source", "Sink") if name in sections(text)]
+        links = " and ".join(f"[{name} options](#{name.lower()}-options)" for name in takes)
+        also = f"It also takes the {links}." if takes else "It needs neither a source nor a sink."
+        pages.append(f"### tidemark {verb}\n\n```text\n{own(text)}\n```\n\n{also}")
+    return "\n\n".join(pages)
 
 
 def tidy(text: str) -> str:

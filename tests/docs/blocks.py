@@ -7,6 +7,7 @@ A fence has a language and tags: ```` ```console run ````. The tests know these:
 * `console`: lines with `$ ` are commands, whose verbs, options, targets and packages exist. `console run` is run.
 * `sql run` is run on the stand-in, `sql duckdb` and `sql duckdb run` by DuckDB. `sql tutorial` is what a script of
   tests/tutorials has.
+* `sql athena` is what `tidemark sql athena` writes for the table of the Azure tutorial.
 * `yaml parameters`: parameters of the template with values that it takes.
 * `text output` and `text rows` are what the block before writes, in which `…` stands for anything.
 * `text`: the block is not checked.

@@ -21,7 +21,7 @@ from local.stack import BINARIES
 BLOCKS = every()
 LANGUAGES = {"json", "console", "sql", "yaml", "text"}
 # The commands of the shell itself, whose arguments are files of the page.
-SHELL = {"export", "cd", "ls", "cat", "sort", "eval", "mkdir", "set"}
+SHELL = {"export", "cd", "ls", "cat", "sort", "eval", "mkdir", "set", "rm", "grep"}
 
 
 def _of(language: str, tag: str | None = None) -> list[Any]:
@@ -47,7 +47,7 @@ def test_a_block_that_is_not_checked_says_so(block: Block) -> None:
     is_checked = {
         "json": True,
         "console": all(_program(command) in SHELL | {"tidemark", "make", "cargo"} for command in block.commands()),
-        "sql": bool(block.tags & {"run", "duckdb", "tutorial"}),
+        "sql": bool(block.tags & {"run", "duckdb", "tutorial", "athena"}),
         "yaml": "parameters" in block.tags,
         "text": True,
     }.get(block.language, False)
