@@ -1,0 +1,58 @@
+"""Compares numbers that several pages have with the one place where each comes from."""
+
+from __future__ import annotations
+
+import re
+
+from docs.blocks import ROOT
+
+GB_SECOND = 0.0000166667
+COPY_MEMORY = 1769 / 1024
+
+
+def _page(path: str) -> str:
+    return (ROOT / path).read_text()
+
+
+def test_the_cost_of_a_million_rows_is_computed_from_the_page_of_performance() -> None:
+    """Machines differ, so the two may differ by a quarter. The dollars follow from `C`."""
+    cost = _page("docs/explanation/cost.md")
+    said = re.search(r"It is \*\*([0-9.]+)\*\*", cost)
+    measured = re.search(
+        r"^\| \*\*`copy/mixed/parquet`\*\* \| [0-9,]+ \| ([0-9.]+) \|",
+        _page("docs/explanation/performance.md"),
+        re.MULTILINE,
+    )
+    assert said and measured
+    cpu = float(said.group(1))
+    assert abs(cpu / float(measured.group(1)) - 1) <= 0.25
+    rows = re.findall(r"^\| processor alone.*\*by C\* \| ([0-9.]+) \| ([0-9.]+) \|", cost, re.MULTILINE)
+    assert [float(seconds) for seconds, _ in rows] == [cpu, round(cpu / 0.153, 1)]
+    for seconds, usd in rows:
+        assert abs(float(seconds) * COPY_MEMORY * GB_SECOND / float(usd) - 1) < 0.05
+
+
+def test_how_many_windows_fit_into_a_run_is_what_the_code_allows() -> None:
+    """The limits are in run_limits.rs."""
+    code = (ROOT / "shared/core/src/planner/run_limits.rs").read_text()
+    events, window, slices = (
+        eval(re.search(rf"const {name}: usize = ([0-9_ +]+);", code).group(1))  # type: ignore[union-attr]
+        for name in ("EVENTS", "EVENTS_OF_A_WINDOW", "EVENTS_OF_A_SLICE")
+    )
+    windows = events // (window + slices)
+    assert f"{windows} windows of one slice" in _page("docs/explanation/performance.md")
+    assert f"{windows} windows of one slice" in _page("functions/lookup-new-watermark/README.md")
+
+
+def test_the_waits_are_those_of_the_state_machine() -> None:
+    """The pages that name them say the longest sum."""
+    waits = [min(5 * 2**attempt, 60) for attempt in range(5)]
+    machine = _page("infra/incremental-copy.asl.json")
+    assert re.search(
+        r'"SourceUnavailable".*\n\s*"IntervalSeconds": 5,\n\s*"BackoffRate": 2.0,\n\s*"MaxAttempts": 5,\n'
+        r'\s*"MaxDelaySeconds": 60,\n\s*"JitterStrategy": "FULL"',
+        machine,
+    )
+    assert waits == [5, 10, 20, 40, 60]
+    assert f"{sum(waits)} seconds at most" in _page("docs/reference/errors.md")
+    assert f"{sum(waits)} s at most" in _page("docs/how-to/servers.md")
