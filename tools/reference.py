@@ -72,7 +72,9 @@ def rows_of_settings(properties: dict[str, Any], required: list[str], path: str 
     for name, schema in sorted(properties.items(), key=lambda item: rank(item[0])):
         about = schema.get("description", "")
         default = re.search(r" ?Default ([^.]+)\.", about)
-        said = "required" if name in required else default.group(1) if default else ""
+        said = "required" if name in required else default.group(1) if default else "none"
+        if (path, name) == ("", "tracking"):
+            said = "required, here or in `defaults`"
         about = about.replace(default.group(0), "") if default else about
         values = allowed(schema).replace("|", "\\|")
         rows.append(f"| `{path}{name}` | {values} | {said} | {about.strip()} |")

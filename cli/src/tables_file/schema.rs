@@ -14,9 +14,10 @@ pub(crate) fn json_schema() -> Value {
         "required": ["tables"],
         "additionalProperties": false,
         "properties": {
-            "$schema": {"type": "string"},
-            "defaults": {"description": "Fields for all tables.", "type": "object", "additionalProperties": false,
-                         "properties": properties(&defaults)},
+            "$schema": {"description": "The address of this schema, for an editor. Nothing else reads it.",
+                        "type": "string"},
+            "defaults": {"description": "Fields for all tables that do not have them themselves.", "type": "object",
+                         "additionalProperties": false, "properties": properties(&defaults)},
             "tables": {"type": "array", "minItems": 1, "items": {
                 "type": "object", "required": ["table"], "additionalProperties": false,
                 "properties": properties(&TABLE.iter().collect::<Vec<_>>()),

@@ -129,12 +129,12 @@ const JSONL: &[Field] = &[
 ];
 
 const FORMATS: &[Field] = &[
-    field("parquet", Shape::Object(PARQUET), "Parquet."),
-    field("csv", Shape::Object(CSV), "CSV."),
+    field("parquet", Shape::Object(PARQUET), "The options of Parquet files."),
+    field("csv", Shape::Object(CSV), "The options of CSV files."),
     field(
         "jsonl",
         Shape::Object(JSONL),
-        "JSON lines: one JSON object a line, for each row.",
+        "The options of JSON lines: one JSON object a line, for each row.",
     ),
 ];
 
@@ -192,11 +192,15 @@ const SQL_SERVER: &[Field] = &[
         Shape::Columns,
         "The columns by which a row is found again. Default the primary key.",
     ),
-    field("procedure", Shape::Table, "A procedure of yours that does the merge."),
+    field(
+        "procedure",
+        Shape::Table,
+        "A procedure of yours that does the merge. Default none.",
+    ),
     field(
         "table_type",
         Shape::Table,
-        "The table type of that procedure's parameter.",
+        "The table type of that procedure's parameter. It goes with procedure only. Default none.",
     ),
 ];
 
@@ -215,7 +219,7 @@ pub(crate) const TABLE: &[Field] = &[
         Shape::Columns,
         "The columns to copy, in this order. Default all.",
     ),
-    field("exclude", Shape::Columns, "Columns not to copy."),
+    field("exclude", Shape::Columns, "Columns not to copy. Default none."),
     field(
         "where",
         Shape::Text,
@@ -224,14 +228,14 @@ pub(crate) const TABLE: &[Field] = &[
     field(
         "on_schema_change",
         Shape::OneOf(&["continue", "fail", "reload"]),
-        "What happens when the columns of the table, or the form of its files, change. Without it a change \
-         goes on if readers can go on with it, and anything else fails the table. reload loads the table in \
-         full into a new folder.",
+        "What happens when the columns of the table, or the form of its files, change: every change is taken, or \
+         none is, or the table is loaded in full into a new folder. Default a change that readers can go on with \
+         is taken and anything else fails the table.",
     ),
     field(
         "slice_rows",
         Shape::Number(1, u64::MAX),
-        "The most rows that a file may have.",
+        "The most rows that a file may have. Default as many as take 1 GiB on the server.",
     ),
     field(
         "format",
@@ -252,13 +256,13 @@ pub(crate) const TABLE: &[Field] = &[
     field(
         "column_types",
         Shape::OneOfForColumns(FILE_TYPES),
-        "The same as the field types, for single columns.",
+        "How Parquet holds single columns, where that is not what the field types says for all. Default none.",
     ),
     field(
         "mask",
         Shape::OneOfForColumns(&["hash", "null", "last4"]),
         "Which columns are masked, and what files have in place of their values: a hash (HMAC-SHA-256 with \
-         the deployment's key), NULL, or the last four characters.",
+         the deployment's key), NULL, or the last four characters. Default none.",
     ),
     field(
         "audit",
@@ -294,7 +298,7 @@ pub(crate) const TABLE: &[Field] = &[
     field(
         "sink",
         Shape::Choice(SINKS),
-        "The database that rows are merged into, in place of files.",
+        "The database that rows are merged into, in place of files. Default none.",
     ),
 ];
 
