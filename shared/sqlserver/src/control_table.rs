@@ -9,11 +9,8 @@ use tokio::sync::OnceCell;
 
 use crate::answers::{unexpected_answer, unless_unreachable};
 use crate::session::Server;
-use crate::statements::control_table::{self, ControlColumn, NAMES_AT_ONCE};
+use crate::statements::control_table::{self, ControlColumn, NAME_COLUMN, NAMES_AT_ONCE};
 use crate::types::value_text;
-
-/// The column of the control table that names the source, in both tutorials.
-const NAME_COLUMN: &str = "TableName";
 
 /// The length of the longest text of a watermark: a decimal of 38 digits with its sign and point.
 const LONGEST_TEXT: u16 = 40;

@@ -8,8 +8,8 @@ mod mapping;
 mod mapping_tests;
 mod sink_columns;
 mod staged_slice;
-mod staging;
-mod statements;
+#[cfg(test)]
+mod statement_tests;
 #[cfg(test)]
 mod type_tests;
 

@@ -6,7 +6,8 @@ use tidemark::model::sink::SqlServerSink;
 use tidemark::model::types::Column;
 use tidemark::model::values::{Mask, Values};
 
-use super::sink_columns::{MappedColumn, SinkTable};
+use super::sink_columns::SinkTable;
+use crate::statements::merge::MappedColumn;
 
 impl SinkTable<'_> {
     /// Returns the configured keys, or else those of the primary key. Only if keys are `optional` can there be none.

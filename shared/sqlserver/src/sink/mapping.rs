@@ -9,8 +9,8 @@ use tidemark::model::types::{Column, of_source};
 use tidemark::ports::merge::{Newest, SliceToMerge};
 
 use super::keys::position;
-use super::sink_columns::{MappedColumn, SinkColumn, SinkTable};
-use super::staging::StagedColumn;
+use super::sink_columns::{SinkColumn, SinkTable};
+use crate::statements::merge::{MappedColumn, Merge, StagedColumn};
 use crate::types::SqlType;
 
 /// The catalog's description of the sink table and of the table type.
@@ -20,27 +20,6 @@ pub(crate) struct SinkTables {
     pub table: Vec<SinkColumn>,
     /// The columns of the table type, if a procedure does the merge.
     pub table_type: Vec<SinkColumn>,
-}
-
-/// The merge of staged rows into a table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Merge {
-    /// The sink table.
-    pub table: ObjectName,
-    /// The columns of the staging table.
-    pub staged: Vec<StagedColumn>,
-    /// The columns that are written: those of the sink table or, for a procedure, of its table type.
-    pub columns: Vec<MappedColumn>,
-    /// The columns of the sink table that identify a row. Only for a procedure can there be none.
-    pub keys: Vec<MappedColumn>,
-    /// The watermark column of the sink table. A row there with a greater watermark is not updated.
-    pub watermark: Option<MappedColumn>,
-    /// The number of the staged column that shows which of several rows is the newest.
-    pub newest: usize,
-    /// The number of the staged column that shows whether a row is a deletion.
-    pub operation: Option<usize>,
-    /// The procedure that does the merge, and its table type.
-    pub procedure: Option<(ObjectName, ObjectName)>,
 }
 
 impl Merge {
@@ -103,33 +82,6 @@ impl Merge {
             operation: order.operation,
             procedure,
         })
-    }
-
-    /// Returns the columns that an update writes: all except the keys.
-    pub(crate) fn updated(&self) -> impl Iterator<Item = &MappedColumn> {
-        self.columns
-            .iter()
-            .filter(|column| !self.keys.iter().any(|key| key.name == column.name))
-    }
-
-    /// Returns the columns that hold text in a code page, which may lack characters of the source. For a procedure
-    /// these include the keys, which belong to the table and not to the table type.
-    #[must_use]
-    pub(crate) fn in_code_pages(&self) -> Vec<&MappedColumn> {
-        let in_code_page = |column: &&MappedColumn| column.sql_type.is_in_code_page();
-        let keys = self.keys.iter().filter(|_| self.procedure.is_some());
-        self.columns.iter().chain(keys).filter(in_code_page).collect()
-    }
-
-    /// Returns the keys that are text. Their collation may treat different texts as equal.
-    pub(crate) fn collated_keys(&self) -> impl Iterator<Item = &MappedColumn> {
-        self.keys.iter().filter(|key| key.sql_type.is_text())
-    }
-
-    /// Returns whether rows are inserted with a value for the identity column.
-    #[must_use]
-    pub(crate) fn inserts_identity(&self) -> bool {
-        self.columns.iter().any(|column| column.identity)
     }
 }
 

@@ -7,8 +7,9 @@ use tidemark::model::types::{Column, Form, TypeName};
 use tidemark::model::values::Values;
 use tidemark::ports::merge::{Newest, SliceToMerge};
 
-use super::mapping::{Merge, SinkTables};
+use super::mapping::SinkTables;
 use super::sink_columns::SinkColumn;
+use crate::statements::merge::Merge;
 use crate::types::SqlType;
 
 const VERSION: &str = "SYS_CHANGE_VERSION";

@@ -1,14 +1,12 @@
 //! The columns of a sink table, or of a table type, as the sink's catalog describes them, and the checks of what may be
 //! written into them.
 
-use std::fmt;
-use std::str::FromStr;
-
 use mssql_tds::datatypes::column_values::ColumnValues;
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::names::Identifier;
 use tidemark::model::types::Column;
 
+use crate::statements::merge::{Collation, MappedColumn};
 use crate::types::SqlType;
 
 /// The most columns that an error lists, because errors travel in the state machine's payload.
@@ -35,48 +33,8 @@ pub(crate) struct SinkColumn {
     pub primary_key: bool,
 }
 
-/// A column of the sink table, or of the table type, and the staged column that fills it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct MappedColumn {
-    /// The name as the server spells it.
-    pub name: Identifier,
-    /// The number of the staged column.
-    pub staged: usize,
-    /// The type of the column.
-    pub sql_type: SqlType,
-    /// The collation, for text.
-    pub collation: Option<Collation>,
-    /// Whether NULL is allowed.
-    pub nullable: bool,
-    /// Whether it is the identity column.
-    pub identity: bool,
-}
-
-/// The name of a collation. It consists of letters, digits and underscores, because a statement takes it only without
-/// brackets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Collation(String);
-
-impl FromStr for Collation {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            return Ok(Self(name.to_owned()));
-        }
-        let message = format!("'{}' is not the name of a collation", name.escape_default());
-        Err(Error::new(ErrorCode::SchemaMismatch, message))
-    }
-}
-
-impl fmt::Display for Collation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 impl SinkColumn {
-    /// Reads a row of [`sink_columns`](super::statements::sink_columns). `None` when the row has another form.
+    /// Reads a row of [`sink_columns`](crate::statements::sink_table::sink_columns). `None` when the row has another form.
     pub(super) fn read(row: &[ColumnValues]) -> Option<Result<Self>> {
         let [
             name,

@@ -17,12 +17,12 @@ use tidemark::model::types::Form;
 use tidemark::ports::merge::{Merged, SliceToMerge, StagedRows};
 
 use super::cells::{Cells, Row};
-use super::mapping::{Merge, SinkTables};
+use super::mapping::SinkTables;
 use super::sink_columns::SinkColumn;
-use super::staging::staged_name;
-use super::statements::{STAGING, drop_staging, lock, session, sink_columns, table_type_columns, unlock};
 use crate::session::{Driver, Mssql, MssqlClient, Opened, Session, parameters, unlogged, within};
 use crate::statements::Statement;
+use crate::statements::merge::{Merge, STAGING, drop_staging, lock, session, staged_name, unlock};
+use crate::statements::sink_table::{sink_columns, table_type_columns};
 
 /// The number of rows that a procedure is given in one call.
 const ROWS_PER_CALL: u64 = 10_000;

@@ -6,9 +6,9 @@ use tidemark::model::types::{Column, Form, TypeName};
 use tidemark::model::values::Values;
 use tidemark::ports::merge::{Newest, SliceToMerge};
 
-use super::*;
-use crate::sink::mapping::SinkTables;
-use crate::sink::sink_columns::SinkColumn;
+use super::mapping::SinkTables;
+use super::sink_columns::SinkColumn;
+use crate::statements::merge::Merge;
 use crate::types::SqlType;
 
 fn sink_column(name: &str, sql_type: &str, key: bool) -> SinkColumn {

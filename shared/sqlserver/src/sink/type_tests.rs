@@ -17,8 +17,8 @@ use tidemark::ports::merge::{MergeRows, Merged, Newest, SliceToMerge, StagedRows
 use tidemark_sandbox::{Options, Sandbox};
 
 use super::SinkServer;
-use super::staging::StagedColumn;
 use crate::login::Login;
+use crate::statements::merge::StagedColumn;
 use crate::types::SqlType;
 
 fn sink_of(sandbox: &Sandbox) -> SinkServer {

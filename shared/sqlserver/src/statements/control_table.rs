@@ -7,10 +7,13 @@ use tidemark::model::watermark::{StoreType, Watermark};
 use super::{Quoted, Statement};
 use crate::types::SqlType;
 
+/// The column of the control table that names the source, in both tutorials.
+pub(crate) const NAME_COLUMN: &str = "TableName";
+
 /// Asks for the rows of the control table with a name, normally one.
 pub(crate) fn stored_watermark(control_table: &ObjectName, table_name: &str) -> Statement {
     Statement::with(
-        format!("SELECT * FROM {} WHERE [TableName] = @P1", control_table.quoted()),
+        format!("SELECT * FROM {} WHERE [{NAME_COLUMN}] = @P1", control_table.quoted()),
         &[table_name],
     )
 }
@@ -23,7 +26,7 @@ pub(crate) const NAMES_AT_ONCE: usize = 500;
 pub(crate) fn stored_watermarks(control_table: &ObjectName, names: &[String]) -> Statement {
     let names_at = (0..names.len()).map(|place| format!("({place}, @P{})", place + 1));
     let sql = format!(
-        "SELECT [n].[place], [w].* FROM (VALUES {}) AS [n] ([place], [name]) JOIN {} AS [w] ON [w].[TableName] = [n].[name]",
+        "SELECT [n].[place], [w].* FROM (VALUES {}) AS [n] ([place], [name]) JOIN {} AS [w] ON [w].[{NAME_COLUMN}] = [n].[name]",
         names_at.collect::<Vec<_>>().join(", "),
         control_table.quoted()
     );
@@ -68,9 +71,12 @@ pub(crate) fn clear_watermark(
 ) -> Statement {
     let table = control_table.quoted();
     let sql = if nullable {
-        format!("UPDATE {table} SET {} = NULL WHERE [TableName] = @P1", column.quoted())
+        format!(
+            "UPDATE {table} SET {} = NULL WHERE [{NAME_COLUMN}] = @P1",
+            column.quoted()
+        )
     } else {
-        format!("DELETE FROM {table} WHERE [TableName] = @P1")
+        format!("DELETE FROM {table} WHERE [{NAME_COLUMN}] = @P1")
     };
     Statement::with(sql, &[name])
 }
@@ -100,7 +106,7 @@ pub(crate) fn move_watermark_if(
     expected: Option<&str>,
 ) -> Result<Statement> {
     let (table, column) = (control.table.quoted(), control.column.quoted());
-    let row = format!("SELECT 1 FROM {table} WITH (UPDLOCK, HOLDLOCK) WHERE [TableName] = @P2");
+    let row = format!("SELECT 1 FROM {table} WITH (UPDLOCK, HOLDLOCK) WHERE [{NAME_COLUMN}] = @P2");
     let (condition, parameters) = match (expected, control.store_type) {
         (None, _) => (
             format!("NOT EXISTS ({row} AND {column} IS NOT NULL)"),

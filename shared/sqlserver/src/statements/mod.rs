@@ -1,5 +1,4 @@
-//! The SQL text of Tidemark. A statement is built from data at the moment when it runs, for either driver. Only the
-//! statements of a merge are elsewhere, in `sink/statements.rs`, beside the mapping from which they are built.
+//! The SQL text of Tidemark. A statement is built from data at the moment when it runs, for either driver.
 //!
 //! Values are always parameters, identifiers are always in brackets, and the name of a type is always that of a
 //! [`SqlType`], never a text that was read somewhere. A bound is a variable of the column's own type, for two reasons:
@@ -14,6 +13,8 @@ pub(crate) mod change_tracking;
 pub(crate) mod control_table;
 pub(crate) mod cut;
 pub(crate) mod inventory;
+pub(crate) mod merge;
+pub(crate) mod sink_table;
 pub(crate) mod watermark;
 
 use tidemark::error::{Error, ErrorCode, Result};

@@ -1,55 +1,26 @@
-//! The statements of a merge into a table of another database.
+//! The statements of a merge into a table of another database, and what they are built from.
 //!
 //! The staging table is a temporary table of the session, so it needs no permissions and disappears with the session.
 //! It is created in a request without parameters, because one that `sp_executesql` creates is dropped when that ends
 //! (<https://learn.microsoft.com/en-us/sql/t-sql/statements/create-table-transact-sql>, temporary tables).
+//!
+//! The types of its columns are those of the source if a bulk load takes them unchanged. Text always has an `n` type, because a bulk
+//! load does not say which code page its bytes are in. The legacy types and XML are loaded as the `(max)` type of their
+//! values, a CLR type as its bytes, and a row version as eight bytes. The merge converts them.
 
-use tidemark::model::names::ObjectName;
+use std::fmt;
+use std::str::FromStr;
 
-use super::mapping::Merge;
-use super::sink_columns::MappedColumn;
-use super::staging::{StagedColumn, staged_name};
-use crate::statements::{Quoted, Statement};
+use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::names::{Identifier, ObjectName};
+
+use super::{Quoted, Statement};
+use crate::types::SqlType;
 
 /// The name of the staging table.
 pub(crate) const STAGING: &str = "#tidemark";
 /// The time that a slice waits for another that is merged into the same table, in milliseconds.
 const LOCK_TIMEOUT_MS: u32 = 600_000;
-
-/// Asks for the columns of a table in its order, one row each: name, type, length, precision, scale, whether it is
-/// nullable, an identity, computed or has a default, its collation, and whether it is in the primary key. There is no
-/// row when there is no such table. The period columns of a temporal table count as computed, because only the server
-/// writes them.
-///
-/// An alias type is shown as its base type. CLR types, whose system type is 240, have no base type and keep their name.
-pub(crate) fn sink_columns(table: &ObjectName) -> Statement {
-    Statement::with(described("OBJECT_ID(@P1)"), &[&table.quoted()])
-}
-
-/// Asks for the columns of a table type, in the form of [`sink_columns`].
-pub(crate) fn table_type_columns(table_type: &ObjectName) -> Statement {
-    let id = "(SELECT [y].[type_table_object_id] FROM sys.table_types AS [y] JOIN sys.schemas AS [h] \
-              ON [h].[schema_id] = [y].[schema_id] WHERE [h].[name] = @P1 AND [y].[name] = @P2)";
-    let (schema, name) = (table_type.schema().as_str(), table_type.name().as_str());
-    Statement::with(described(id), &[schema, name])
-}
-
-fn described(object_id: &str) -> String {
-    format!(
-        "SELECT [c].[name], [y].[name], CAST([c].[max_length] AS int), CAST([c].[precision] AS int), \
-         CAST([c].[scale] AS int), [c].[is_nullable], [c].[is_identity], \
-         CAST(CASE WHEN [c].[is_computed] = 1 OR [c].[generated_always_type] <> 0 THEN 1 ELSE 0 END AS bit), \
-         CAST(CASE WHEN [c].[default_object_id] = 0 THEN 0 ELSE 1 END AS bit), [c].[collation_name], \
-         CAST(CASE WHEN [k].[column_id] IS NULL THEN 0 ELSE 1 END AS bit) \
-         FROM sys.columns AS [c] \
-         LEFT JOIN sys.types AS [y] ON [y].[user_type_id] = \
-         CASE WHEN [c].[system_type_id] = 240 THEN [c].[user_type_id] ELSE [c].[system_type_id] END \
-         LEFT JOIN (SELECT [n].[object_id], [n].[column_id] FROM sys.indexes AS [i] JOIN sys.index_columns AS [n] \
-         ON [n].[object_id] = [i].[object_id] AND [n].[index_id] = [i].[index_id] WHERE [i].[is_primary_key] = 1) AS [k] \
-         ON [k].[object_id] = [c].[object_id] AND [k].[column_id] = [c].[column_id] \
-         WHERE [c].[object_id] = {object_id} ORDER BY [c].[column_id]"
-    )
-}
 
 /// Sets the session so that an error rolls the whole transaction back. The setting stays for the next slice that uses
 /// the connection.
@@ -82,7 +53,120 @@ pub(crate) fn drop_staging() -> Statement {
     Statement::new(format!("DROP TABLE {STAGING}"))
 }
 
+/// A column of the sink table, or of the table type, and the staged column that fills it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MappedColumn {
+    /// The name as the server spells it.
+    pub name: Identifier,
+    /// The number of the staged column.
+    pub staged: usize,
+    /// The type of the column.
+    pub sql_type: SqlType,
+    /// The collation, for text.
+    pub collation: Option<Collation>,
+    /// Whether NULL is allowed.
+    pub nullable: bool,
+    /// Whether it is the identity column.
+    pub identity: bool,
+}
+
+/// The name of a collation. It consists of letters, digits and underscores, because a statement takes it only without
+/// brackets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Collation(String);
+
+impl FromStr for Collation {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            return Ok(Self(name.to_owned()));
+        }
+        let message = format!("'{}' is not the name of a collation", name.escape_default());
+        Err(Error::new(ErrorCode::SchemaMismatch, message))
+    }
+}
+
+impl fmt::Display for Collation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Returns the name of a column in the staging table.
+pub(crate) fn staged_name(index: usize) -> String {
+    format!("c{index}")
+}
+
+/// A column of the staging table, which has those of the slice in the same order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StagedColumn {
+    /// The type in the staging table.
+    pub sql_type: SqlType,
+    /// The collation in the staging table, for text.
+    pub collation: Option<Collation>,
+}
+
+impl StagedColumn {
+    /// Makes the column for values of the type `source` that go into a column of the type `sink`.
+    pub(crate) fn new(source: SqlType, sink: SqlType, collation: Option<Collation>) -> Self {
+        let sql_type = source.staged_for(sink);
+        Self {
+            collation: collation.filter(|_| sql_type.is_text()),
+            sql_type,
+        }
+    }
+}
+
+/// The merge of staged rows into a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Merge {
+    /// The sink table.
+    pub table: ObjectName,
+    /// The columns of the staging table.
+    pub staged: Vec<StagedColumn>,
+    /// The columns that are written: those of the sink table or, for a procedure, of its table type.
+    pub columns: Vec<MappedColumn>,
+    /// The columns of the sink table that identify a row. Only for a procedure can there be none.
+    pub keys: Vec<MappedColumn>,
+    /// The watermark column of the sink table. A row there with a greater watermark is not updated.
+    pub watermark: Option<MappedColumn>,
+    /// The number of the staged column that shows which of several rows is the newest.
+    pub newest: usize,
+    /// The number of the staged column that shows whether a row is a deletion.
+    pub operation: Option<usize>,
+    /// The procedure that does the merge, and its table type.
+    pub procedure: Option<(ObjectName, ObjectName)>,
+}
+
 impl Merge {
+    /// Returns the columns that an update writes: all except the keys.
+    pub(crate) fn updated(&self) -> impl Iterator<Item = &MappedColumn> {
+        self.columns
+            .iter()
+            .filter(|column| !self.keys.iter().any(|key| key.name == column.name))
+    }
+
+    /// Returns the columns that hold text in a code page, which may lack characters of the source. For a procedure
+    /// these include the keys, which belong to the table and not to the table type.
+    #[must_use]
+    pub(crate) fn in_code_pages(&self) -> Vec<&MappedColumn> {
+        let in_code_page = |column: &&MappedColumn| column.sql_type.is_in_code_page();
+        let keys = self.keys.iter().filter(|_| self.procedure.is_some());
+        self.columns.iter().chain(keys).filter(in_code_page).collect()
+    }
+
+    /// Returns the keys that are text. Their collation may treat different texts as equal.
+    pub(crate) fn collated_keys(&self) -> impl Iterator<Item = &MappedColumn> {
+        self.keys.iter().filter(|key| key.sql_type.is_text())
+    }
+
+    /// Returns whether rows are inserted with a value for the identity column.
+    #[must_use]
+    pub(crate) fn inserts_identity(&self) -> bool {
+        self.columns.iter().any(|column| column.identity)
+    }
+
     /// Creates the staging table: the number of the row, and the columns of the slice, named by their numbers.
     pub(crate) fn create_staging(&self) -> Statement {
         let columns: Vec<_> = self.staged.iter().enumerate().map(staged_definition).collect();
@@ -331,7 +415,3 @@ fn condition(conditions: &[String]) -> String {
         format!(" WHERE {}", conditions.join(" AND "))
     }
 }
-
-#[cfg(test)]
-#[path = "statement_tests.rs"]
-mod tests;
