@@ -534,7 +534,7 @@ variable "run_budget_usd" {
 }
 
 variable "subnet_ids" {
-  description = "Private subnets that reach the server, S3 and Secrets Manager. Empty for a server that is reachable from outside a VPC."
+  description = "Private subnets that reach the server, S3 and Secrets Manager. Without any, the functions call from addresses that change, so the server would have to accept connections from everywhere."
   type        = list(string)
   default     = []
 }
