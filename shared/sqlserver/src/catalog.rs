@@ -2,7 +2,7 @@
 
 use tiberius::{MetaDataColumn, Row};
 use tidemark::error::{Answer, Failure, Fault, Result};
-use tidemark::model::names::{Identifier, ObjectName, nearest};
+use tidemark::model::names::{Identifier, ObjectName, is_alike, nearest};
 use tidemark::model::types::{TypeName, WantedForms};
 use tidemark::ports::source::{Access, Catalog, CatalogColumn, Counting, DeclaredColumn};
 
@@ -186,7 +186,7 @@ impl Server {
         names.sort_by_key(|name| name.schema() == table.schema());
         let meant = nearest(table.name().as_str(), names.iter().map(|name| name.name().as_str()))?.to_owned();
         let meant = names.into_iter().rfind(|name| name.name().as_str() == meant)?;
-        let is_same = meant.to_string().to_lowercase() == table.to_string().to_lowercase();
+        let is_same = is_alike(&meant.to_string(), &table.to_string());
         (!is_same).then_some(meant)
     }
 

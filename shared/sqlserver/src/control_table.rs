@@ -2,7 +2,7 @@
 
 use tiberius::{ColumnData, Row};
 use tidemark::error::{Answer, Error, ErrorCode};
-use tidemark::model::names::{Identifier, ObjectName};
+use tidemark::model::names::{Identifier, ObjectName, is_alike};
 use tidemark::model::watermark::{StoreType, StoredWatermark, Watermark, WatermarkKey};
 use tidemark::ports::watermarks::{ClearWatermarks, MoveWatermarks, Moved, ReadWatermarks};
 use tokio::sync::OnceCell;
@@ -59,7 +59,7 @@ impl ControlTable {
 
     async fn describe(&self) -> Answer<ValueColumn> {
         let columns = self.server.described_columns(&self.table, None, None).await?;
-        let is_name = |name: &str| name.eq_ignore_ascii_case(NAME_COLUMN);
+        let is_name = |name: &str| is_alike(name, NAME_COLUMN);
         let has_name = columns.iter().any(|column| is_name(&column.name));
         let mut others = columns.iter().enumerate().filter(|(_, column)| !is_name(&column.name));
         let (Some((position, column)), true) = (others.next(), has_name) else {

@@ -96,7 +96,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
             let Decided::Record(record) = self.decided(plan, &found).await? else {
                 break;
             };
-            let Some(sub_slice) = record.sub_slices().nth(number as usize) else {
+            let Some(sub_slice) = record.sub_slices()?.into_iter().nth(number as usize) else {
                 break;
             };
             (found, bounds) = (sub_slice.id, Some(sub_slice.bounds));
@@ -133,8 +133,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
         while let Some(SubSlice { id, bounds }) = waiting.pop() {
             match self.decided(plan, &id).await? {
                 Decided::Record(record) if matches!(record.decision, Decision::Split { .. }) => {
-                    let sub_slices: Vec<_> = record.sub_slices().collect();
-                    waiting.extend(sub_slices.into_iter().rev());
+                    waiting.extend(record.sub_slices()?.into_iter().rev());
                 }
                 decided => states.push(SliceState { id, bounds, decided }),
             }
@@ -161,15 +160,16 @@ impl<S: ReadObjects> Ledger<'_, S> {
 
     /// Returns the record of an attempt, if there is one.
     ///
-    /// Errors: `LedgerInvalid` when the record at its key is that of another slice or attempt.
+    /// Errors: `LedgerInvalid` when the record at its key is that of another slice or attempt, or splits the slice into
+    /// what cannot hold its rows.
     async fn record(&self, attempt: &Attempt) -> Result<Option<Record>> {
         let key = self.keys.record(attempt);
         let record: Option<Record> = self.read(&key, &attempt.window).await?;
-        let is_its_own = record
-            .as_ref()
-            .is_none_or(|record| record.slice == attempt.slice && record.attempt == attempt.number);
-        if is_its_own {
-            return Ok(record);
+        let Some(record) = record else {
+            return Ok(None);
+        };
+        if record.slice == attempt.slice && record.attempt == attempt.number {
+            return record.sub_slices().map(|_| Some(record));
         }
         let message = format!("{key} is the record of another slice: restore what Tidemark wrote there");
         Err(Error::new(ErrorCode::LedgerInvalid, message))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::names::without_case;
 use crate::model::types::Column;
 
 /// The id of every column that any window of a table has had, by the column's name in lower case.
@@ -19,7 +20,7 @@ impl FieldIds {
     pub fn extend(&mut self, columns: &[Column]) {
         let mut last = self.0.values().max().copied().unwrap_or(0);
         for column in columns {
-            self.0.entry(column.name.to_lowercase()).or_insert_with(|| {
+            self.0.entry(without_case(&column.name)).or_insert_with(|| {
                 last = last.saturating_add(1);
                 last
             });
@@ -29,7 +30,7 @@ impl FieldIds {
     /// Returns the id of the column with this name, which is compared without regard to case.
     #[must_use]
     pub fn of(&self, name: &str) -> Option<i32> {
-        self.0.get(&name.to_lowercase()).copied()
+        self.0.get(&without_case(name)).copied()
     }
 
     /// Returns whether no column has an id. Serde takes it by reference.

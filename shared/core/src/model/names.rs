@@ -12,15 +12,28 @@ use crate::error::{Error, ErrorCode};
 const MAX_UTF16_UNITS: usize = 128;
 
 /// The least likeness, from 0 to 1, of a name that may have been meant.
-const ALIKE: f64 = 0.7;
+const LIKE_ENOUGH: f64 = 0.7;
+
+/// Returns whether two names are the same but for upper and lower case. Most collations take such names for one.
+#[must_use]
+pub fn is_alike(one: &str, other: &str) -> bool {
+    one == other || without_case(one) == without_case(other)
+}
+
+/// Returns what all names that are [alike](is_alike) have in common, for sets and maps of names.
+#[must_use]
+pub fn without_case(name: &str) -> String {
+    name.to_lowercase()
+}
 
 /// Returns the name that is most like `name`, if one is like it enough. Upper and lower case are the same.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let name = name.to_lowercase();
+    let name = without_case(name);
     let known = known.into_iter();
-    let alike = known.map(|known| (strsim::jaro_winkler(&name, &known.to_lowercase()), known));
-    let best = alike.max_by(|one, other| one.0.total_cmp(&other.0));
-    best.filter(|(alike, _)| *alike >= ALIKE).map(|(_, known)| known)
+    let likeness = known.map(|known| (strsim::jaro_winkler(&name, &without_case(known)), known));
+    let best = likeness.max_by(|one, other| one.0.total_cmp(&other.0));
+    best.filter(|(likeness, _)| *likeness >= LIKE_ENOUGH)
+        .map(|(_, known)| known)
 }
 
 /// An identifier, for example a column's name, without any quoting.
@@ -205,6 +218,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn names_that_differ_by_case_only_are_alike_in_every_alphabet() {
+        for (one, other) in [("Id", "iD"), ("Größe", "GRÖßE"), ("ΚΩΔ", "κωδ"), ("имя", "ИМЯ")] {
+            assert!(is_alike(one, other), "{one} {other}");
+            assert_eq!(without_case(one), without_case(other));
+        }
+        assert!(!is_alike("Größe", "Grosse"));
+    }
 
     #[test]
     fn names_are_read_and_shown() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::error::{Error, ErrorCode, Result};
 use crate::model::budget::Spent;
 use crate::model::lease::Moment;
 use crate::model::malformed::MalformedTexts;
@@ -158,16 +159,29 @@ impl Record {
     }
 
     /// Returns the slices that are copied in place of this one. There are none when it was not split.
-    pub fn sub_slices(&self) -> impl Iterator<Item = SubSlice> {
-        let split = match &self.decision {
-            Decision::Split { slices } => slices.as_slice(),
-            _ => &[],
+    ///
+    /// # Errors
+    ///
+    /// `LedgerInvalid` when they cannot hold the rows of this slice: they are fewer than two, or this slice may not be
+    /// split any further.
+    pub fn sub_slices(&self) -> Result<Vec<SubSlice>> {
+        let Decision::Split { slices } = &self.decision else {
+            return Ok(Vec::new());
         };
-        (0_u32..).zip(split).filter_map(|(number, bounds)| {
-            Some(SubSlice {
-                id: self.slice.sub_slice(number)?,
-                bounds: bounds.clone(),
-            })
+        let sub_slice = |(number, bounds): (u32, &SliceBounds)| {
+            let bounds = bounds.clone();
+            self.slice.sub_slice(number).map(|id| SubSlice { id, bounds })
+        };
+        let sub_slices: Option<Vec<_>> = (0_u32..).zip(slices).map(sub_slice).collect();
+        sub_slices.filter(|sub_slices| sub_slices.len() > 1).ok_or_else(|| {
+            let message = format!(
+                "the record of slice {} of window {} splits it into {} that cannot hold its rows: restore what Tidemark \
+                 wrote there",
+                self.slice,
+                self.window,
+                slices.len()
+            );
+            Error::new(ErrorCode::LedgerInvalid, message)
         })
     }
 }
@@ -207,4 +221,38 @@ pub struct UploadedObject {
     pub bytes: u64,
     /// The CRC-64/NVME of the whole object in base64.
     pub crc64nvme: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(slice: SliceId, into: usize) -> Record {
+        let attempt = Attempt {
+            window: WindowName::initial(),
+            slice,
+            number: 0,
+            plan: PlanId {
+                run_id: "r".into(),
+                created_at: "2026-11-30T00:00:00Z".into(),
+            },
+        };
+        let slices = vec![SliceBounds::default(); into];
+        Record::new(attempt, Decision::Split { slices }, "r".into())
+    }
+
+    #[test]
+    fn no_sub_slice_is_left_out_in_silence() {
+        let mut slice = SliceId::planned(0);
+        while let Some(deeper) = slice.sub_slice(1) {
+            let ids: Vec<_> = split(slice.clone(), 2).sub_slices().unwrap();
+            let ids: Vec<_> = ids.into_iter().map(|sub_slice| sub_slice.id).collect();
+            assert_eq!(ids, [slice.sub_slice(0).unwrap(), deeper.clone()]);
+            slice = deeper;
+        }
+        for (slice, into) in [(slice, 2), (SliceId::planned(0), 0), (SliceId::planned(0), 1)] {
+            let error = split(slice.clone(), into).sub_slices().unwrap_err();
+            assert_eq!(error.code(), ErrorCode::LedgerInvalid, "{slice} into {into}");
+        }
+    }
 }

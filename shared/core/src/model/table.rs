@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::format::{FileTypes, Format, Timestamps};
 use crate::model::loaders::LoaderManifest;
-use crate::model::names::{Identifier, ObjectName};
+use crate::model::names::{Identifier, ObjectName, without_case};
 use crate::model::predicate::Predicate;
 use crate::model::sink::SinkSpec;
 use crate::model::types::{VariantColumns, WantedForms};
@@ -345,14 +345,14 @@ pub fn check_all<'a>(tables: impl Iterator<Item = &'a TableSpec>) -> Result<()> 
         spec.check()?;
         let refuse = |message| Err(Error::new(ErrorCode::InvalidInput, message));
         // Most collations ignore case, and the ledger does not: one table must not have two ledgers.
-        if !seen.insert(spec.table.to_string().to_lowercase()) {
+        if !seen.insert(without_case(&spec.table.to_string())) {
             return refuse(format!(
                 "tables names {} twice: a table has one window at a time",
                 spec.table
             ));
         }
         for name in spec.watermark_key().names() {
-            if !names.insert(name.to_lowercase()) {
+            if !names.insert(without_case(&name)) {
                 let message =
                     format!("two tables keep their watermark as '{name}': each needs a watermark_name of its own");
                 return refuse(message);

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::audit::{COLUMNS, Copied, columns};
+use crate::model::names::is_alike;
 use crate::model::plan::{Content, Plan};
 use crate::model::table::TableSpec;
 use crate::model::types::Column;
@@ -16,7 +17,7 @@ pub(super) fn added(spec: &TableSpec, plan: Plan) -> Result<Plan> {
     if !spec.audit || plan.columns.is_empty() {
         return Ok(plan);
     }
-    let is_taken = |column: &&Column| COLUMNS.iter().any(|name| name.eq_ignore_ascii_case(&column.name));
+    let is_taken = |column: &&Column| COLUMNS.iter().any(|name| is_alike(name, &column.name));
     if let Some(column) = plan.columns.iter().find(is_taken) {
         let message = format!(
             "{} has a column {}, which is what audit calls a column of its own: name it in exclude, or leave audit out",

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::error::{Error, ErrorCode, Result};
 use crate::ledger::keys::partition_keys;
 use crate::model::format::FileTypes;
-use crate::model::names::{Identifier, ObjectName};
+use crate::model::names::{Identifier, ObjectName, is_alike, without_case};
 use crate::model::table::TableSpec;
 use crate::model::types::{Column, Form};
 use crate::model::values::Values;
@@ -41,8 +41,7 @@ pub(super) fn find<'a, C: Named>(table: &ObjectName, columns: &'a [C], name: &Id
     if let Some(column) = columns.iter().find(|column| column.name() == name) {
         return Ok(column);
     }
-    let lower = name.to_lowercase();
-    let mut alike = columns.iter().filter(|column| column.name().to_lowercase() == lower);
+    let mut alike = columns.iter().filter(|column| is_alike(column.name(), name));
     match alike.next() {
         // The same column may be there twice, because it was asked for in two spellings.
         Some(column) if alike.all(|other| other.name() == column.name()) => Ok(column),
@@ -56,7 +55,7 @@ pub(super) fn find<'a, C: Named>(table: &ObjectName, columns: &'a [C], name: &Id
 
 /// Returns whether `spec` itself leaves a column of this name out.
 pub(super) fn is_left_out(spec: &TableSpec, name: &Identifier) -> bool {
-    let is_it = |other: &Identifier| other.as_str().to_lowercase() == name.as_str().to_lowercase();
+    let is_it = |other: &Identifier| is_alike(other.as_str(), name.as_str());
     spec.exclude.iter().any(is_it) || spec.columns.as_ref().is_some_and(|columns| !columns.iter().any(is_it))
 }
 
@@ -122,8 +121,7 @@ fn copied(spec: &TableSpec, column: &DeclaredColumn, own_types: &OwnTypes<'_>) -
     let (name, table) = (&column.name, &spec.table);
     let form = form(spec, column, own_types)?;
     let mut keys = partition_keys(spec.layout).iter();
-    let lower = name.to_lowercase();
-    if let Some(key) = keys.find(|key| **key == lower).filter(|_| spec.sink.is_none()) {
+    if let Some(key) = keys.find(|key| is_alike(key, name)).filter(|_| spec.sink.is_none()) {
         let message = format!(
             "{table} has a column {name}, which is what the files' folders are called ({key}=…), and engines read the folder's \
              name in its place: name it in exclude, or copy a view that calls it otherwise"
@@ -168,7 +166,7 @@ pub(super) fn selected(
 fn check_cases(spec: &TableSpec, columns: &[Column]) -> Result<()> {
     let mut seen = HashMap::with_capacity(columns.len());
     for column in columns {
-        if let Some(other) = seen.insert(column.name.to_lowercase(), &column.name) {
+        if let Some(other) = seen.insert(without_case(&column.name), &column.name) {
             let message = format!(
                 "{} has the columns {other} and {}, whose names differ by case only, and engines that do not mind case cannot open \
                  files with both: name one of them in exclude, or copy a view that calls it otherwise",

@@ -8,7 +8,7 @@
 //! that would need too many slices, or take too long to be cut, ends earlier, and the next run goes on from there.
 
 use crate::error::{OfRole, Result, Role};
-use crate::model::names::Identifier;
+use crate::model::names::{Identifier, is_alike};
 use crate::model::rows::Rows;
 use crate::model::slice::{KeyBounds, SliceBounds};
 use crate::model::table::TableSpec;
@@ -138,19 +138,15 @@ pub(crate) fn key(
     declared: &[DeclaredColumn],
     watermark: Option<&Identifier>,
 ) -> Option<CutColumn> {
-    let mut keys = leading
-        .iter()
-        .filter(|column| column.is_key && watermark.is_none_or(|watermark| !is_same(&column.name, watermark)));
+    let mut keys = leading.iter().filter(|column| {
+        column.is_key && watermark.is_none_or(|watermark| !is_alike(&column.name, watermark.as_str()))
+    });
     keys.find_map(|column| sliceable(declared, &column.name))
 }
 
 /// Returns whether an index begins with `column`.
 pub(crate) fn leads(leading: &[LeadingColumn], column: &Identifier) -> bool {
-    leading.iter().any(|leads| is_same(&leads.name, column))
-}
-
-fn is_same(name: &str, column: &Identifier) -> bool {
-    name.to_lowercase() == column.as_str().to_lowercase()
+    leading.iter().any(|leads| is_alike(&leads.name, column.as_str()))
 }
 
 /// Cuts the windows of one table.

@@ -2,6 +2,7 @@
 
 use super::columns::{find, is_left_out};
 use crate::error::{Error, ErrorCode, Result};
+use crate::model::names::is_alike;
 use crate::model::plan::Plan;
 use crate::model::table::TableSpec;
 use crate::model::types::{Column, Form};
@@ -97,7 +98,7 @@ pub(crate) fn check_frozen(spec: &TableSpec, plan: &Plan) -> Result<()> {
 /// that name.
 fn asked(spec: &TableSpec, plan: &Plan, column: &str) -> Option<Mask> {
     let is_column = |name: &str| plan.columns.iter().any(|column| column.name == name);
-    let is_it = |name: &str| name == column || (name.to_lowercase() == column.to_lowercase() && !is_column(name));
+    let is_it = |name: &str| name == column || (is_alike(name, column) && !is_column(name));
     let found = spec.mask.iter().find(|(name, _)| is_it(name.as_str()));
     found.map(|(_, mask)| *mask)
 }
@@ -113,11 +114,7 @@ fn check(spec: &TableSpec, name: &str, mask: Mask, found: Found<'_>) -> Result<(
                    keys different, or leave it out of mask";
         return Err(refused(spec, name, why));
     }
-    if spec
-        .column_types
-        .keys()
-        .any(|own| own.as_str().to_lowercase() == name.to_lowercase())
-    {
+    if spec.column_types.keys().any(|own| is_alike(own.as_str(), name)) {
         return Err(refused(
             spec,
             name,

@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::model::format::Format;
 use crate::model::lookup::SchemaChanges;
 use crate::model::manifest::Previous;
+use crate::model::names::is_alike;
 use crate::model::plan::{Content, Plan};
 use crate::model::table::{OnSchemaChange, TableSpec};
 use crate::model::types::{Column, Digits, Form, TypeName};
@@ -109,7 +110,7 @@ pub(crate) fn fit(spec: &TableSpec, previous: Previous, plan: Plan) -> Result<Fi
         }
     }
     if spec.sink.is_none() {
-        changes.extend((!is_alike(&previous.format, &plan.format)).then_some(Change::Reformatted));
+        changes.extend((!is_same_format(&previous.format, &plan.format)).then_some(Change::Reformatted));
         changes.extend((previous.layout != plan.layout).then_some(Change::Rearranged));
     }
     let is_refused = |change: &&Change| match spec.on_schema_change {
@@ -166,11 +167,7 @@ pub(crate) fn is_outdated(frozen: &[Column], now: &[Column]) -> bool {
 
 /// Returns whether a column that the last window did not have was in one before it.
 fn is_returned(previous: &Previous, name: &str) -> bool {
-    let lower = name.to_lowercase();
-    let was_there = previous
-        .columns
-        .iter()
-        .any(|column| column.name.to_lowercase() == lower);
+    let was_there = previous.columns.iter().any(|column| is_alike(&column.name, name));
     !was_there && previous.field_ids.of(name).is_some()
 }
 
@@ -185,7 +182,7 @@ fn reload(spec: &TableSpec, refused: &[&Change], plan: Plan) -> Fit {
 
 /// Returns whether files of both formats can be read as one table. The level of compression does not matter to a
 /// reader.
-fn is_alike(before: &Format, now: &Format) -> bool {
+fn is_same_format(before: &Format, now: &Format) -> bool {
     match (before, now) {
         (Format::Parquet(before), Format::Parquet(now)) => {
             std::mem::discriminant(&before.codec) == std::mem::discriminant(&now.codec)

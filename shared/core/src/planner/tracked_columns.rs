@@ -6,7 +6,7 @@ use super::columns::{find, selected};
 use super::masks::{self, Found};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::model::lookup::Note;
-use crate::model::names::Identifier;
+use crate::model::names::{Identifier, is_alike};
 use crate::model::table::TableSpec;
 use crate::model::types::Column;
 use crate::ports::changes::{ChangeColumns, ProbeChanges};
@@ -67,7 +67,7 @@ pub(super) async fn ask<P: ProbeSource + ProbeChanges>(
     for column in &mut copied {
         if [&version, &operation]
             .iter()
-            .any(|own| own.name.eq_ignore_ascii_case(&column.name))
+            .any(|own| is_alike(&own.name, &column.name))
         {
             return Err(own_name(spec, &column.name));
         }
@@ -94,10 +94,7 @@ fn names_to_ask(spec: &TableSpec, key: &[String]) -> Result<Option<Vec<Identifie
     let Some(listed) = &spec.columns else {
         return Ok(None);
     };
-    let is_listed = |name: &String| {
-        let name = name.to_lowercase();
-        listed.iter().any(|column| column.as_str().to_lowercase() == name)
-    };
+    let is_listed = |name: &String| listed.iter().any(|column| is_alike(column.as_str(), name));
     let missing = key.iter().filter(|name| !is_listed(name));
     let missing = missing.map(|name| Identifier::new(name.as_str()));
     let names = missing.chain(listed.iter().cloned().map(Ok));

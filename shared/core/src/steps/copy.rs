@@ -185,7 +185,7 @@ where
         }));
     }
     let attempt = match ledger.decided(&plan, &request.slice).await? {
-        Decided::Record(record) => return Ok(answer(table, record, true)),
+        Decided::Record(record) => return answer(table, record, true),
         Decided::NotYet(attempt) => attempt,
     };
     let lease = Lease::new(&ledger, &request.run_id, context.leases);
@@ -214,7 +214,7 @@ where
         }
     });
     match Box::pin(copied).await {
-        Ok(decided) => Ok(counted(decided, table.clone(), &lease, context).await),
+        Ok(decided) => counted(decided, table.clone(), &lease, context).await,
         Err(error) => {
             // Neither a retry nor a split will follow, so the lease is not needed any more.
             if !error.code().is_retryable() && error.code() != ErrorCode::DeadlineExceeded {
@@ -253,7 +253,12 @@ where
 }
 
 /// Returns the answer for a slice that is decided, and counts the slice where a budget limits the run.
-async fn counted<S>(decided: DecidedSlice, table: ObjectName, lease: &Lease<'_, S>, context: RunContext) -> CopyAnswer
+async fn counted<S>(
+    decided: DecidedSlice,
+    table: ObjectName,
+    lease: &Lease<'_, S>,
+    context: RunContext,
+) -> Result<CopyAnswer>
 where
     S: ReadObjects + CreateObjects + ReplaceObjects,
 {
@@ -372,9 +377,9 @@ fn no_rows(plan: &Plan) -> Error {
     Error::new(ErrorCode::InvalidInput, message)
 }
 
-fn answer(table: ObjectName, record: Record, resumed: bool) -> CopyAnswer {
+fn answer(table: ObjectName, record: Record, resumed: bool) -> Result<CopyAnswer> {
     let rows = record.rows();
-    let slices: Vec<_> = record.sub_slices().map(|sub_slice| sub_slice.id).collect();
+    let slices: Vec<_> = record.sub_slices()?.into_iter().map(|sub_slice| sub_slice.id).collect();
     let Record {
         window,
         slice,
@@ -383,19 +388,19 @@ fn answer(table: ObjectName, record: Record, resumed: bool) -> CopyAnswer {
     } = record;
     if !slices.is_empty() {
         tracing::info!(%table, %window, %slice, sub_slices = slices.len(), "Slice was split.");
-        return CopyAnswer::Split(Split {
+        return Ok(CopyAnswer::Split(Split {
             table,
             window,
             slice,
             slices,
-        });
+        }));
     }
     let (key, bytes) = match decision {
         Decision::Uploaded { upload, .. } => (Some(upload.key), upload.bytes),
         _ => (None, 0),
     };
     tracing::info!(%table, %window, %slice, rows, bytes, resumed, "Slice copied.");
-    CopyAnswer::Copied(CopiedSlice {
+    Ok(CopyAnswer::Copied(CopiedSlice {
         table,
         window,
         slice,
@@ -403,5 +408,5 @@ fn answer(table: ObjectName, record: Record, resumed: bool) -> CopyAnswer {
         bytes,
         key,
         resumed,
-    })
+    }))
 }

@@ -99,7 +99,7 @@ where
             ledger.decide(Record::new(attempt, decision, run_id)).await?
         }
     };
-    let slices: Vec<_> = record.sub_slices().map(|sub_slice| sub_slice.id).collect();
+    let slices: Vec<_> = record.sub_slices()?.into_iter().map(|sub_slice| sub_slice.id).collect();
     tracing::info!(%table, %window, %slice, sub_slices = slices.len(), "Slice split.");
     Ok(Split {
         table,

@@ -1,7 +1,7 @@
 //! The one type of the tables in memory.
 
 use crate::error::{Error, ErrorCode, Result};
-use crate::model::names::{Identifier, ObjectName};
+use crate::model::names::{Identifier, ObjectName, is_alike};
 use crate::model::types::{Column, Form, TypeName};
 use crate::model::values::Values;
 use crate::model::watermark::{Watermark, WatermarkKind};
@@ -60,8 +60,7 @@ pub(super) fn column(name: &str, form: Form) -> Column {
 
 /// Returns those columns that are asked for.
 pub(super) fn asked_for(all: Vec<DeclaredColumn>, only: Option<&[&Identifier]>) -> Vec<DeclaredColumn> {
-    let is_asked_for =
-        |name: &str| only.is_none_or(|only| only.iter().any(|one| one.as_str().eq_ignore_ascii_case(name)));
+    let is_asked_for = |name: &str| only.is_none_or(|only| only.iter().any(|one| is_alike(one.as_str(), name)));
     all.into_iter().filter(|column| is_asked_for(&column.name)).collect()
 }
 

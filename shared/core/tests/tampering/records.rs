@@ -120,3 +120,25 @@ async fn a_record_whose_upload_names_another_key_is_refused_at_commit() {
         assert_eq!(scene.store.body(&scene.key("manifest")), None, "{other}: not committed");
     }
 }
+
+/// A window is never committed without the rows of a slice that was split into nothing.
+#[tokio::test(start_paused = true)]
+async fn a_split_that_cannot_hold_the_rows_of_its_slice_is_refused() {
+    for left in 0..2 {
+        let scene = split().await;
+        let window = &scene.window;
+        for slice in 1..4_u32 {
+            scene.steps().copy_slice("before", window, slice).await.unwrap();
+        }
+        let key = scene.key(RECORD);
+        let mut record = scene.document(&key);
+        record["slices"].as_array_mut().unwrap().truncate(left);
+        scene.store.overwrite(&key, record.to_string().into());
+        let error = scene.steps().update("after", window).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::LedgerInvalid, "{left}");
+        assert!(error.to_string().contains("cannot hold its rows"), "{error}");
+        let error = scene.steps().split("after", window, 0.into()).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::LedgerInvalid, "{left}");
+        assert_eq!(scene.store.body(&scene.key("manifest")), None, "{left}: not committed");
+    }
+}

@@ -1,7 +1,7 @@
 //! Finds the keys that identify a row in a sink table.
 
 use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::model::names::{Identifier, ObjectName};
+use tidemark::model::names::{Identifier, ObjectName, is_alike};
 use tidemark::model::sink::SqlServerSink;
 use tidemark::model::types::Column;
 use tidemark::model::values::{Mask, Values};
@@ -90,7 +90,6 @@ impl SinkTable<'_> {
 
 /// Returns the number of the column with this name, spelled exactly or else in another case.
 pub(super) fn position(columns: &[Column], name: &str) -> Option<usize> {
-    let lower = name.to_lowercase();
     let exact = columns.iter().position(|column| column.name == name);
-    exact.or_else(|| columns.iter().position(|column| column.name.to_lowercase() == lower))
+    exact.or_else(|| columns.iter().position(|column| is_alike(&column.name, name)))
 }

@@ -3,7 +3,7 @@
 
 use mssql_tds::datatypes::column_values::ColumnValues;
 use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::model::names::Identifier;
+use tidemark::model::names::{Identifier, is_alike};
 use tidemark::model::types::Column;
 
 use crate::statements::merge::{Collation, MappedColumn};
@@ -131,8 +131,7 @@ impl SinkTable<'_> {
     /// Finds the column with this name, spelled exactly or else, because most collations ignore the case, in another
     /// case.
     pub(super) fn find(&self, name: &str) -> Result<&SinkColumn> {
-        let lower = name.to_lowercase();
-        let mut alike = self.columns.iter().filter(|column| column.name.to_lowercase() == lower);
+        let mut alike = self.columns.iter().filter(|column| is_alike(&column.name, name));
         let exact = self.columns.iter().find(|column| column.name == name);
         match (exact, alike.next(), alike.next()) {
             (Some(column), ..) | (None, Some(column), None) => Ok(column),
