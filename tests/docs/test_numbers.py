@@ -32,6 +32,30 @@ def test_the_cost_of_a_million_rows_is_computed_from_the_page_of_performance() -
         assert abs(float(seconds) * COPY_MEMORY * GB_SECOND / float(usd) - 1) < 0.05
 
 
+def test_an_idle_run_costs_what_the_formula_gives() -> None:
+    """A month has 730 hours. The prices are those of the page's first table."""
+    cost = _page("docs/explanation/cost.md")
+    price = {
+        name: float(re.search(rf"^\| `{name}` \|.*\| ([0-9.]+) \|$", cost, re.MULTILINE).group(1))  # type: ignore[union-attr]
+        for name in "TRGQS"
+    }
+    rows = re.findall(
+        r"^\| ([0-9,]+)(?:, a \[list\].* of (\d+) runs)? \| (\d+) \| (\d+) \| [^|]+ "
+        r"\| ([0-9.]+) \| ([0-9.]+) \| ([0-9.]+) \| ([0-9.]+) \|$",
+        cost,
+        re.MULTILINE,
+    )
+    assert len(rows) == 4
+    for tables, runs, states, invocations, once, month, of_states, of_reads in rows:
+        number, parts = int(tables.replace(",", "")), int(runs or 1)
+        transitions, reads = int(states) * price["T"], 2 * number * price["Q"]
+        seconds = 0.4 * parts + 0.005 * number
+        run = transitions + int(invocations) * price["R"] + seconds * 0.25 * price["G"] + reads + parts * price["S"]
+        assert abs(run / float(once) - 1) < 0.05
+        for part, told in ((run, month), (transitions, of_states), (reads, of_reads)):
+            assert abs(part * 730 * 12 - float(told)) < 0.006
+
+
 def test_how_many_windows_fit_into_a_run_is_what_the_code_allows() -> None:
     """The limits are in run_limits.rs."""
     code = (ROOT / "shared/core/src/planner/run_limits.rs").read_text()
