@@ -68,6 +68,8 @@ pub(crate) enum Verb {
     Completions(verbs::completions::CompletionsArgs),
     /// Writes the manual page
     Man,
+    /// Checks tables.json, and writes it as state machines take it: without comments, with the defaults in every table
+    Tables(verbs::tables::TablesArgs),
     /// Writes the JSON Schema of tables.json, for editors
     Schema,
 }
@@ -97,6 +99,7 @@ impl Verb {
                 terminal,
             )),
             Verb::Man => Ok(verbs::completions::man(Arguments::command(), terminal)),
+            Verb::Tables(arguments) => verbs::tables::tables(arguments, terminal),
             Verb::Schema => {
                 terminal.document(&tables_file::json_schema());
                 Ok(ExitClass::Done)

@@ -47,7 +47,7 @@ def listed(stack: Stack, tables: None) -> Deployment:
     deployment = stack.deploy(
         "tidemark-list", TableListKey=KEY, TablesPerRun=str(TABLES_PER_RUN), RunConcurrency=str(AT_ONCE)
     )
-    body = json.dumps({"tables": [spec(number) for number in range(TABLES)]})
+    body = json.dumps([spec(number) for number in range(TABLES)])
     stack.aws.client("s3").put_object(Bucket=deployment.bucket, Key=KEY, Body=body.encode())
     return deployment
 

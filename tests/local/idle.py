@@ -114,7 +114,7 @@ def main() -> int:
             "idle-list", TableListKey=KEY, TablesPerRun=str(PER_RUN), RunConcurrency=os.environ.get("BENCH_RUNS", "2")
         )
         show(stack, f"{OF_ONE_RUN} tables, watermarks in a table", OF_ONE_RUN, lambda: measure(in_table, sandbox, one))
-        listed = json.dumps({"tables": [spec(number) for number in range(OF_THE_LIST)]}).encode()
+        listed = json.dumps([spec(number) for number in range(OF_THE_LIST)]).encode()
         in_table.aws.client("s3").put_object(Bucket=in_table.bucket, Key=KEY, Body=listed)
         show(stack, f"{OF_THE_LIST} tables of a list", OF_THE_LIST, lambda: measure(in_table.of_list, sandbox, {}, 250))
     return 0

@@ -86,6 +86,15 @@ pub(crate) fn read(path: &Path) -> Outcome<Vec<TableSpec>> {
     parse(&text(path)?).map_err(|mistakes| Failure::Mistakes(PathBuf::from(path), mistakes))
 }
 
+/// Reads the tables of a file, or of standard input when the path is `-`, each as it is there with the fields of
+/// `defaults` that it does not have itself.
+pub(crate) fn expanded(path: &Path) -> Outcome<Vec<Value>> {
+    let text = text(path)?;
+    let checked = parse(&text).and_then(|_| json(&text).map_err(|mistake| vec![mistake]));
+    let (document, _) = checked.map_err(|mistakes| Failure::Mistakes(PathBuf::from(path), mistakes))?;
+    Ok(with_defaults(&document))
+}
+
 /// Reads a text as JSON with comments, and finds every field that is there more than once.
 fn json(text: &str) -> Result<(Value, Vec<Mistake>), Mistake> {
     let plain = comments::blanked(text.trim_start_matches('\u{feff}'));

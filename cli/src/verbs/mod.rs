@@ -14,4 +14,5 @@ pub(crate) mod sql;
 pub(crate) mod status;
 pub(crate) mod step;
 mod summary;
+pub(crate) mod tables;
 pub(crate) mod verify;

@@ -31,6 +31,33 @@ fn mistakes_of_the_file_are_all_said_before_anything_starts() {
 }
 
 #[test]
+fn tables_are_written_as_state_machines_take_them() {
+    let world = World::new("");
+    let file = world.folder.path().join("tables.json");
+    fs::write(
+        &file,
+        "{ // every table is masked\n\"defaults\": {\"mask\": {\"email\": \"null\"}, \"exclude\": [\"note\"]},
+          \"tables\": [{\"table\": \"dbo.a\", \"tracking\": {\"change_tracking\": {}}},
+          {\"table\": \"dbo.b\", \"tracking\": {\"change_tracking\": {}}, \"columns\": [\"email\"]},]}",
+    )
+    .unwrap();
+    let tracking = json!({"change_tracking": {}});
+    let expected = json!([
+        {"table": "dbo.a", "tracking": tracking, "mask": {"email": "null"}, "exclude": ["note"]},
+        {"table": "dbo.b", "tracking": tracking, "mask": {"email": "null"}, "columns": ["email"]},
+    ]);
+    let read = |out: &str| serde_json::from_str::<serde_json::Value>(out).unwrap();
+    assert_eq!(read(&world.succeeds(&["tables"]).out), json!({"tables": expected}));
+    let list = world.succeeds(&["tables", "--list", "tables.json"]).out;
+    assert_eq!(read(&list), expected);
+    assert_eq!(list.lines().count(), 4, "one table a line: {list}");
+    fs::write(&file, r#"{"tables": [{"table": "dbo.a", "traking": {}}]}"#).unwrap();
+    let done = world.run(&["tables"]);
+    assert_eq!((done.code, done.out.as_str()), (Some(1), ""), "{}", done.all());
+    assert!(done.err.contains("did you mean `tracking`?"), "{}", done.all());
+}
+
+#[test]
 fn usage_is_class_1_and_help_is_class_0() {
     let world = World::new("");
     for (arguments, code) in [
