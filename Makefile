@@ -31,6 +31,11 @@ DOCS := .tools/docs
 DOCS_STAMP := $(DOCS)/.all-$(shell sha256sum < docs/requirements.txt | cut -c1-16)
 READERS_PYTEST = READERS_WRITER=$(TARGET)/debug/tidemark-readers BINARIES=$(TARGET)/debug $(READERS)/bin/pytest -q -c tests/readers/pytest.ini tests/readers
 
+# What make deploy needs, where .venv is not made: a reader of YAML.
+DEPLOY := .tools/deploy
+DEPLOY_STAMP := $(DEPLOY)/.all-$(shell sha256sum < tools/requirements.txt | cut -c1-16)
+
+
 # The tests that `make soak` repeats with more seeds and generated cases.
 SOAK_TESTS := change_tracking crash_points late_commits properties slices watermark_types
 
@@ -252,13 +257,14 @@ endif
 #: SECRET_ARN=arn:… of the source's login, TABLES=file.json like infra/tables.json, STACK=tidemark, TAGS='team=data env=prod',
 #: PARAMETERS=file.yaml with any other parameter of infra/template.yaml (ScheduleEnabled: "true");
 #: for thousands of tables TableListKey instead of TABLES, see docs/how-to/many-tables.md
-deploy: ## Builds, and deploys with the AWS SAM CLI
-	@python3 tools/deploy_parameters.py .local/parameters.yaml
+#: It prints which parameters of the stack go back to their defaults because they are not given
+deploy: $(if $(wildcard $(RUN_STAMP)),,$(DEPLOY_STAMP)) ## Builds, and deploys with the AWS SAM CLI
+	@TIDEMARK="$(TIDEMARK)" $(if $(wildcard $(RUN_STAMP)),$(VENV),$(DEPLOY))/bin/python tools/deploy_parameters.py .local/parameters.yaml
 	@# Another compiler's binaries may be some percent larger: that is a matter of development, and no reason not to deploy.
 	$(MAKE) build SIZES=told
 	sam deploy --template-file infra/template.yaml --stack-name "$(or $(STACK),tidemark)" --resolve-s3 \
 		--capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset $(if $(TAGS),--tags $(TAGS)) \
-		--parameter-overrides file://.local/parameters.yaml $(PARAMETERS:%=file://%)
+		--parameter-overrides file://.local/parameters.yaml
 
 # --- what the commands above need
 
@@ -295,6 +301,11 @@ $(DOCS_STAMP): docs/requirements.txt
 	@echo "Installing mdBook into $(DOCS)"
 	@python3 -m venv --clear $(DOCS)
 	@$(DOCS)/bin/pip install --quiet --no-compile --disable-pip-version-check --require-hashes --requirement docs/requirements.txt
+	@touch $@
+
+$(DEPLOY_STAMP): tools/requirements.txt
+	@python3 -m venv --clear $(DEPLOY)
+	@$(DEPLOY)/bin/pip install --quiet --no-compile --disable-pip-version-check --require-hashes --requirement tools/requirements.txt
 	@touch $@
 
 $(READERS_STAMP): tests/readers/requirements.txt

@@ -180,6 +180,8 @@ def values_of(parameter: dict[str, Any]) -> str:
         return f"{parameter['MinValue']:,} to {parameter['MaxValue']:,}"
     if "MinValue" in parameter:
         return f"{parameter['MinValue']:,} or more"
+    if "MaxLength" in parameter:
+        return f"text of at most {parameter['MaxLength']} characters"
     words = {"Number": "number", "CommaDelimitedList": "list, comma separated"}
     return words.get(parameter["Type"], "text")
 

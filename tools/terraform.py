@@ -43,11 +43,12 @@ TYPES = {
     "AWS::Logs::MetricFilter": ("aws_cloudwatch_log_metric_filter", {}),
     "AWS::StepFunctions::StateMachine": ("aws_sfn_state_machine", {"Arn": "arn", "Name": "name"}),
     "AWS::Scheduler::Schedule": ("aws_scheduler_schedule", {"": "name", "Arn": "arn"}),
-    "AWS::SQS::Queue": ("aws_sqs_queue", {"Arn": "arn", "QueueName": "name"}),
+    "AWS::SQS::Queue": ("aws_sqs_queue", {"": "id", "Arn": "arn", "QueueName": "name"}),
+    "AWS::SQS::QueuePolicy": ("aws_sqs_queue_policy", {}),
     "AWS::SNS::Topic": ("aws_sns_topic", {"": "arn"}),
     "AWS::SNS::TopicPolicy": ("aws_sns_topic_policy", {}),
     "AWS::SNS::Subscription": ("aws_sns_topic_subscription", {}),
-    "AWS::Events::Rule": ("aws_cloudwatch_event_rule", {}),
+    "AWS::Events::Rule": ("aws_cloudwatch_event_rule", {"Arn": "arn"}),
     "AWS::CloudWatch::Alarm": ("aws_cloudwatch_metric_alarm", {}),
     "AWS::CloudWatch::Dashboard": ("aws_cloudwatch_dashboard", {"": "dashboard_name"}),
 }
@@ -219,9 +220,14 @@ class Module:
             # Terraform's expressions need not match as a whole, CloudFormation's must.
             pattern = f"^(?:{facts['AllowedPattern']})$"
             message = f"The value {facts['ConstraintDescription']}."
-            rules.append(
-                [("condition", f"can(regex({quoted(pattern)}, {variable}))"), ("error_message", quoted(message))]
-            )
+            condition = f"can(regex({quoted(pattern)}, {variable}))"
+            if facts["Type"] == "CommaDelimitedList":
+                condition = f"alltrue([for member in {variable} : can(regex({quoted(pattern)}, member))])"
+            rules.append([("condition", condition), ("error_message", quoted(message))])
+        if "MaxLength" in facts:
+            most_length = facts["MaxLength"]
+            message = f"The value must have at most {most_length} characters."
+            rules.append([("condition", f"length({variable}) <= {most_length}"), ("error_message", quoted(message))])
         if "AllowedValues" in facts:
             values = facts["AllowedValues"]
             message = f"The value must be one of {', '.join(map(str, values))}."
@@ -535,6 +541,12 @@ def queue(module: Module, name: str, properties: dict[str, Any]) -> Made:
     return [("aws_sqs_queue", "", pairs)]
 
 
+def queue_policy(module: Module, _: str, properties: dict[str, Any]) -> Made:
+    (url,) = properties["Queues"]
+    pairs = [("queue_url", module.expr(url)), ("policy", module.json(properties["PolicyDocument"]))]
+    return [("aws_sqs_queue_policy", "", pairs)]
+
+
 def topic(module: Module, name: str, properties: dict[str, Any]) -> Made:
     pairs = [("name_prefix", f'"${{var.name}}-{kebab(name)}-"'), *module.given(properties, display_name="DisplayName")]
     return [("aws_sns_topic", "", pairs)]
@@ -568,6 +580,7 @@ def event_rule(module: Module, name: str, properties: dict[str, Any]) -> Made:
         ("rule", f"{module.address(name)}.name"),
         ("target_id", quoted(target["Id"])),
         ("arn", module.expr(target["Arn"])),
+        ("dead_letter_config", block([("arn", module.expr(target["DeadLetterConfig"]["Arn"]))])),
         ("input_transformer", block(transformed)),
     ]
     return [("aws_cloudwatch_event_rule", "", rule), ("aws_cloudwatch_event_target", "", of_target)]
@@ -581,6 +594,7 @@ def alarm(module: Module, name: str, properties: dict[str, Any]) -> Made:
         "statistic": "Statistic",
         "period": "Period",
         "evaluation_periods": "EvaluationPeriods",
+        "datapoints_to_alarm": "DatapointsToAlarm",
         "threshold": "Threshold",
         "comparison_operator": "ComparisonOperator",
         "treat_missing_data": "TreatMissingData",
@@ -612,6 +626,7 @@ MAKERS: dict[str, Callable[[Module, str, dict[str, Any]], Made]] = {
     "AWS::StepFunctions::StateMachine": state_machine,
     "AWS::Scheduler::Schedule": schedule,
     "AWS::SQS::Queue": queue,
+    "AWS::SQS::QueuePolicy": queue_policy,
     "AWS::SNS::Topic": topic,
     "AWS::SNS::TopicPolicy": topic_policy,
     "AWS::SNS::Subscription": subscription,

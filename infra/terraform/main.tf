@@ -53,6 +53,11 @@ resource "terraform_data" "rules" {
       condition     = !(var.schedule_enabled == "true") || ((!(var.table_list_key == "")) || (!(var.tables_json == "{\"tables\": []}")))
       error_message = "A schedule that is on needs tables; give TablesJson (make deploy TABLES=file.json) or TableListKey."
     }
+
+    precondition {
+      condition     = !(!(var.table_list_key == "")) || (var.sink_bucket_owner == "")
+      error_message = "With TableListKey the bucket must be of the account of the stack; leave SinkBucketOwner empty."
+    }
   }
 }
 
@@ -168,10 +173,16 @@ resource "aws_s3_bucket_policy" "sink_bucket_policy" {
         Principal = "*"
         Action = [
           "s3:PutObject",
+          "s3:PutObjectTagging",
+          "s3:PutObjectVersionTagging",
+          "s3:PutObjectRetention",
+          "s3:PutObjectLegalHold",
           "s3:DeleteObject",
           "s3:DeleteObjectVersion",
           "s3:AbortMultipartUpload",
           "s3:ReplicateObject",
+          "s3:ReplicateDelete",
+          "s3:ReplicateTags",
         ]
         Resource = "${aws_s3_bucket.sink_bucket[0].arn}/${var.sink_prefix}/*"
         Condition = {
@@ -189,8 +200,14 @@ resource "aws_s3_bucket_policy" "sink_bucket_policy" {
         Sid       = "OnlyOperatorsWriteTheList"
         Effect    = "Deny"
         Principal = "*"
-        Action    = ["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ReplicateObject"]
-        Resource  = "${aws_s3_bucket.sink_bucket[0].arn}/${var.table_list_key}"
+        Action = [
+          "s3:PutObject",
+          "s3:DeleteObject",
+          "s3:DeleteObjectVersion",
+          "s3:ReplicateObject",
+          "s3:ReplicateDelete",
+        ]
+        Resource = "${aws_s3_bucket.sink_bucket[0].arn}/${var.table_list_key}"
         Condition = {
           ArnNotLike = {
             "aws:PrincipalArn" = var.operator_arns
@@ -429,7 +446,7 @@ resource "aws_iam_role_policy" "lookup_old_watermark_role" {
         Resource = var.secret_kms_key_arns
         Condition = {
           StringLike = {
-            "kms:ViaService" = "secretsmanager.${data.aws_region.current.region}.amazonaws.com*"
+            "kms:ViaService" = "secretsmanager.${data.aws_region.current.region}.*"
           }
         }
       } : null),
@@ -451,7 +468,7 @@ resource "aws_iam_role_policy" "lookup_old_watermark_role" {
         Resource = var.kms_key_arn
         Condition = {
           StringLike = {
-            "kms:ViaService" = "s3.${data.aws_region.current.region}.amazonaws.com*"
+            "kms:ViaService" = "s3.${data.aws_region.current.region}.*"
           }
         }
       } : null),
@@ -594,7 +611,7 @@ resource "aws_iam_role_policy" "lookup_new_watermark_role" {
         Resource = var.secret_kms_key_arns
         Condition = {
           StringLike = {
-            "kms:ViaService" = "secretsmanager.${data.aws_region.current.region}.amazonaws.com*"
+            "kms:ViaService" = "secretsmanager.${data.aws_region.current.region}.*"
           }
         }
       } : null),
@@ -616,7 +633,7 @@ resource "aws_iam_role_policy" "lookup_new_watermark_role" {
         Resource = var.kms_key_arn
         Condition = {
           StringLike = {
-            "kms:ViaService" = "s3.${data.aws_region.current.region}.amazonaws.com*"
+            "kms:ViaService" = "s3.${data.aws_region.current.region}.*"
           }
         }
       } : null),
@@ -781,7 +798,7 @@ resource "aws_iam_role_policy" "copy_delta_role" {
         Resource = var.secret_kms_key_arns
         Condition = {
           StringLike = {
-            "kms:ViaService" = "secretsmanager.${data.aws_region.current.region}.amazonaws.com*"
+            "kms:ViaService" = "secretsmanager.${data.aws_region.current.region}.*"
           }
         }
       } : null),
@@ -803,7 +820,7 @@ resource "aws_iam_role_policy" "copy_delta_role" {
         Resource = var.kms_key_arn
         Condition = {
           StringLike = {
-            "kms:ViaService" = "s3.${data.aws_region.current.region}.amazonaws.com*"
+            "kms:ViaService" = "s3.${data.aws_region.current.region}.*"
           }
         }
       } : null),
@@ -996,7 +1013,7 @@ resource "aws_iam_role_policy" "update_watermark_role" {
         Resource = var.secret_kms_key_arns
         Condition = {
           StringLike = {
-            "kms:ViaService" = "secretsmanager.${data.aws_region.current.region}.amazonaws.com*"
+            "kms:ViaService" = "secretsmanager.${data.aws_region.current.region}.*"
           }
         }
       } : null),
@@ -1018,7 +1035,7 @@ resource "aws_iam_role_policy" "update_watermark_role" {
         Resource = var.kms_key_arn
         Condition = {
           StringLike = {
-            "kms:ViaService" = "s3.${data.aws_region.current.region}.amazonaws.com*"
+            "kms:ViaService" = "s3.${data.aws_region.current.region}.*"
           }
         }
       } : null),
@@ -1119,7 +1136,18 @@ resource "aws_iam_policy" "state_machine_basics" {
         Resource = var.states_kms_key_arn
         Condition = {
           StringLike = {
-            "kms:ViaService" = "states.${data.aws_region.current.region}.amazonaws.com*"
+            "kms:EncryptionContext:aws:states:stateMachineArn" = "arn:${data.aws_partition.current.partition}:states:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:stateMachine:*"
+          }
+        }
+      } : null),
+      (local.has_states_kms_key ? {
+        Sid      = "EncryptLogs"
+        Effect   = "Allow"
+        Action   = "kms:GenerateDataKey"
+        Resource = var.states_kms_key_arn
+        Condition = {
+          StringEquals = {
+            "kms:EncryptionContext:SourceArn" = "arn:${data.aws_partition.current.partition}:logs:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:*"
           }
         }
       } : null),
@@ -1244,6 +1272,11 @@ resource "aws_iam_role_policy" "incremental_copy_list_role" {
         Effect   = "Allow"
         Action   = "s3:GetObject"
         Resource = "arn:${data.aws_partition.current.partition}:s3:::${(local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)}/${var.table_list_key}"
+        Condition = {
+          StringEquals = {
+            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
+          }
+        }
       },
       (local.has_kms_key ? {
         Sid      = "DecryptTableList"
@@ -1252,7 +1285,7 @@ resource "aws_iam_role_policy" "incremental_copy_list_role" {
         Resource = var.kms_key_arn
         Condition = {
           StringLike = {
-            "kms:ViaService" = "s3.${data.aws_region.current.region}.amazonaws.com*"
+            "kms:ViaService" = "s3.${data.aws_region.current.region}.*"
           }
         }
       } : null),
@@ -1268,6 +1301,17 @@ resource "aws_iam_role_policy" "incremental_copy_list_role" {
         Action   = ["states:DescribeExecution", "states:StopExecution"]
         Resource = "arn:${data.aws_partition.current.partition}:states:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:execution:${aws_sfn_state_machine.incremental_copy.name}:*"
       },
+      (local.has_states_kms_key ? {
+        Sid      = "DecryptAnswers"
+        Effect   = "Allow"
+        Action   = "kms:Decrypt"
+        Resource = var.states_kms_key_arn
+        Condition = {
+          StringLike = {
+            "kms:ViaService" = "states.${data.aws_region.current.region}.*"
+          }
+        }
+      } : null),
       {
         Sid      = "HearOfRuns"
         Effect   = "Allow"
@@ -1343,6 +1387,32 @@ resource "aws_sqs_queue" "schedule_dead_letters" {
   sqs_managed_sse_enabled   = true
 }
 
+resource "aws_sqs_queue_policy" "schedule_dead_letters_policy" {
+  queue_url = aws_sqs_queue.schedule_dead_letters.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid    = "UndeliveredMessages"
+        Effect = "Allow"
+        Principal = {
+          Service = "events.amazonaws.com"
+        }
+        Action   = "sqs:SendMessage"
+        Resource = aws_sqs_queue.schedule_dead_letters.arn
+        Condition = {
+          ArnEquals = {
+            "aws:SourceArn" = [for item in [
+              aws_cloudwatch_event_rule.run_stopped_message.arn,
+              (local.causes_are_told ? aws_cloudwatch_event_rule.run_failed_message[0].arn : null),
+            ] : item if item != null]
+          }
+        }
+      },
+    ]
+  })
+}
+
 resource "aws_iam_role" "schedule_role" {
   name = "${var.name}-schedule-${data.aws_region.current.region}"
   assume_role_policy = jsonencode({
@@ -1369,31 +1439,20 @@ resource "aws_iam_role_policy" "schedule_role" {
   role = aws_iam_role.schedule_role.name
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [for item in [
+    Statement = [
       {
         Sid      = "StartRuns"
         Effect   = "Allow"
         Action   = "states:StartExecution"
         Resource = (local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)
       },
-      (local.has_states_kms_key ? {
-        Sid      = "UseKey"
-        Effect   = "Allow"
-        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
-        Resource = var.states_kms_key_arn
-        Condition = {
-          StringLike = {
-            "kms:ViaService" = "states.${data.aws_region.current.region}.amazonaws.com*"
-          }
-        }
-      } : null),
       {
         Sid      = "KeepDeadLetters"
         Effect   = "Allow"
         Action   = "sqs:SendMessage"
         Resource = aws_sqs_queue.schedule_dead_letters.arn
       },
-    ] : item if item != null]
+    ]
   })
 }
 
@@ -1478,6 +1537,10 @@ resource "aws_cloudwatch_event_target" "run_failed_message" {
   target_id = "topic"
   arn       = (local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)
 
+  dead_letter_config {
+    arn = aws_sqs_queue.schedule_dead_letters.arn
+  }
+
   input_transformer {
     input_paths = {
       run       = "$.detail.name"
@@ -1509,6 +1572,10 @@ resource "aws_cloudwatch_event_target" "run_stopped_message" {
   rule      = aws_cloudwatch_event_rule.run_stopped_message.name
   target_id = "topic"
   arn       = (local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)
+
+  dead_letter_config {
+    arn = aws_sqs_queue.schedule_dead_letters.arn
+  }
 
   input_transformer {
     input_paths = {
@@ -1576,7 +1643,7 @@ resource "aws_cloudwatch_metric_alarm" "runs_aborted_alarm" {
 
 resource "aws_cloudwatch_metric_alarm" "dead_letters_alarm" {
   alarm_name          = "${var.name}-dead-letters-alarm"
-  alarm_description   = "The schedule could not start a run."
+  alarm_description   = "The schedule could not start a run, or nobody could be told of one that failed. The messages in the queue have the reason."
   namespace           = "AWS/SQS"
   metric_name         = "ApproximateNumberOfMessagesVisible"
   statistic           = "Maximum"
@@ -1727,7 +1794,8 @@ resource "aws_cloudwatch_metric_alarm" "lookup_old_watermark_near_timeout_alarm"
   metric_name         = "Duration"
   statistic           = "Maximum"
   period              = 300
-  evaluation_periods  = 1
+  evaluation_periods  = 2
+  datapoints_to_alarm = 1
   threshold           = 270000
   comparison_operator = "GreaterThanThreshold"
   treat_missing_data  = "notBreaching"
@@ -1763,7 +1831,8 @@ resource "aws_cloudwatch_metric_alarm" "lookup_new_watermark_near_timeout_alarm"
   metric_name         = "Duration"
   statistic           = "Maximum"
   period              = 300
-  evaluation_periods  = 1
+  evaluation_periods  = 2
+  datapoints_to_alarm = 1
   threshold           = 270000
   comparison_operator = "GreaterThanThreshold"
   treat_missing_data  = "notBreaching"
@@ -1799,7 +1868,8 @@ resource "aws_cloudwatch_metric_alarm" "copy_delta_near_timeout_alarm" {
   metric_name         = "Duration"
   statistic           = "Maximum"
   period              = 300
-  evaluation_periods  = 1
+  evaluation_periods  = 5
+  datapoints_to_alarm = 1
   threshold           = 810000
   comparison_operator = "GreaterThanThreshold"
   treat_missing_data  = "notBreaching"
@@ -1835,7 +1905,8 @@ resource "aws_cloudwatch_metric_alarm" "update_watermark_near_timeout_alarm" {
   metric_name         = "Duration"
   statistic           = "Maximum"
   period              = 300
-  evaluation_periods  = 1
+  evaluation_periods  = 2
+  datapoints_to_alarm = 1
   threshold           = 270000
   comparison_operator = "GreaterThanThreshold"
   treat_missing_data  = "notBreaching"
@@ -1848,5 +1919,5 @@ resource "aws_cloudwatch_metric_alarm" "update_watermark_near_timeout_alarm" {
 
 resource "aws_cloudwatch_dashboard" "dashboard" {
   dashboard_name = "${var.name}-${data.aws_region.current.region}"
-  dashboard_body = "{\n  \"start\": \"-PT24H\",\n  \"widgets\": [\n    {\"type\": \"metric\", \"x\": 0, \"y\": 0, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Runs\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/States\", \"ExecutionsSucceeded\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsFailed\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsTimedOut\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsAborted\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 0, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Duration of runs\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/States\", \"ExecutionTime\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\", {\"stat\": \"Maximum\", \"label\": \"longest\"}],\n          [\"...\", {\"stat\": \"Average\", \"label\": \"average\"}]]}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 6, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Rows and bytes\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 3600,\n      \"metrics\": [\n          [\"Tidemark\", \"RowsCopied\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"BytesWritten\", \"Stack\", \"${var.name}\", {\"yAxis\": \"right\"}]]}},\n    {\"type\": \"log\", \"x\": 12, \"y\": 6, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Per table: rows, bytes, lag\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"table\",\n      \"query\": \"SOURCE '${aws_cloudwatch_log_group.update_watermark_logs.name}' | filter ispresent(RowsCopied) | stats sum(RowsCopied) as rows, sum(BytesWritten) as bytes, max(LateRows) as late_rows, latest(WatermarkLagSeconds) as lag_seconds by Table | sort lag_seconds desc\"}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 12, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Late rows, unknown late rows, full loads again, failed tables\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"Tidemark\", \"LateRows\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"LateRowsUnknown\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"Reinitializations\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"TablesFailed\", \"Stack\", \"${var.name}\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 12, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Errors and throttles of the functions\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"]]}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 18, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Longest invocations (ms)\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 18, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Cost of the functions a day, by the list price of us-east-1\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 86400, \"setPeriodToTimeRange\": false,\n      \"metrics\": [\n          [{\"expression\": \"(${var.lookup_memory} * (old + new + update) + ${var.copy_memory} * copy) / 1024 / 1000 * ${(local.on_arm ? "0.0000133334" : "0.0000166667")}\", \"label\": \"Lambda, USD a day\", \"id\": \"usd\"}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\", {\"id\": \"old\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\", {\"id\": \"new\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\", {\"id\": \"copy\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\", {\"id\": \"update\", \"visible\": false}]]}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 24, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Dead letters of the schedule\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/SQS\", \"ApproximateNumberOfMessagesVisible\", \"QueueName\", \"${aws_sqs_queue.schedule_dead_letters.name}\"]]}}\n  ]\n}"
+  dashboard_body = "{\n  \"start\": \"-PT24H\",\n  \"widgets\": [\n    {\"type\": \"metric\", \"x\": 0, \"y\": 0, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Runs\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/States\", \"ExecutionsSucceeded\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsFailed\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsTimedOut\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsAborted\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 0, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Duration of runs\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/States\", \"ExecutionTime\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\", {\"stat\": \"Maximum\", \"label\": \"longest\"}],\n          [\"...\", {\"stat\": \"Average\", \"label\": \"average\"}]]}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 6, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Rows and bytes\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 3600,\n      \"metrics\": [\n          [\"Tidemark\", \"RowsCopied\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"BytesWritten\", \"Stack\", \"${var.name}\", {\"yAxis\": \"right\"}]]}},\n    {\"type\": \"log\", \"x\": 12, \"y\": 6, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Per table: rows, bytes, lag\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"table\",\n      \"query\": \"SOURCE '${aws_cloudwatch_log_group.update_watermark_logs.name}' | filter ispresent(RowsCopied) | stats sum(RowsCopied) as rows, sum(BytesWritten) as bytes, max(LateRows) as late_rows, latest(WatermarkLagSeconds) as lag_seconds by Table | sort lag_seconds desc\"}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 12, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Late rows, unknown late rows, full loads again, failed tables\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"Tidemark\", \"LateRows\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"LateRowsUnknown\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"Reinitializations\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"TablesFailed\", \"Stack\", \"${var.name}\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 12, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Errors and throttles of the functions\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"]]}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 18, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Longest invocations (ms)\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 18, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Cost of the functions a day without requests and transitions, by the list price of us-east-1\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 86400, \"setPeriodToTimeRange\": false,\n      \"metrics\": [\n          [{\"expression\": \"(${var.lookup_memory} * (FILL(old, 0) + FILL(new, 0) + FILL(update, 0)) + ${var.copy_memory} * FILL(copy, 0)) / 1024 / 1000 * ${(local.on_arm ? "0.0000133334" : "0.0000166667")}\", \"label\": \"Lambda, USD a day\", \"id\": \"usd\"}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\", {\"id\": \"old\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\", {\"id\": \"new\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\", {\"id\": \"copy\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\", {\"id\": \"update\", \"visible\": false}]]}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 24, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Dead letters of the schedule\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/SQS\", \"ApproximateNumberOfMessagesVisible\", \"QueueName\", \"${aws_sqs_queue.schedule_dead_letters.name}\"]]}}\n  ]\n}"
 }

@@ -6,8 +6,8 @@ variable "source_secret_arn" {
   default     = ""
 
   validation {
-    condition     = can(regex("^(?:^$|^arn:.+:secretsmanager:.+$)$", var.source_secret_arn))
-    error_message = "The value must be the full ARN of a secret, not its name."
+    condition     = can(regex("^(?:^$|^arn:[^\\s,]+:secretsmanager:[^\\s,]+:secret:[^\\s,]+-[A-Za-z0-9]{6}$)$", var.source_secret_arn))
+    error_message = "The value must be the full ARN of a secret, which ends in a hyphen and six characters that AWS chose."
   }
 }
 
@@ -101,15 +101,25 @@ variable "web_identity_audience" {
 }
 
 variable "ca_bundle" {
-  description = "Path, inside the function, of a PEM file with the private authority that signed the server's certificate and the public roots (AWS itself is verified against the same file). \"make build CA_BUNDLE=file.pem\" packs one as /var/task/ca-bundle.pem."
+  description = "Path, inside the function, of a PEM file with the private authority that signed the server's certificate and the public roots (AWS itself is verified against the same file). \"make deploy CA_BUNDLE=file.pem\" packs one as /var/task/ca-bundle.pem and sets this."
   type        = string
   default     = ""
+
+  validation {
+    condition     = can(regex("^(?:^$|^/[A-Za-z0-9._/-]+$)$", var.ca_bundle))
+    error_message = "The value must be the whole path of a file."
+  }
 }
 
 variable "sink_bucket_name" {
   description = "Existing bucket to write to. When empty, the stack creates one and keeps it when the stack is deleted."
   type        = string
   default     = ""
+
+  validation {
+    condition     = can(regex("^(?:^$|^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$)$", var.sink_bucket_name))
+    error_message = "The value must be the name of a bucket, without s3:// and without a path."
+  }
 }
 
 variable "sink_bucket_owner" {
@@ -154,6 +164,11 @@ variable "sink_prefix" {
     condition     = can(regex("^(?:^[A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*$)$", var.sink_prefix))
     error_message = "The value must be letters, digits and _ . = - in segments, without a slash at either end."
   }
+
+  validation {
+    condition     = length(var.sink_prefix) <= 128
+    error_message = "The value must have at most 128 characters."
+  }
 }
 
 variable "kms_key_arn" {
@@ -171,6 +186,11 @@ variable "secret_kms_key_arns" {
   description = "ARNs of the keys that encrypt the secrets, those of sinks too, if they are not the account's own; comma separated. The first one encrypts the secret that the stack creates without SourceSecretArn."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for member in var.secret_kms_key_arns : can(regex("^(?:^$|^arn:[^\\s,]+:kms:[^\\s,]+:key/[^\\s,]+$)$", member))])
+    error_message = "The value must be ARNs of keys, not aliases."
+  }
 }
 
 variable "log_kms_key_arn" {
@@ -199,6 +219,11 @@ variable "operator_arns" {
   description = "ARNs of the roles and users that may write below the prefix beside the functions, to repair or move what is there, and that alone may write the list of TableListKey; * is allowed in them, comma separated. Only for the bucket that the stack creates."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for member in var.operator_arns : can(regex("^(?:^$|^arn:[^\\s,]+:(iam|sts)::[^\\s,]+:[^\\s,]+$)$", member))])
+    error_message = "The value must be ARNs of roles or users, comma separated."
+  }
 }
 
 variable "keep_old_versions_days" {
@@ -216,6 +241,11 @@ variable "access_log_bucket" {
   description = "Existing bucket that receives the access logs of the bucket that the stack creates. Optional."
   type        = string
   default     = ""
+
+  validation {
+    condition     = can(regex("^(?:^$|^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$)$", var.access_log_bucket))
+    error_message = "The value must be the name of a bucket, without s3:// and without a path."
+  }
 }
 
 variable "source_silence_seconds" {
@@ -246,8 +276,8 @@ variable "mask_secret_arn" {
   default     = ""
 
   validation {
-    condition     = can(regex("^(?:^$|^arn:.+:secretsmanager:.+:secret:.+$)$", var.mask_secret_arn))
-    error_message = "The value must be the ARN of a secret."
+    condition     = can(regex("^(?:^$|^arn:[^\\s,]+:secretsmanager:[^\\s,]+:secret:[^\\s,]+-[A-Za-z0-9]{6}$)$", var.mask_secret_arn))
+    error_message = "The value must be the full ARN of a secret, which ends in a hyphen and six characters that AWS chose."
   }
 }
 
@@ -255,6 +285,11 @@ variable "sink_secret_arns" {
   description = "ARNs of the secrets of the SQL Server databases that tables are merged into, those that tables name as sink, comma separated. copy-delta opens no other secret for a sink, and only its role may read them. Not for tables that become files."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for member in var.sink_secret_arns : can(regex("^(?:^$|^arn:[^\\s,]+:secretsmanager:[^\\s,]+:secret:[^\\s,]+-[A-Za-z0-9]{6}$)$", member))])
+    error_message = "The value must be full ARNs of secrets, which end in a hyphen and six characters that AWS chose."
+  }
 }
 
 variable "sink_host" {
@@ -305,12 +340,22 @@ variable "watermark_table" {
   description = "Control table of the sql store. infra/sql/control-table.sql has one that holds every watermark exactly."
   type        = string
   default     = "dbo.watermarktable"
+
+  validation {
+    condition     = can(regex("^(?:^([^\\[\\]\".]+|\\[([^\\]]|\\]\\])+\\])(\\.([^\\[\\]\".]+|\\[([^\\]]|\\]\\])+\\]))?$)$", var.watermark_table))
+    error_message = "The value must be a name like dbo.name or [dbo].[name]."
+  }
 }
 
 variable "watermark_procedure" {
   description = "Procedure that writes the control table, called positionally with (value, table name)."
   type        = string
   default     = "dbo.usp_write_watermark"
+
+  validation {
+    condition     = can(regex("^(?:^([^\\[\\]\".]+|\\[([^\\]]|\\]\\])+\\])(\\.([^\\[\\]\".]+|\\[([^\\]]|\\]\\])+\\]))?$)$", var.watermark_procedure))
+    error_message = "The value must be a name like dbo.name or [dbo].[name]."
+  }
 }
 
 variable "watermark_secret_arn" {
@@ -319,8 +364,8 @@ variable "watermark_secret_arn" {
   default     = ""
 
   validation {
-    condition     = can(regex("^(?:^$|^arn:.+:secretsmanager:.+$)$", var.watermark_secret_arn))
-    error_message = "The value must be the full ARN of a secret, not its name."
+    condition     = can(regex("^(?:^$|^arn:[^\\s,]+:secretsmanager:[^\\s,]+:secret:[^\\s,]+-[A-Za-z0-9]{6}$)$", var.watermark_secret_arn))
+    error_message = "The value must be the full ARN of a secret, which ends in a hyphen and six characters that AWS chose."
   }
 }
 
@@ -369,7 +414,7 @@ variable "tables_json" {
 }
 
 variable "table_list_key" {
-  description = "Key, in the bucket, of a file like infra/tables.json with any number of tables. When given, a second state machine reads it at every scheduled run and starts a run for every TablesPerRun of them, and TablesJson is not used."
+  description = "Key, in the bucket, of a list with any number of tables, as \"tidemark tables --list\" writes it; not below SinkPrefix. When given, a second state machine reads it at every scheduled run and starts a run for every TablesPerRun of them, and TablesJson is not used."
   type        = string
   default     = ""
 
@@ -502,23 +547,23 @@ variable "copy_reserved_concurrency" {
 
 variable "run_budget_rows" {
   description = "Rows that a run may copy of one table; 0 is no limit. A run that has copied as many begins no other slice of the table, and says so; the next run goes on. Each table of a run has this limit for itself, so a run may copy as many times this as it has tables."
-  type        = number
-  default     = 0
+  type        = string
+  default     = "0"
 
   validation {
-    condition     = var.run_budget_rows >= 0
-    error_message = "The value must be at least 0."
+    condition     = can(regex("^(?:^[0-9]{1,15}$)$", var.run_budget_rows))
+    error_message = "The value must be a whole number of rows without signs, points and letters."
   }
 }
 
 variable "run_budget_bytes" {
   description = "Bytes of files that a run may write of one table; 0 is no limit. As RunBudgetRows."
-  type        = number
-  default     = 0
+  type        = string
+  default     = "0"
 
   validation {
-    condition     = var.run_budget_bytes >= 0
-    error_message = "The value must be at least 0."
+    condition     = can(regex("^(?:^[0-9]{1,15}$)$", var.run_budget_bytes))
+    error_message = "The value must be a whole number of bytes without signs, points and letters."
   }
 }
 
@@ -537,12 +582,22 @@ variable "subnet_ids" {
   description = "Private subnets that reach the server, S3 and Secrets Manager. Without any, the functions call from addresses that change, so the server would have to accept connections from everywhere."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for member in var.subnet_ids : can(regex("^(?:^$|^subnet-[0-9a-z]+$)$", member))])
+    error_message = "The value must be ids of subnets, comma separated."
+  }
 }
 
 variable "security_group_ids" {
   description = "Security groups of the functions; needed with SubnetIds."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for member in var.security_group_ids : can(regex("^(?:^$|^sg-[0-9a-z]+$)$", member))])
+    error_message = "The value must be ids of security groups, comma separated."
+  }
 }
 
 variable "log_level" {

@@ -15,7 +15,7 @@ INFRA = ROOT / "infra"
 MACHINES = ("incremental-copy.asl.json", "incremental-copy-list.asl.json")
 FUNCTIONS = ("LookupOldWatermark", "LookupNewWatermark", "CopyDelta", "UpdateWatermark")
 
-SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:source"
+SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:source-AbCdEf"
 KEY = "arn:aws:kms:eu-west-1:111122223333:key/"
 EVERYTHING = {
     "SourceSecretArn": SECRET,
@@ -23,10 +23,10 @@ EVERYTHING = {
     "SecretKmsKeyArns": f"{KEY}secret",
     "LogKmsKeyArn": f"{KEY}logs",
     "StatesKmsKeyArn": f"{KEY}states",
-    "MaskSecretArn": f"{SECRET}-masks",
-    "SinkSecretArns": f"{SECRET}-sink",
+    "MaskSecretArn": SECRET.replace("source", "masks"),
+    "SinkSecretArns": SECRET.replace("source", "sink"),
     "WatermarkStore": "sql",
-    "WatermarkSecretArn": f"{SECRET}-watermarks",
+    "WatermarkSecretArn": SECRET.replace("source", "watermarks"),
     "WebIdentityAudience": "api://AzureADTokenExchange",
     "SinkEncryption": "aws:kms",
     "TableListKey": "lists/all.json",

@@ -123,7 +123,12 @@ def test_each_function_has_an_alarm_for_throttles_and_one_for_nine_tenths_of_its
         _, _, dimensions = _metric(ALARMS[f"{function}{name}Alarm"])
         assert dimensions == {"FunctionName": f"<{function}Function>"}
     timeout = TEMPLATE.properties(f"{function}Function")["Timeout"]
-    assert ALARMS[f"{function}NearTimeoutAlarm"]["Threshold"] == timeout * 1000 * 9 / 10
+    alarm = ALARMS[f"{function}NearTimeoutAlarm"]
+    assert alarm["Threshold"] == timeout * 1000 * 9 / 10
+    # A duration is stamped with the beginning of its invocation. The alarm still looks at that period when the
+    # invocation has taken all of its time, and one period after it.
+    assert alarm["DatapointsToAlarm"] == 1
+    assert (alarm["EvaluationPeriods"] - 1) * alarm["Period"] >= timeout
 
 
 @pytest.mark.parametrize(
@@ -147,6 +152,7 @@ def test_a_failed_run_sends_a_message_with_its_tables_and_what_to_do(parameters:
         assert set(detail["stateMachineArn"]) == machines
         told += detail["status"]
         (target,) = rule["Targets"]
+        assert target["DeadLetterConfig"] == {"Arn": "<ScheduleDeadLetters.Arn>"}
         assert target["Arn"] == "<Notifications>"
         transformer = target["InputTransformer"]
         names = set(re.findall(r"<(\w+)>", transformer["InputTemplate"]))
@@ -156,6 +162,9 @@ def test_a_failed_run_sends_a_message_with_its_tables_and_what_to_do(parameters:
         assert message["what_to_do"] and "tidemark" in message["what"]
         assert ("cause" in message) == (detail["status"] == ["FAILED"])
     assert sorted(told) == ["ABORTED", "FAILED", "TIMED_OUT"]
+    (statement,) = template.properties("ScheduleDeadLettersPolicy")["PolicyDocument"]["Statement"]
+    assert (statement["Principal"], statement["Action"]) == ({"Service": "events.amazonaws.com"}, "sqs:SendMessage")
+    assert set(statement["Condition"]["ArnEquals"]["aws:SourceArn"]) == {f"<{name}.Arn>" for name in rules}
     fail = json.loads((INFRA / MACHINES[0]).read_text())["States"]["Failed"]
     assert "$states.input.failed.(table & ': ' & error" in fail["Cause"]
 

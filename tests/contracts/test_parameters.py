@@ -10,20 +10,46 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shipped import EVERYTHING, FUNCTIONS, KEY, ROOT, Deployed, source
+from shipped import EVERYTHING, FUNCTIONS, KEY, ROOT, SECRET, Deployed, source
 
 PARAMETERS = source()["Parameters"]
 
 
-def _make_deploy(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs `make deploy` with a sam and a cargo that only say that they were called."""
-    for name in ("sam", "cargo"):
-        (folder / name).write_text(f"#!/bin/sh\necho called: {name} $*\nexit 1\n")
+def _make_deploy(
+    folder: Path, sam: str = "1.152.0", stack: dict[str, str] | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs `make deploy` with a cargo that only says that it was called, a sam that has a version, and an aws that
+    knows the parameters of the stack.
+    """
+    told = json.dumps([{"ParameterKey": name, "ParameterValue": value} for name, value in (stack or {}).items()])
+    for name, does in {
+        "cargo": "echo called: cargo $*; exit 1",
+        "sam": f"echo SAM CLI, version {sam}",
+        "aws": f"echo '{told}'" if stack else "exit 255",
+    }.items():
+        (folder / name).write_text(f"#!/bin/sh\n{does}\n")
         (folder / name).chmod(0o755)
-    given = [f"{name}={value}" for name, value in variables.items()]
+    given = [f"{name}={value}" for name, value in ({"SECRET_ARN": SECRET} | variables).items()]
     environment = {"PATH": f"{folder}:{os.environ['PATH']}", "HOME": str(folder)}
     command = ["make", "-C", str(ROOT), "deploy", *given]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def _deployed(result: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """Returns the parameters with which the build began."""
+    assert "called: cargo" in result.stdout, result.stdout + result.stderr
+    return dict(json.loads((ROOT / ".local/parameters.yaml").read_text()))
+
+
+def _refused(result: subprocess.CompletedProcess[str]) -> str:
+    """Returns why nothing was built."""
+    assert result.returncode and "called: cargo" not in result.stdout, result.stdout
+    return result.stderr
+
+
+def _parameters(folder: Path, text: str) -> str:
+    (folder / "more.yaml").write_text(text)
+    return str(folder / "more.yaml")
 
 
 def _tables(folder: Path, count: int) -> str:
@@ -35,14 +61,14 @@ def _tables(folder: Path, count: int) -> str:
 
 def test_a_deployment_needs_tables(tmp_path: Path) -> None:
     """It does not copy the tables of the example."""
-    result = _make_deploy(tmp_path, SECRET_ARN="arn:x")
+    result = _make_deploy(tmp_path)
     assert result.returncode and "TABLES is missing" in result.stderr
     assert "called: cargo" not in result.stdout
 
 
 def test_tables_that_do_not_fit_are_refused_before_the_build_with_advice(tmp_path: Path) -> None:
     """A parameter holds 4,096 bytes, which is some fifty tables."""
-    result = _make_deploy(tmp_path, SECRET_ARN="arn:x", TABLES=_tables(tmp_path, 80))
+    result = _make_deploy(tmp_path, TABLES=_tables(tmp_path, 80))
     assert result.returncode
     assert re.search(r"takes 5,\d{3} bytes, and a parameter holds 4,096.*TableListKey", result.stderr), result.stderr
     assert "called: cargo" not in result.stdout
@@ -50,32 +76,134 @@ def test_tables_that_do_not_fit_are_refused_before_the_build_with_advice(tmp_pat
 
 def test_tables_that_fit_are_built_and_deployed(tmp_path: Path) -> None:
     """The bytes are counted as they are given, without the file's spaces."""
-    result = _make_deploy(tmp_path, SECRET_ARN="arn:x", TABLES=_tables(tmp_path, 55))
-    assert "called: cargo" in result.stdout, result.stderr
-    given = json.loads((ROOT / ".local/parameters.yaml").read_text())
+    given = _deployed(_make_deploy(tmp_path, TABLES=_tables(tmp_path, 55)))
     assert len(json.loads(given["TablesJson"])["tables"]) == 55
     assert len(given["TablesJson"]) <= 4096
 
 
 @pytest.mark.parametrize(
     ("text", "word"),
-    [("{", "cannot be read as JSON"), ("[]", "non-empty array"), ('{"tables": []}', "non-empty array")],
+    [
+        ("{", "this is not JSON"),
+        ("[]", "an object with `tables` is expected"),
+        ('{"tables": []}', "the list is empty"),
+        ('{"tables": [{"table": "a", "traking": {}}]}', "did you mean `tracking`?"),
+    ],
 )
 def test_a_file_that_holds_no_tables_is_refused(tmp_path: Path, text: str, word: str) -> None:
     """It would be the input of every scheduled run."""
     (tmp_path / "t.json").write_text(text)
-    result = _make_deploy(tmp_path, SECRET_ARN="arn:x", TABLES=str(tmp_path / "t.json"))
-    assert result.returncode and word in result.stderr
+    assert word in _refused(_make_deploy(tmp_path, TABLES=str(tmp_path / "t.json")))
 
 
 def test_a_list_in_the_bucket_takes_the_place_of_tables(tmp_path: Path) -> None:
     """A deployment takes either of them, not both."""
-    more = tmp_path / "more.yaml"
-    more.write_text("TableListKey: lists/all.json\n")
-    assert "called: cargo" in _make_deploy(tmp_path, SECRET_ARN="arn:x", PARAMETERS=str(more)).stdout
-    assert "TablesJson" not in json.loads((ROOT / ".local/parameters.yaml").read_text())
-    both = _make_deploy(tmp_path, SECRET_ARN="arn:x", PARAMETERS=str(more), TABLES=_tables(tmp_path, 1))
-    assert both.returncode and "leave TABLES out" in both.stderr
+    more, tables = _parameters(tmp_path, "TableListKey: lists/all.json\n"), _tables(tmp_path, 1)
+    found = _deployed(_make_deploy(tmp_path, PARAMETERS=more))
+    assert (found["TableListKey"], found["TablesJson"]) == ("lists/all.json", PARAMETERS["TablesJson"]["Default"])
+    assert "leave TABLES out" in _refused(_make_deploy(tmp_path, PARAMETERS=more, TABLES=tables))
+    unset = _parameters(tmp_path, 'TableListKey: ""\n')
+    assert _deployed(_make_deploy(tmp_path, PARAMETERS=unset, TABLES=tables))["TableListKey"] == ""
+
+
+def test_comments_and_defaults_are_resolved_before_the_state_machine_sees_them(tmp_path: Path) -> None:
+    """The state machine knows neither, so a mask among the defaults would be lost without a word."""
+    path = tmp_path / "t.json"
+    path.write_text(
+        '{"$schema": "tables.schema.json", // masked\n"defaults": {"mask": {"email": "null"}},'
+        '"tables": [{"table": "dbo.a", "tracking": {"change_tracking": {}}},]}'
+    )
+    tables = json.loads(_deployed(_make_deploy(tmp_path, TABLES=str(path)))["TablesJson"])
+    assert tables == {"tables": [{"table": "dbo.a", "tracking": {"change_tracking": {}}, "mask": {"email": "null"}}]}
+
+
+def _as_sam_reads(value: str) -> str:
+    """Returns what becomes of a value in SAM, as `_unquote_wrapped_quotes` of samcli/cli/types.py has it (1.170)."""
+    if value and value[0] == value[-1] and value[0] in ('"', "'"):
+        value = value[1:-1]
+    return value.replace("\\ ", " ").replace('\\"', '"').replace("\\'", "'")
+
+
+def test_tables_reach_the_stack_as_they_are_although_sam_takes_backslashes_away(tmp_path: Path) -> None:
+    """SAM reads a parameter's text as a shell's word, also from a file."""
+    tables = {"tables": [{
+        "table": "dbo.a",
+        "tracking": {"watermark": {"column": "m"}},
+        "where": "a <> '\\' AND b <> '\\ \"x\" \\\" \\\\n\n'",
+        "format": {"csv": {"null": "\\N", "line_end": "\r\n"}},
+    }]}  # fmt: skip
+    (tmp_path / "t.json").write_text(json.dumps(tables))
+    given = _deployed(_make_deploy(tmp_path, TABLES=str(tmp_path / "t.json")))
+    assert json.loads(_as_sam_reads(given["TablesJson"])) == tables
+    assert {name: _as_sam_reads(value) for name, value in given.items()} == given
+
+
+def test_every_parameter_is_given_so_that_none_keeps_an_earlier_value(tmp_path: Path) -> None:
+    """SAM keeps the values of a stack's parameters that are left out. What goes back to its default is told."""
+    stack = {"TableListKey": "lists/all.json", "CaBundle": "/var/task/ca-bundle.pem", "SourcePassword": "****",
+             "ScheduleEnabled": "true", "SinkPrefix": "tidemark", "AlarmEmail": "a@example.com"}  # fmt: skip
+    more = _parameters(tmp_path, "AlarmEmail: b@example.com\nSubnetIds: [subnet-1, subnet-2]\nSecurityGroupIds: sg-1\n")
+    result = _make_deploy(tmp_path, stack=stack, PARAMETERS=more, TABLES=_tables(tmp_path, 1))
+    found = _deployed(result)
+    assert set(found) == set(PARAMETERS)
+    changed = {name for name, facts in PARAMETERS.items() if found[name] != str(facts["Default"])}
+    assert changed == {"SourceSecretArn", "TablesJson", "AlarmEmail", "SubnetIds", "SecurityGroupIds"}
+    assert found["SubnetIds"] == "subnet-1,subnet-2"
+    told = [line.split()[0] for line in result.stdout.splitlines() if "goes back to its default" in line]
+    assert told == ["CaBundle", "ScheduleEnabled", "TableListKey"]
+    unknown = _make_deploy(tmp_path, TABLES=_tables(tmp_path, 1))
+    assert "could not be read" in unknown.stdout
+
+
+def test_the_bundle_is_named_where_it_is_packed(tmp_path: Path) -> None:
+    """A function whose bundle is not there reaches nothing, and one that does not know of it trusts nothing new."""
+    tables = _tables(tmp_path, 1)
+    assert _deployed(_make_deploy(tmp_path, TABLES=tables, CA_BUNDLE="b.pem"))["CaBundle"] == "/var/task/ca-bundle.pem"
+    named = _parameters(tmp_path, "CaBundle: /var/task/ca-bundle.pem\n")
+    assert "give CA_BUNDLE" in _refused(_make_deploy(tmp_path, TABLES=tables, PARAMETERS=named))
+    other = _parameters(tmp_path, "CaBundle: /opt/bundle.pem\n")
+    assert "leave CaBundle out" in _refused(_make_deploy(tmp_path, TABLES=tables, PARAMETERS=other, CA_BUNDLE="b.pem"))
+
+
+@pytest.mark.parametrize(
+    ("text", "refusal"),
+    [
+        ("SchedulEnabled: true", "SchedulEnabled is no parameter"),
+        ("ScheduleEnabled: yes please", "must be one of true, false"),
+        ("TableConcurrency: 1.5", "must be a text"),
+        ('TableConcurrency: "1.5"', "must be a whole number from 1 to 40"),
+        ("SinkBucketName: s3://lake", "without s3://"),
+        ("SinkBucketName: lake-abc-s3alias", "is an access point"),
+        ("SourceSecretArn: arn:x", "SECRET_ARN="),
+        ("SourceDatabase: '\"quoted\"'", "cannot hold a quote"),
+        ("ScheduleExpression: rate(1\\ hour)", "SAM takes away"),
+        ("- a", "must hold lines"),
+        ("a: [", "cannot be read as YAML"),
+    ],
+)
+def test_parameters_that_cannot_be_deployed_are_refused_before_the_build(
+    tmp_path: Path, text: str, refusal: str
+) -> None:
+    """CloudFormation would refuse them after the build, or SAM would change them."""
+    result = _make_deploy(tmp_path, PARAMETERS=_parameters(tmp_path, text), TABLES=_tables(tmp_path, 1))
+    assert refusal in _refused(result)
+
+
+def test_a_list_is_not_where_the_functions_write(tmp_path: Path) -> None:
+    """Whoever may write there could choose what is copied."""
+    for key, prefix, is_refused in (("lake/x/all.json", "lake/x", True), ("lake/all.json", "lake/x", False)):
+        more = _parameters(tmp_path, f"TableListKey: {key}\nSinkPrefix: {prefix}\n")
+        result = _make_deploy(tmp_path, PARAMETERS=more)
+        assert ("below SinkPrefix" in result.stderr) == is_refused
+
+
+def test_an_old_sam_and_a_long_name_are_refused_before_the_build(tmp_path: Path) -> None:
+    """An older SAM takes the name of the file for a parameter."""
+    tables = _tables(tmp_path, 1)
+    assert "pipx upgrade aws-sam-cli" in _refused(_make_deploy(tmp_path, sam="1.151.9", TABLES=tables))
+    assert _deployed(_make_deploy(tmp_path, sam="2.0.0", TABLES=tables))
+    assert "characters" in _refused(_make_deploy(tmp_path, TABLES=tables, STACK="s" * 92))
+    assert _deployed(_make_deploy(tmp_path, TABLES=tables, STACK="s" * 91))
 
 
 def test_a_first_deployment_works_with_a_login_that_may_only_read() -> None:
@@ -142,6 +270,22 @@ def test_what_goes_into_the_json_of_a_secret_cannot_break_it(parameter: str) -> 
         ("AlarmTopicArn", "arn:aws-cn:sns:cn-north-1:1:t", "topic"),
         ("LogKmsKeyArn", f"{KEY}a", "alias/logs"),
         ("StatesKmsKeyArn", f"{KEY}a", "arn:aws:kms:eu-west-1:111122223333:alias/a"),
+        ("SecretKmsKeyArns", f"{KEY}a", "arn:aws:kms:eu-west-1:111122223333:alias/a"),
+        ("SourceSecretArn", SECRET, SECRET.removesuffix("-AbCdEf")),
+        ("WatermarkSecretArn", SECRET, "source"),
+        ("MaskSecretArn", SECRET, SECRET.removesuffix("-AbCdEf")),
+        ("SinkSecretArns", SECRET, SECRET.removesuffix("-AbCdEf")),
+        ("SinkBucketName", "my.lake-1", "s3://lake"),
+        ("SinkBucketName", "lake", "lake/tidemark"),
+        ("AccessLogBucket", "logs", "Logs"),
+        ("WatermarkTable", "[etl].[water marks]", "db.dbo.watermarks"),
+        ("WatermarkProcedure", "dbo.usp_write_watermark", 'dbo."usp"'),
+        ("CaBundle", "/var/task/ca-bundle.pem", "ca-bundle.pem"),
+        ("OperatorArns", "arn:aws:iam::111122223333:role/ops-*", "ops"),
+        ("RunBudgetRows", "1000000", "1e6"),
+        ("RunBudgetBytes", "1000000", "1.5"),
+        ("SubnetIds", "subnet-0a1b2c3d", "vpc-1"),
+        ("SecurityGroupIds", "sg-0a1b2c3d", "default"),
     ],
 )
 def test_values_of_another_form_are_refused(parameter: str, right: str, wrong: str) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from shipped import INFRA, MACHINES, ROOT, Deployed, machine, states
 
-FIXED = re.compile(r"arn:aws(-cn|-us-gov)?:|\.amazonaws\.com\.cn\b")
+FIXED = re.compile(r"arn:aws(-cn|-us-gov)?:|\.amazonaws\.com\.cn\b|\$\{[\w:]+\}\.amazonaws\.com\b")
 SHIPPED = ("infra", "docs", "functions", "README.md", "Makefile")
 
 

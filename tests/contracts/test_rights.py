@@ -8,6 +8,7 @@ of the bucket shows which calls of the SDK a port makes.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from shipped import EVERYTHING, FUNCTIONS, KEY, ROOT, Deployed, as_list
@@ -161,6 +162,70 @@ def test_every_role_is_assumed_for_this_account_only() -> None:
             assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": "111122223333"}, name
 
 
+def _on_keys(role: str) -> list[dict[str, Any]]:
+    """Returns the statements of a role about keys."""
+    statements = Deployed(**EVERYTHING).statements(role)
+    return [found for found in statements if any(action.startswith("kms:") for action in as_list(found["Action"]))]
+
+
+@pytest.mark.parametrize("role", ["IncrementalCopyRole", "IncrementalCopyListRole"])
+def test_executions_use_their_key_for_state_machines_and_logs_and_not_through_a_service(role: str) -> None:
+    """AWS documents that a condition on the service in an execution role can keep executions from starting."""
+    statements = {found["Sid"]: found for found in _on_keys(role) if found["Resource"] == f"{KEY}states"}
+    executions, logs = statements.pop("UseKey"), statements.pop("EncryptLogs")
+    assert set(executions["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
+    arn = "arn:aws:states:eu-west-1:111122223333:stateMachine:*"
+    context = "kms:EncryptionContext:aws:states:stateMachineArn"
+    assert executions["Condition"] == {"StringLike": {context: arn}}
+    assert logs["Action"] == "kms:GenerateDataKey"
+    source_arn = {"kms:EncryptionContext:SourceArn": "arn:aws:logs:eu-west-1:111122223333:*"}
+    assert logs["Condition"] == {"StringEquals": source_arn}
+    # The role that follows runs asks for their answers as any caller does, and that is through the service.
+    assert list(statements) == ["DecryptAnswers"] * (role == "IncrementalCopyListRole")
+
+
+def test_the_schedule_starts_runs_and_keeps_what_it_could_not_start_and_no_more() -> None:
+    """To start an encrypted execution, its caller needs no right on the key."""
+    actions = [found["Action"] for found in Deployed(**EVERYTHING).statements("ScheduleRole")]
+    assert actions == ["states:StartExecution", "sqs:SendMessage"]
+
+
+@pytest.mark.parametrize("role", ["IncrementalCopyRole", "IncrementalCopyListRole"])
+def test_every_right_of_a_state_machine_is_one_that_its_definition_needs(role: str) -> None:
+    """The rights of logs, traces, keys and the rule by which Step Functions hears of runs are AWS's own."""
+    own = ("logs:", "xray:", "kms:", "events:")
+    granted = {
+        action
+        for found in Deployed(**EVERYTHING).statements(role)
+        for action in as_list(found["Action"])
+        if not action.startswith(own)
+    }
+    expected = {
+        "IncrementalCopyRole": {"lambda:InvokeFunction"},
+        "IncrementalCopyListRole": {
+            "s3:GetObject",
+            "states:StartExecution",
+            "states:DescribeExecution",
+            "states:StopExecution",
+        },
+    }
+    assert granted == expected[role]
+
+
+def test_the_list_is_read_from_a_bucket_of_this_account_only() -> None:
+    """A Distributed Map cannot name the owner of the bucket, so the role does, and a bucket of another account is
+    refused.
+    """
+    (read,) = [
+        found
+        for found in Deployed(**EVERYTHING).statements("IncrementalCopyListRole")
+        if found["Sid"] == "ReadTableList"
+    ]
+    assert read["Condition"] == {"StringEquals": {"aws:ResourceAccount": "111122223333"}}
+    (refused,) = Deployed(**EVERYTHING, SinkBucketOwner="222222222222").refused()
+    assert "leave SinkBucketOwner empty" in refused
+
+
 @pytest.mark.parametrize("role", [*(f"{function}Role" for function in FUNCTIONS), "IncrementalCopyListRole"])
 def test_keys_are_used_through_their_services_only(role: str) -> None:
     """The key of the bucket is used through S3, and that of the secrets through Secrets Manager, each in a statement of
@@ -168,11 +233,11 @@ def test_keys_are_used_through_their_services_only(role: str) -> None:
     """
     services = {f"{KEY}bucket": "s3", f"{KEY}secret": "secretsmanager", f"{KEY}states": "states"}
     seen = set()
-    for statement in Deployed(**EVERYTHING).statements(role):
-        if any(action.startswith("kms:") for action in as_list(statement["Action"])):
+    for statement in _on_keys(role):
+        if statement["Sid"] not in ("UseKey", "EncryptLogs") or role != "IncrementalCopyListRole":
             (key,) = as_list(statement["Resource"])
-            via = statement["Condition"]["StringLike"]["kms:ViaService"]
-            assert via == f"{services[key]}.eu-west-1.amazonaws.com*"
+            # The address of a service ends differently in each partition.
+            assert statement["Condition"] == {"StringLike": {"kms:ViaService": f"{services[key]}.eu-west-1.*"}}
             seen.add(key)
     assert f"{KEY}bucket" in seen
     assert (f"{KEY}secret" in seen) == (role != "IncrementalCopyListRole")

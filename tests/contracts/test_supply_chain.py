@@ -50,10 +50,12 @@ def test_pip_takes_nothing_without_a_hash() -> None:
     The readers of other projects, which only read files of ours, are named by their version.
     """
     installs = re.findall(r"pip install .*--requirement.*", (ROOT / "Makefile").read_text())
-    assert len(installs) == 4
+    assert len(installs) == 5
     assert [line for line in installs if "--require-hashes" not in line] == [
         line for line in installs if "tests/readers/requirements.txt" in line
     ]
+    for line in (ROOT / "tools/requirements.txt").read_text().splitlines():
+        assert line.startswith("#") or line in (ROOT / "tests/requirements-run.txt").read_text().splitlines()
     docs = re.sub(r"\\\n\s*", "", (ROOT / "docs/requirements.txt").read_text()).splitlines()
     assert all("--hash=sha256:" in line for line in docs if not line.startswith("#"))
     readers = (ROOT / "tests/readers/requirements.txt").read_text().splitlines()

@@ -30,6 +30,7 @@ KINDS = {
     "AWS::StepFunctions::StateMachine": "aws_sfn_state_machine",
     "AWS::Scheduler::Schedule": "aws_scheduler_schedule",
     "AWS::SQS::Queue": "aws_sqs_queue",
+    "AWS::SQS::QueuePolicy": "aws_sqs_queue_policy",
     "AWS::SNS::Topic": "aws_sns_topic",
     "AWS::SNS::TopicPolicy": "aws_sns_topic_policy",
     "AWS::SNS::Subscription": "aws_sns_topic_subscription",
@@ -104,7 +105,7 @@ def test_every_parameter_is_a_variable_with_the_same_default_and_limits(paramete
         assert (variable["type"], _text(default)) == ("string", facts["Default"])
     assert bool(variable.get("sensitive")) == bool(facts.get("NoEcho"))
     conditions = [rule["condition"] for rule in variable.get("validation", [])]
-    limits = sum(key in facts for key in ("AllowedPattern", "AllowedValues", "MinValue"))
+    limits = sum(key in facts for key in ("AllowedPattern", "AllowedValues", "MinValue", "MaxLength"))
     assert len(conditions) == limits
     if pattern := facts.get("AllowedPattern"):
         assert json.dumps(f"^(?:{pattern})$") in conditions[0].replace("$${", "${")
@@ -208,15 +209,17 @@ def test_alarms_look_at_the_same_metrics_in_the_same_way() -> None:
         "treat_missing_data": "TreatMissingData",
         "period": "Period",
         "threshold": "Threshold",
+        "evaluation_periods": "EvaluationPeriods",
+        "datapoints_to_alarm": "DatapointsToAlarm",
     }
     for name, resource in TEMPLATE["Resources"].items():
         if resource["Type"] != "AWS::CloudWatch::Alarm":
             continue
         body, properties = RESOURCES["aws_cloudwatch_metric_alarm", _snake(name)], resource["Properties"]
         for attribute, key in names.items():
-            if not isinstance(properties[key], dict):
-                found = body[attribute]
-                assert (_text(found) if isinstance(found, str) else found) == properties[key], (name, key)
+            if not isinstance(properties.get(key), dict):
+                found = body.get(attribute)
+                assert (_text(found) if isinstance(found, str) else found) == properties.get(key), (name, key)
         assert body["alarm_actions"] == body["ok_actions"]
 
 

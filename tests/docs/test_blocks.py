@@ -153,7 +153,8 @@ def test_parameters_are_those_of_the_template(block: Block) -> None:
         if "AllowedValues" in facts:
             assert value in facts["AllowedValues"], f"{block}: {name}: {value}"
         if "AllowedPattern" in facts:
-            assert re.fullmatch(facts["AllowedPattern"], str(value)), f"{block}: {name}: {value}"
+            parts = value.split(",") if facts["Type"] == "CommaDelimitedList" else [str(value)]
+            assert all(re.fullmatch(facts["AllowedPattern"], part) for part in parts), f"{block}: {name}: {value}"
         if "MinValue" in facts:
             assert facts["MinValue"] <= int(value), f"{block}: {name}: {value}"
         if "MaxValue" in facts:

@@ -60,7 +60,8 @@ def test_parameters_are_those_of_the_template(path: Path) -> None:
         facts = known[name]
         assert isinstance(value, str), f"{name} has to be text"
         assert value in facts.get("AllowedValues", [value]), name
-        assert re.fullmatch(facts.get("AllowedPattern", ".*"), value), name
+        parts = value.split(",") if facts["Type"] == "CommaDelimitedList" else [value]
+        assert all(re.fullmatch(facts.get("AllowedPattern", ".*"), part) for part in parts), name
         if "MinValue" in facts:
             assert facts["MinValue"] <= int(value) <= facts.get("MaxValue", int(value)), name
 
