@@ -3,14 +3,17 @@
 use std::io::BufRead;
 use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use futures::future::BoxFuture;
-use serde_json::json;
+use serde_json::Value;
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::server::{ServerSettings, Tls};
 use tidemark::model::sink::SinkSpec;
 use tidemark::ports::secrets::{ReadSecrets, Secret};
+use tidemark::ports::tokens::{Identity, IssueTokens, Token};
 use tidemark_aws::clients::Aws;
+use tidemark_sqlserver::Quoted;
 use tidemark_sqlserver::login::{Credential, Login, Logins, SignIn};
 use tidemark_sqlserver::masks::MaskSecret;
 use tidemark_sqlserver::session::{KeptConnection, Server};
@@ -22,9 +25,6 @@ use super::stack;
 const MASK_KEY: &str = "TIDEMARK_MASK_KEY";
 /// The variable that names a file with certificate authorities.
 const AUTHORITIES: &str = "SSL_CERT_FILE";
-
-/// The port of SQL Server.
-const PORT: u16 = 1433;
 
 /// The source, as it is given.
 #[derive(Debug, Clone, Args)]
@@ -60,19 +60,20 @@ pub(crate) struct SourceArgs {
     /// How the server's certificate is checked [default: verify]
     ///
     /// Where an authority of your own has signed it, name the file of that authority in the variable SSL_CERT_FILE.
-    #[arg(long, value_enum, help_heading = "Source")]
-    pub(crate) tls: Option<TlsMode>,
+    #[arg(long, value_parser = tls_parser(), help_heading = "Source")]
+    pub(crate) tls: Option<Tls>,
 }
 
-/// How the server's certificate is treated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum TlsMode {
-    /// The certificate must be signed by a known authority, and be for this host.
-    Verify,
-    /// As verify, and the connection begins with TLS, as TDS 8.0 wants it.
-    Strict,
-    /// Every certificate is accepted: the connection is encrypted, but another server could answer.
-    Trust,
+/// Reads how the server's certificate is treated.
+fn tls_parser() -> impl TypedValueParser<Value = Tls> {
+    let choices = Tls::ALL.map(|(name, tls)| {
+        PossibleValue::new(name).help(match tls {
+            Tls::Verify => "The certificate must be signed by a known authority, and be for this host",
+            Tls::Strict => "As verify, and the connection begins with TLS, as TDS 8.0 wants it",
+            Tls::Trust => "Every certificate is accepted: the connection is encrypted, but another server could answer",
+        })
+    });
+    PossibleValuesParser::new(choices).try_map(|name| Tls::named(&name).ok_or("it is none of these"))
 }
 
 /// What is known of a source before anything is connected.
@@ -105,7 +106,7 @@ impl Source {
     /// Returns the login's user, quoted as in a statement.
     pub(crate) fn user(&self) -> String {
         match &self.credential.login().sign_in {
-            SignIn::Password { username, .. } => format!("[{}]", username.replace(']', "]]")),
+            SignIn::Password { username, .. } => username.as_str().quoted(),
             _ => "[the user of the login]".to_owned(),
         }
     }
@@ -137,7 +138,7 @@ impl SourceArgs {
     /// Finds the login.
     pub(crate) async fn open(&self) -> Result<Source> {
         authorities()?;
-        let logins = Logins::new(Arc::new(AwsSecrets));
+        let logins = Logins::with_tokens(Arc::new(LazyAws), Arc::new(LazyAws));
         let named = match (&self.secret, stack::deployed()) {
             (Some(arn), _) => Some(ServerSettings::of_secret(arn)),
             (None, Some(stack)) => Some(stack::server_of(stack)?),
@@ -145,7 +146,7 @@ impl SourceArgs {
         };
         if let Some(server) = named {
             let server = ServerSettings {
-                tls: self.tls.map(tls_of).or(server.tls),
+                tls: self.tls.or(server.tls),
                 read_intent: server.read_intent || self.read_intent,
                 ..server
             };
@@ -165,8 +166,8 @@ impl SourceArgs {
         };
         let mut address = Address::parse(address)?;
         address.password = self.password(address.password)?;
-        let tls = tls_of(self.tls.unwrap_or(address.tls));
-        let login = login_of(address, tls)?;
+        address.tls = self.tls.unwrap_or(address.tls);
+        let login = login_of(address)?;
         let writer = Credential::from(login.clone());
         let credential = Credential::from(Login {
             read_intent: self.read_intent,
@@ -181,7 +182,7 @@ impl SourceArgs {
         // written.
         let deployed = stack::deployed().and_then(stack::mask_secret_of);
         if let Some(arn) = deployed.or_else(|| self.mask_secret.clone()) {
-            return Some(MaskSecret::new(Arc::new(AwsSecrets), arn));
+            return Some(MaskSecret::new(Arc::new(LazyAws), arn));
         }
         let key = std::env::var(MASK_KEY).ok().filter(|key| !key.is_empty())?;
         Some(MaskSecret::new(Arc::new(Given(Secret::new(key))), MASK_KEY))
@@ -223,7 +224,7 @@ fn authorities() -> Result<()> {
 }
 
 /// Makes the login of an address. No other place of this command makes one.
-fn login_of(address: Address, tls: Tls) -> Result<Login> {
+fn login_of(address: Address) -> Result<Login> {
     let Some(password) = address.password else {
         let message = format!(
             "there is no password for {}: set TIDEMARK_PASSWORD, or give --password-stdin, or write it into the address",
@@ -231,32 +232,29 @@ fn login_of(address: Address, tls: Tls) -> Result<Login> {
         );
         return Err(Error::new(ErrorCode::InvalidInput, message));
     };
-    let secret = json!({
-        "host": address.host, "port": address.port, "username": address.username,
-        "password": password, "dbname": address.database,
-    });
-    let server = ServerSettings::of_secret("--source").with_tls(tls);
-    Login::from_secret(&server, &Secret::new(secret.to_string())).map_err(|error| {
-        // The login is checked as a secret is, and the message must not name a secret that nobody gave.
-        let said = error.to_string();
-        let what = said.split_once(": ").map_or(said.as_str(), |(_, what)| what);
-        Error::new(ErrorCode::InvalidInput, format!("--source is not usable: {what}"))
-    })
+    let fields = [
+        ("host", address.server),
+        ("username", address.username),
+        ("password", password),
+        ("dbname", address.database),
+    ];
+    let fields = fields.map(|(name, value)| (name.to_owned(), Value::String(value)));
+    let server = ServerSettings::default().with_tls(address.tls);
+    Login::from_fields(&server, fields.into_iter().collect())
+        .map_err(|what| Error::new(ErrorCode::InvalidInput, format!("--source is not usable: {what}")))
 }
 
-const fn tls_of(mode: TlsMode) -> Tls {
-    match mode {
-        TlsMode::Verify => Tls::Verify,
-        TlsMode::Strict => Tls::Strict,
-        TlsMode::Trust => Tls::Trust,
+/// The secrets of AWS and the tokens of Microsoft Entra, whose clients are made when something is asked for.
+#[derive(Debug)]
+struct LazyAws;
+
+impl IssueTokens for LazyAws {
+    fn token<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Result<Token>> {
+        Box::pin(async move { Aws::from_environment()?.tokens.token(identity).await })
     }
 }
 
-/// The secrets of AWS, whose clients are made when a secret is first asked for.
-#[derive(Debug)]
-struct AwsSecrets;
-
-impl ReadSecrets for AwsSecrets {
+impl ReadSecrets for LazyAws {
     fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Secret>> {
         Box::pin(async move { Aws::from_environment()?.secrets.secret(name).await })
     }
@@ -279,12 +277,12 @@ impl ReadSecrets for Given {
 
 /// The parts of an address.
 struct Address {
-    host: String,
-    port: u16,
+    /// The host and possibly the port, as a secret may have them.
+    server: String,
     username: String,
     password: Option<String>,
     database: String,
-    tls: TlsMode,
+    tls: Tls,
 }
 
 impl Address {
@@ -306,16 +304,15 @@ impl Address {
             Some((username, password)) => (username, Some(decoded(password)?)),
             None => (login, None),
         };
-        let (host, port) = host_and_port(server)?;
+        let server = server.to_owned();
         let (username, database) = (decoded(username)?, decoded(database.trim_end_matches('/'))?);
-        for (what, value) in [("user", &username), ("host", &host), ("database", &database)] {
+        for (what, value) in [("user", &username), ("host", &server), ("database", &database)] {
             if value.is_empty() {
                 return Err(refused(&format!("has no {what}")));
             }
         }
         Ok(Self {
-            host,
-            port,
+            server,
             username,
             password,
             database,
@@ -324,32 +321,11 @@ impl Address {
     }
 }
 
-fn host_and_port(server: &str) -> Result<(String, u16)> {
-    let (host, port) = match server.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, port)) => (host, port.strip_prefix(':')),
-        None => match server.rsplit_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (server, None),
-        },
-    };
-    let port = match port {
-        Some(port) => port
-            .parse()
-            .map_err(|_| refused("has a port that is not a number from 1 to 65535"))?,
-        None => PORT,
-    };
-    Ok((host.to_owned(), port))
-}
-
-fn tls_in(query: &str) -> Result<TlsMode> {
-    let mut tls = TlsMode::Verify;
+fn tls_in(query: &str) -> Result<Tls> {
+    let mut tls = Tls::Verify;
     for setting in query.split('&').filter(|setting| !setting.is_empty()) {
-        tls = match setting.split_once('=') {
-            Some(("tls", "verify")) => TlsMode::Verify,
-            Some(("tls", "strict")) => TlsMode::Strict,
-            Some(("tls", "trust")) => TlsMode::Trust,
-            _ => return Err(refused("has a setting that is not tls=verify, tls=strict or tls=trust")),
-        };
+        let named = setting.strip_prefix("tls=").and_then(Tls::named);
+        tls = named.ok_or_else(|| refused("has a setting that is not tls=verify, tls=strict or tls=trust"))?;
     }
     Ok(tls)
 }
@@ -381,28 +357,41 @@ fn refused(what: &str) -> Error {
 mod tests {
     use super::*;
 
-    fn parts(text: &str) -> (String, u16, String, Option<String>, String, TlsMode) {
-        let Address {
-            host,
-            port,
-            username,
-            password,
-            database,
-            tls,
-        } = Address::parse(text).unwrap();
-        (host, port, username, password, database, tls)
+    fn login(text: &str) -> Result<Login> {
+        let mut address = Address::parse(text)?;
+        address.password = address.password.or_else(|| Some("of the environment".to_owned()));
+        login_of(address)
     }
 
     #[test]
     fn an_address_has_its_parts() {
-        let (host, port, username, password, database, tls) =
-            parts("sqlserver://sa:p%40s$:s@db.local:1444/My%20Shop?tls=trust");
-        assert_eq!((host.as_str(), port, username.as_str()), ("db.local", 1444, "sa"));
-        assert_eq!((password.as_deref(), database.as_str()), (Some("p@s$:s"), "My Shop"));
-        assert_eq!(tls, TlsMode::Trust);
-        let (host, port, _, password, ..) = parts("mssql://u:a@b@[::1]/d");
-        assert_eq!((host.as_str(), port, password.as_deref()), ("::1", 1433, Some("a@b")));
-        assert_eq!(parts("sqlserver://u@h/d").3, None);
+        let parts = |text: &str| {
+            let Login {
+                host,
+                port,
+                database,
+                sign_in,
+                tls,
+                ..
+            } = login(text).unwrap();
+            let SignIn::Password { username, password } = sign_in else {
+                panic!("{text} has a password");
+            };
+            let password = password.reveal().to_owned();
+            assert!(tls == Tls::Verify || text.ends_with("?tls=trust"), "{text}");
+            format!("{host} {port} {username} {password} {database}")
+        };
+        for (text, expected) in [
+            (
+                "sqlserver://sa:p%40s$:s@db.local:1444/My%20Shop?tls=trust",
+                "db.local 1444 sa p@s$:s My Shop",
+            ),
+            ("mssql://u:a@b@[::1]/d", "::1 1433 u a@b d"),
+            ("mssql://u:a@[::1]:5433/d", "::1 5433 u a d"),
+            ("sqlserver://u@h,5433/d", "h 5433 u of the environment d"),
+        ] {
+            assert_eq!(parts(text), expected);
+        }
     }
 
     #[test]
@@ -411,12 +400,19 @@ mod tests {
             ("postgres://u:s3cret@h/d", "sqlserver://"),
             ("sqlserver://h/d", "no user"),
             ("sqlserver://u:s3cret@h", "/database"),
-            ("sqlserver://u:s3cret@h:x/d", "port"),
+            ("sqlserver://u:s3cret@h:x/d", "not a port from 1 to 65535"),
+            ("sqlserver://u:s3cret@h:0/d", "not a port from 1 to 65535"),
+            (
+                "sqlserver://u:s3cret@[::1]5433/d",
+                "what follows the bracket is not a port",
+            ),
+            ("sqlserver://u:s3cret@[::1/d", "its bracket is not closed"),
+            ("sqlserver://u:s3cret@h\\SQLEXPRESS/d", "it names an instance"),
             ("sqlserver://u:s3cret@/d", "no host"),
             ("sqlserver://u:s3cret%4@h/d", "%25"),
             ("sqlserver://u:s3cret@h/d?encrypt=no", "tls=verify"),
         ] {
-            let error = Address::parse(text).map(drop).unwrap_err();
+            let error = login(text).map(drop).unwrap_err();
             let report = error.report();
             assert!(report.contains(said) && !report.contains("s3cret"), "{report}");
             assert_eq!(error.code(), ErrorCode::InvalidInput);

@@ -70,16 +70,12 @@ fn given(stack: &Stack, name: &str) -> Option<String> {
 pub(crate) fn server_of(stack: &Stack) -> Result<ServerSettings> {
     let secret = required(stack.outputs.get("SourceSecretArn"), "output SourceSecretArn")?;
     let given = |name: &str| given(stack, name);
-    let tls = given("SourceTls");
     Ok(ServerSettings {
         host: given("SourceHost"),
         port: given("SourcePort").and_then(|port| port.parse().ok()),
         database: given("SourceDatabase"),
         read_intent: given("SourceReadIntent").as_deref() == Some("true"),
-        tls: Tls::ALL
-            .into_iter()
-            .find(|(name, _)| Some(*name) == tls.as_deref())
-            .map(|(_, tls)| tls),
+        tls: given("SourceTls").as_deref().and_then(Tls::named),
         ..ServerSettings::of_secret(secret)
     })
 }

@@ -8,6 +8,7 @@ mod first_use;
 mod inputs;
 mod interruptions;
 mod runs;
+mod secrets;
 mod steps;
 mod terminals;
 mod verbs;

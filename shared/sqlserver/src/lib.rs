@@ -18,3 +18,5 @@ pub mod sink;
 pub mod source;
 mod statements;
 pub mod types;
+
+pub use self::statements::Quoted;

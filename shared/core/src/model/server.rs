@@ -22,6 +22,13 @@ impl Tls {
         ("strict", Self::Strict),
         ("trust", Self::Trust),
     ];
+
+    /// Returns the choice with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|(known, _)| *known == name).map(|(_, tls)| tls)
+    }
 }
 
 /// A server: the secret with its address and credentials, and values for what the secret leaves out. What the secret

@@ -81,6 +81,16 @@ impl Login {
         let Value::Object(fields) = fields else {
             return Err(refused("it is not an object"));
         };
+        Self::from_fields(server, fields).map_err(|what| refused(&what))
+    }
+
+    /// Reads the login of `server` from fields that are called as those of a secret. The error is everything that is
+    /// missing or wrong, without a word of where the fields come from, and quotes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When a field is missing or wrong.
+    pub fn from_fields(server: &ServerSettings, fields: Map<String, Value>) -> std::result::Result<Self, String> {
         let mut content = Content {
             fields,
             complaints: Vec::new(),
@@ -88,7 +98,7 @@ impl Login {
         let login = content.login(server);
         match login {
             Some(login) if content.complaints.is_empty() => Ok(login),
-            _ => Err(refused(&content.complaints.join("; "))),
+            _ => Err(content.complaints.join("; ")),
         }
     }
 }

@@ -58,7 +58,7 @@ impl Statement {
 }
 
 /// A name that can be written in brackets. `]` is doubled, so the result is safe in any statement.
-pub(crate) trait Quoted {
+pub trait Quoted {
     /// Returns the name in brackets.
     fn quoted(&self) -> String;
 }
