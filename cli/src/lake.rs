@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use futures::stream::{self, StreamExt};
 use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::ledger::keys::table_segment;
+use tidemark::ledger::keys::{Keys, ledgers, table_segment};
 use tidemark::ledger::{AT_ONCE, Lease, Ledger};
 use tidemark::model::lease::{Keeper, LeaseDocument, Leases};
 use tidemark::model::manifest::Manifest;
@@ -19,11 +19,9 @@ use crate::wiring::store::Store;
 
 /// Returns the tables that a sink has a ledger of, in order.
 pub(crate) async fn tables(sink: &Sink) -> Result<Vec<ObjectName>> {
-    let separator = if sink.prefix.is_empty() { "" } else { "/" };
-    let root = format!("{}{separator}_ledger/", sink.prefix);
-    let segments = sink.store.folders(&root).await?;
+    let segments = sink.store.folders(&ledgers(&sink.prefix)).await?;
     let mut found = stream::iter(segments)
-        .map(|segment| named(sink, &root, segment))
+        .map(|segment| named(sink, segment))
         .buffered(AT_ONCE);
     let mut tables = Vec::new();
     while let Some(table) = found.next().await {
@@ -34,7 +32,7 @@ pub(crate) async fn tables(sink: &Sink) -> Result<Vec<ObjectName>> {
 }
 
 /// Returns the table of a folder: by its name, where that is the table's, or by a document in it.
-async fn named(sink: &Sink, root: &str, segment: String) -> Result<Option<ObjectName>> {
+async fn named(sink: &Sink, segment: String) -> Result<Option<ObjectName>> {
     let by_name = segment
         .parse::<ObjectName>()
         .ok()
@@ -43,7 +41,8 @@ async fn named(sink: &Sink, root: &str, segment: String) -> Result<Option<Object
         return Ok(by_name);
     }
     // For a table that was started over, the lease is the only document.
-    let key = format!("{root}{segment}/lease.json");
+    let keys = Keys::of_segment(&sink.prefix, &segment);
+    let key = keys.lease();
     let lease = sink.store.get(&key).await?;
     let lease = lease.map(|object| serde_json::from_slice::<LeaseDocument>(&object.body));
     let unreadable_lease = match lease {
@@ -51,8 +50,11 @@ async fn named(sink: &Sink, root: &str, segment: String) -> Result<Option<Object
         Some(Err(error)) => Some(unreadable(&key, "delete it", error)),
         None => None,
     };
-    for window in sink.store.folders(&format!("{root}{segment}/")).await? {
-        let key = format!("{root}{segment}/{window}/plan.json");
+    for window in sink.store.folders(&keys.windows()).await? {
+        let Ok(window) = WindowName::try_from(window) else {
+            continue;
+        };
+        let key = keys.plan(&window);
         if let Some(object) = sink.store.get(&key).await? {
             let plan = serde_json::from_slice::<Plan>(&object.body);
             return match plan {
@@ -109,7 +111,7 @@ pub(crate) async fn keeper(sink: &Sink, table: &ObjectName) -> Result<Option<Kee
 /// Returns the place of a folder of a table's archive, for people.
 pub(crate) fn archive(sink: &Sink, table: &ObjectName, folder: &str) -> String {
     let place = sink.name.trim_end_matches('/');
-    format!("{place}/_archive/{}/{folder}", table_segment(table))
+    format!("{place}/{}{folder}", Keys::new("", table).archive())
 }
 
 /// Returns the ledger of a table.

@@ -1,7 +1,7 @@
 //! `reset`, which starts tables over. What was there goes into the archive, and the next run loads the tables in full.
 
 use clap::Args;
-use tidemark::error::Result;
+use tidemark::error::{ErrorCode, Result};
 use tidemark::model::names::ObjectName;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::start_over::{StartOverPorts, StartedOver, start_over};
@@ -53,12 +53,16 @@ pub(crate) async fn reset(arguments: &ResetArgs, terminal: &Terminal) -> Outcome
 
 /// Shows what would be moved.
 async fn show(sink: &Sink, table: &ObjectName, terminal: &Terminal) -> Result<()> {
-    // A ledger that cannot be read is a reason to start over, not an obstacle.
-    let Ok(manifests) = lake::manifests(sink, table).await else {
-        terminal.sentence(&format!(
-            "{table}: its ledger cannot be read whole. All of it goes into the archive, and its files."
-        ));
-        return Ok(());
+    let manifests = match lake::manifests(sink, table).await {
+        // A damaged ledger is a reason to start over, not an obstacle. A sink that does not answer is one.
+        Err(error) if error.code() == ErrorCode::LedgerInvalid => {
+            terminal.sentence(&format!(
+                "{table}: its ledger is damaged ({}). All of it goes into the archive, and its files.",
+                error.report()
+            ));
+            return Ok(());
+        }
+        manifests => manifests?,
     };
     let parts = manifests.iter().flat_map(|manifest| &manifest.parts);
     let (files, size) = parts.fold((0_u64, 0_u64), |(files, size), part| (files + 1, size + part.bytes));

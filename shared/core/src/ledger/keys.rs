@@ -65,6 +65,26 @@ fn ends_like_a_hash(name: &str) -> bool {
         .is_some_and(|(_, end)| end.len() == HASH_DIGITS && end.chars().all(is_digit))
 }
 
+/// Returns the prefix of every table's ledger. The segment of a table follows it.
+#[must_use]
+pub fn ledgers(prefix: &str) -> String {
+    below(prefix, &format!("{LEDGER}/"))
+}
+
+/// Returns the segment of the folder that the files of a window lie in.
+#[must_use]
+pub fn window_segment(window: &WindowName) -> String {
+    format!("{WINDOW_KEY}={window}")
+}
+
+/// Returns the key below `prefix`, which is taken without slashes at its ends and may be empty.
+fn below(prefix: &str, key: &str) -> String {
+    match prefix.trim_matches('/') {
+        "" => key.to_owned(),
+        prefix => format!("{prefix}/{key}"),
+    }
+}
+
 /// The keys of one table's data and ledger.
 #[derive(Debug, Clone)]
 pub struct Keys {
@@ -77,13 +97,16 @@ impl Keys {
     /// Makes the keys of `table` under `prefix`, which is taken without slashes at its ends and may be empty.
     #[must_use]
     pub fn new(prefix: &str, table: &ObjectName) -> Self {
-        let prefix = prefix.trim_matches('/');
-        let separator = if prefix.is_empty() { "" } else { "/" };
-        let table = table_segment(table);
+        Self::of_segment(prefix, &table_segment(table))
+    }
+
+    /// Makes the keys of the table with this [segment](table_segment), whose name may not be known.
+    #[must_use]
+    pub fn of_segment(prefix: &str, table: &str) -> Self {
         Self {
-            data: format!("{prefix}{separator}{table}"),
-            ledger: format!("{prefix}{separator}{LEDGER}/{table}"),
-            archive: format!("{prefix}{separator}{ARCHIVE}/{table}"),
+            data: below(prefix, table),
+            ledger: below(prefix, &format!("{LEDGER}/{table}")),
+            archive: below(prefix, &format!("{ARCHIVE}/{table}")),
         }
     }
 
@@ -110,6 +133,12 @@ impl Keys {
     #[must_use]
     pub fn window(&self, window: &WindowName) -> String {
         format!("{}/{window}/", self.ledger)
+    }
+
+    /// Returns the prefix of the folders of the table's archive. The name of a folder follows it.
+    #[must_use]
+    pub fn archive(&self) -> String {
+        format!("{}/", self.archive)
     }
 
     /// Returns the key that an object or document of the table gets in this folder of the archive, or `None` when the
@@ -214,7 +243,7 @@ impl Keys {
         };
         let (data, window, extension) = (self.folder(plan.generation), &plan.window, plan.format.extension());
         let slice = slice.key_segment();
-        format!("{data}/{day}{WINDOW_KEY}={window}/part-{slice}.{extension}")
+        format!("{data}/{day}{}/part-{slice}.{extension}", window_segment(window))
     }
 
     fn of_attempt(&self, document: &str, attempt: &Attempt) -> String {

@@ -100,9 +100,18 @@ pub(super) async fn end_hold<S: ArchiveObjects>(store: &S, ledger: &Ledger<'_, S
     move_all(store, ledger, vec![key], &hold.archive).await.map(drop)
 }
 
-/// Returns the name of a new folder of the archive: the time, without the characters that keys do not have.
-pub(super) fn folder(context: RunContext) -> Result<String> {
-    Ok(context.timestamp()?.replace(':', "-"))
+/// Returns the name of a new folder of the table's archive: the time, without the characters that keys do not have. If
+/// there is a folder of this second already, a number follows.
+pub(super) async fn folder<S: ReadObjects>(store: &S, ledger: &Ledger<'_, S>, context: RunContext) -> Result<String> {
+    let time = context.timestamp()?.replace(':', "-");
+    let there = store.folders(&ledger.keys().archive()).await?;
+    let mut number = 1;
+    let mut name = time.clone();
+    while there.contains(&name) {
+        number += 1;
+        name = format!("{time}-{number}");
+    }
+    Ok(name)
 }
 
 /// Moves the objects at these keys into this folder of the archive. Returns how many there were.

@@ -154,7 +154,8 @@ where
                 Some(window) => return Err(nothing(table, &format!("there is no window {window} of it"))),
                 None => pending(ports.watermarks, ledger, table).await?,
             };
-            let (archive, since) = (archive::folder(context)?, context.timestamp()?);
+            let archive = archive::folder(ports.store, ledger, context).await?;
+            let since = context.timestamp()?;
             let hold = Hold::new(table, Begun::GiveUp { window }, archive, is_paused, since);
             ledger.begin(hold).await?
         }

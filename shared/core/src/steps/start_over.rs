@@ -144,13 +144,8 @@ where
     let begun = Begun::StartOver {
         watermark_name: plans.iter().find_map(|plan| plan.watermark_name.clone()),
     };
-    let hold = Hold::new(
-        table,
-        begun,
-        archive::folder(context)?,
-        stays_paused,
-        context.timestamp()?,
-    );
+    let folder = archive::folder(store, ledger, context).await?;
+    let hold = Hold::new(table, begun, folder, stays_paused, context.timestamp()?);
     Ok((ledger.begin(hold).await?, false))
 }
 
