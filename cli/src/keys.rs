@@ -1,5 +1,6 @@
-//! Comparing the keys of a table's files with those of its source, in slices by hash, so that neither side is ever in
-//! memory as a whole.
+//! Comparing the keys of a table's files with those of its source, in slices by hash, so that the keys of neither side
+//! are ever in memory as a whole. For each slice both sides are read once. A file in a folder is read batch by batch. One
+//! in a bucket is in memory while it is read, and no other at the same time.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,7 +9,7 @@ use serde::Serialize;
 use tidemark::error::{Answer, Error, ErrorCode, Failure, OfRole, Result, Role};
 use tidemark::model::format::Format;
 use tidemark::model::manifest::Manifest;
-use tidemark::model::names::Identifier;
+use tidemark::model::names::{Identifier, is_alike};
 use tidemark::model::rows::{Closed, Interval, Load, Rows};
 use tidemark::model::table::{NullWatermark, TableSpec, Tracking};
 use tidemark::model::types::Column;
@@ -23,6 +24,7 @@ use tidemark_sqlserver::source::{OPERATION_COLUMN, VERSION_COLUMN};
 use crate::lake;
 use crate::wiring::sink::Sink;
 use crate::wiring::source::Source;
+use crate::wiring::store::Store;
 
 /// The approximate number of keys of one slice that are in memory at once. They take some hundred megabytes.
 const KEYS_AT_ONCE: u64 = 2_000_000;
@@ -50,6 +52,26 @@ pub(crate) struct Compared {
     pub(crate) surplus: u64,
     /// The number of slices, and so of the times that both sides were read.
     pub(crate) slices: u64,
+}
+
+/// Why no keys were compared.
+pub(crate) enum NotCompared {
+    /// The table's keys cannot be compared, for this reason.
+    Because(String),
+    /// The comparison failed.
+    Failed(Error),
+}
+
+impl From<Error> for NotCompared {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl NotCompared {
+    fn because(reason: impl Into<String>) -> Self {
+        Self::Because(reason.into())
+    }
 }
 
 /// A comparison of one table.
@@ -92,23 +114,21 @@ enum InFiles {
     Last(HashMap<String, (i64, bool)>),
 }
 
+/// The batches of a part, one after the other.
+type Batches = Box<dyn Iterator<Item = Result<RecordBatch>>>;
+
 impl Comparison<'_> {
-    /// Compares both sides, and passes on every key that differs. Returns the reason when the keys cannot be compared.
+    /// Compares both sides, and passes on every key that differs.
     pub(crate) async fn compare(
         self,
         mut differs: impl FnMut(&str, Side) -> Result<()>,
-    ) -> Result<std::result::Result<Compared, String>> {
+    ) -> std::result::Result<Compared, NotCompared> {
         let last = self.manifests.iter().rev().find(|manifest| manifest.replaces.is_none());
-        let Some(last) = last else {
-            return Ok(Err("it has no committed window".to_owned()));
-        };
+        let last = last.ok_or_else(|| NotCompared::because("it has no committed window"))?;
         if last.sink.is_some() || !matches!(last.format, Format::Parquet(_)) {
-            return Ok(Err("only the keys of Parquet files are read".to_owned()));
+            return Err(NotCompared::because("only the keys of Parquet files are read"));
         }
-        let columns = match self.columns(last).await? {
-            Ok(columns) => columns,
-            Err(why) => return Ok(Err(why)),
-        };
+        let columns = self.columns(last).await?;
         let rows: u64 = self.manifests.iter().map(|manifest| manifest.rows).sum();
         let of = rows.div_ceil(KEYS_AT_ONCE).max(1);
         let mut compared = Compared {
@@ -121,24 +141,23 @@ impl Comparison<'_> {
             self.against(in_files, last, &columns, slice, &mut compared, &mut differs)
                 .await?;
         }
-        Ok(Ok(compared))
+        Ok(compared)
     }
 
-    /// Returns the columns that are compared: the key, then the watermark or the two that describe a change. Returns
-    /// the reason when there are none.
-    async fn columns(&self, last: &Manifest) -> Result<std::result::Result<Vec<Column>, String>> {
+    /// Returns the columns that are compared: the key, then the watermark or the two that describe a change.
+    async fn columns(&self, last: &Manifest) -> std::result::Result<Vec<Column>, NotCompared> {
         let key = if self.key.is_empty() {
             match self.server.primary_key(&self.spec.table).await {
                 Ok(key) => key,
-                Err(failure) if failure.is_transient() => return Err(failure.of(Role::Source)),
-                Err(_) => return Ok(Err("it has no primary key: give --key".to_owned())),
+                Err(failure) if failure.is_transient() => return Err(failure.of(Role::Source).into()),
+                Err(_) => return Err(NotCompared::because("it has no primary key: give --key")),
             }
         } else {
             self.key.to_vec()
         };
-        let Some(described) = lake::described(self.manifests) else {
-            return Ok(Err(format!("window {} has no columns", last.window)));
-        };
+        let described = lake::described(self.manifests);
+        let described =
+            described.ok_or_else(|| NotCompared::because(format!("window {} has no columns", last.window)))?;
         let mut columns = Vec::new();
         let watermark = match &self.spec.tracking {
             Tracking::Watermark(tracking) => Some(tracking.column.as_str().to_owned()),
@@ -150,7 +169,7 @@ impl Comparison<'_> {
             None => of_changes.as_slice(),
         };
         for name in key.iter().chain(others) {
-            let same = |column: &&Column| column.name.eq_ignore_ascii_case(name);
+            let same = |column: &&Column| is_alike(&column.name, name);
             match described.columns.iter().find(same) {
                 Some(column) => columns.push(column.clone()),
                 None if self.key.contains(name) => {
@@ -158,12 +177,12 @@ impl Comparison<'_> {
                         "--key names {name}, which is no column of the files of {}",
                         self.spec.table
                     );
-                    return Err(Error::new(ErrorCode::InvalidInput, message));
+                    return Err(Error::new(ErrorCode::InvalidInput, message).into());
                 }
-                None => return Ok(Err(format!("its files have no column {name}"))),
+                None => return Err(NotCompared::because(format!("its files have no column {name}"))),
             }
         }
-        Ok(Ok(columns))
+        Ok(columns)
     }
 
     async fn in_files(&self, columns: &[Column], slice: Slice) -> Result<InFiles> {
@@ -182,11 +201,11 @@ impl Comparison<'_> {
         let since = loaded.and_then(|load| load.new_watermark.value().parse().ok());
         for manifest in of_folder() {
             for part in &manifest.parts {
-                let object = self.sink.store.get(&part.key).await?.ok_or_else(|| gone(&part.key))?;
-                for batch in keys::of_parquet(object.body, &names).map_err(|error| error.context(&part.key))? {
+                for batch in self.batches(&part.key, &names).await? {
                     let batch = batch.map_err(|error| error.context(&part.key))?;
                     if is_tracked {
-                        take_changes(&batch, slice, since.unwrap_or(i64::MIN), &mut last)?;
+                        take_changes(&batch, slice, since.unwrap_or(i64::MIN), &mut last)
+                            .map_err(|error| error.context(&part.key))?;
                     } else {
                         versions.extend(keys::keys(&batch)?.into_iter().filter(|key| slice.has(key)));
                     }
@@ -198,6 +217,21 @@ impl Comparison<'_> {
         } else {
             InFiles::Versions(versions)
         })
+    }
+
+    /// Reads the columns of a part, batch by batch.
+    async fn batches(&self, key: &str, names: &[String]) -> Result<Batches> {
+        let read: Result<Batches> = match &self.sink.store {
+            Store::Folder(folder) => {
+                let file = folder.open(key).await?.ok_or_else(|| gone(key))?;
+                keys::of_parquet(file, names).map(|batches| Box::new(batches) as Batches)
+            }
+            Store::S3(bucket) => {
+                let object = bucket.get(key).await?.ok_or_else(|| gone(key))?;
+                keys::of_parquet(object.body, names).map(|batches| Box::new(batches) as Batches)
+            }
+        };
+        read.map_err(|error| error.context(key))
     }
 
     /// Reads the source and compares it with what the files have.
@@ -259,7 +293,8 @@ impl Comparison<'_> {
 
 /// Takes the last change of every key of a batch, except changes that are older than `since`.
 fn take_changes(batch: &RecordBatch, slice: Slice, since: i64, last: &mut HashMap<String, (i64, bool)>) -> Result<()> {
-    for Change { key, version, is_there } in changes(batch)? {
+    for change in changes(batch)? {
+        let Change { key, version, is_there } = change?;
         if version >= since && slice.has(&key) {
             let kept = last.entry(key).or_insert((version, is_there));
             if version >= kept.0 {
@@ -279,7 +314,9 @@ struct Change {
 }
 
 /// Returns the rows of a batch of a tracked table.
-fn changes(batch: &RecordBatch) -> Result<Vec<Change>> {
+///
+/// Errors: `LedgerInvalid` for a row whose version is no number, which no run writes.
+fn changes(batch: &RecordBatch) -> Result<impl Iterator<Item = Result<Change>>> {
     let own = batch.num_columns().saturating_sub(OF_CHANGES.len());
     let places: Vec<usize> = (0..batch.num_columns()).collect();
     let (key, change) = places.split_at(own);
@@ -288,16 +325,18 @@ fn changes(batch: &RecordBatch) -> Result<Vec<Change>> {
         projected.map_err(|error| Error::with_source(ErrorCode::Internal, "a batch lacks a column", error))
     };
     let keys = keys::keys(&projected(key)?)?.into_iter();
-    let changes = keys.zip(keys::keys(&projected(change)?)?).map(|(key, change)| {
+    Ok(keys.zip(keys::keys(&projected(change)?)?).map(|(key, change)| {
         let change = keys::shown(&change);
         let (version, operation) = change.split_once(' ').unwrap_or((&change, ""));
-        Change {
+        Ok(Change {
             key,
-            version: version.parse().unwrap_or(0),
+            version: version.parse().map_err(|error| {
+                let message = "a row has no version of a change: `tidemark verify` lists all files that differ";
+                Error::with_source(ErrorCode::LedgerInvalid, message, error)
+            })?,
             is_there: operation != "D",
-        }
-    });
-    Ok(changes.collect())
+        })
+    }))
 }
 
 /// Takes the rows of the source and compares them.
@@ -312,7 +351,7 @@ impl<F: FnMut(&str, Side) -> Result<()>> TakeBatches<RecordBatch> for Taking<'_,
     async fn take(&mut self, batch: RecordBatch) -> Answer<()> {
         let keys = match &self.in_files {
             InFiles::Versions(_) => keys::keys(&batch),
-            InFiles::Last(_) => changes(&batch).map(|changes| changes.into_iter().map(|change| change.key).collect()),
+            InFiles::Last(_) => changes(&batch).and_then(|changes| changes.map(|change| Ok(change?.key)).collect()),
         };
         for key in keys.map_err(Failure::from)? {
             if !self.slice.has(&key) {
@@ -335,4 +374,30 @@ impl<F: FnMut(&str, Side) -> Result<()>> TakeBatches<RecordBatch> for Taking<'_,
 fn gone(key: &str) -> Error {
     let message = format!("{key} is missing: `tidemark verify` lists all files that differ");
     Error::new(ErrorCode::LedgerInvalid, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tidemark_files::keys::{ArrayRef, Int64Array, StringArray};
+
+    use super::*;
+
+    #[test]
+    fn a_change_without_a_version_is_an_error_and_not_the_oldest_change() {
+        let batch = |versions: Vec<Option<i64>>| {
+            let columns: [(&str, ArrayRef); 3] = [
+                ("id", Arc::new(Int64Array::from(vec![7]))),
+                (VERSION_COLUMN, Arc::new(Int64Array::from(versions))),
+                (OPERATION_COLUMN, Arc::new(StringArray::from(vec!["D"]))),
+            ];
+            RecordBatch::try_from_iter(columns).unwrap()
+        };
+        let taken = |batch: RecordBatch| changes(&batch).unwrap().collect::<Result<Vec<_>>>();
+        let change = taken(batch(vec![Some(3)])).unwrap().remove(0);
+        assert_eq!((change.key.as_str(), change.version, change.is_there), ("7", 3, false));
+        let error = taken(batch(vec![None])).err().unwrap();
+        assert_eq!(error.code(), ErrorCode::LedgerInvalid);
+    }
 }

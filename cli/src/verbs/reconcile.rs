@@ -17,7 +17,7 @@ use tidemark_sqlserver::session::Server;
 use crate::copying::reach;
 use crate::exit::ExitClass;
 use crate::failure::{Outcome, failed_event, tell_failed};
-use crate::keys::{Compared, Comparison, Side as Where};
+use crate::keys::{Compared, Comparison, NotCompared, Side as Where};
 use crate::lake;
 use crate::tables_file;
 use crate::terminal::{Side, Terminal, number};
@@ -248,9 +248,10 @@ async fn table(
         key: &arguments.key,
     };
     let write = |key: &str, side| differences.write(&spec.table, key, side);
-    match comparison.compare(write).await? {
+    match comparison.compare(write).await {
         Ok(compared) => reconciled.keys = Some(compared),
-        Err(why) => reconciled.without_keys = Some(why),
+        Err(NotCompared::Because(why)) => reconciled.without_keys = Some(why),
+        Err(NotCompared::Failed(error)) => return Err(error),
     }
     Ok(reconciled)
 }

@@ -4,15 +4,17 @@
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatchReader};
 use arrow_schema::DataType;
-use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::reader::ChunkReader;
 use tidemark::error::{Error, ErrorCode, Result};
 
-pub use arrow_array::RecordBatch;
+pub use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 
 /// The character between the values of a key, which no text of a person contains.
 const SEPARATOR: char = '\u{1f}';
+/// What stands for NULL, so that it is no text of four letters. It is shown as `NULL`.
+const NULL: &str = "\u{1e}";
 
 /// Returns for each row the values of all columns as one text. The texts serve to compare rows and not to be read:
 /// points in time are numbers in them.
@@ -37,16 +39,20 @@ pub fn keys(batch: &RecordBatch) -> Result<Vec<String>> {
 /// Returns a key for people, with a blank between its values.
 #[must_use]
 pub fn shown(key: &str) -> String {
-    key.replace(SEPARATOR, " ")
+    key.replace(SEPARATOR, " ").replace(NULL, "NULL")
 }
 
-/// Reads these columns of a Parquet file, in this order, batch by batch.
+/// Reads these columns of a Parquet file, in this order, batch by batch. Of a file on a disk no more than a batch is in
+/// memory at once.
 ///
 /// # Errors
 ///
-/// `LedgerInvalid` when the bytes are not a Parquet file, or it has no such column.
-pub fn of_parquet(body: Bytes, columns: &[String]) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(body).map_err(unreadable)?;
+/// `LedgerInvalid` when it is not a Parquet file, or has no such column.
+pub fn of_parquet<R: ChunkReader + 'static>(
+    file: R,
+    columns: &[String],
+) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<R>> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(unreadable)?;
     let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().map(String::as_str));
     let reader = builder.with_projection(mask).build().map_err(unreadable)?;
     let schema = reader.schema();
@@ -85,7 +91,7 @@ fn texts(array: &dyn Array) -> Result<Vec<String>> {
     };
     let values = (0..array.len()).map(|row| {
         if array.is_null(row) {
-            return Ok("NULL".to_owned());
+            return Ok(NULL.to_owned());
         }
         text(row).ok_or_else(|| {
             let message = format!("a column that files hold as {} cannot be compared", array.data_type());
@@ -103,12 +109,20 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use arrow_array::{ArrayRef, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray};
+    use arrow_array::{Int32Array, TimestampMicrosecondArray};
 
     use super::*;
 
     fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
         RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    #[test]
+    fn null_is_not_the_text_null() {
+        let names = StringArray::from(vec![Some("NULL"), None]);
+        let keys = keys(&batch(vec![("name", Arc::new(names))])).unwrap();
+        assert_ne!(keys[0], keys[1]);
+        assert_eq!((shown(&keys[0]), shown(&keys[1])), ("NULL".into(), "NULL".into()));
     }
 
     #[test]

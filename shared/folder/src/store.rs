@@ -59,15 +59,39 @@ impl FolderStore {
     ///
     /// Those of the file system.
     pub async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
-        let prefix = prefix.to_owned();
-        let list = move |folder: &Folder, _: &Path| {
+        let (path, begin) = self.place_of(prefix)?;
+        let (parent, begin) = (prefix[..prefix.len() - begin.len()].to_owned(), begin.to_owned());
+        let list = move |_: &Folder, path: &Path| {
             let mut keys = Vec::new();
-            collect_keys(folder.root(), "", &mut keys)?;
-            keys.retain(|key: &String| key.starts_with(&prefix));
+            collect_keys(path, &parent, &begin, &mut keys)?;
             keys.sort();
             Ok(keys)
         };
-        self.run("list", self.path().to_owned(), list).await
+        self.run("list", path, list).await
+    }
+
+    /// Opens an object to read it piece by piece. Returns `None` when there is no such object.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system.
+    pub async fn open(&self, key: &str) -> Result<Option<fs::File>> {
+        let path = self.folder.object(key)?;
+        let open = |_: &Folder, path: &Path| match fs::File::open(path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(error),
+        };
+        self.run("read", path, open).await
+    }
+
+    /// Returns the folder that everything below a prefix is in, and what the names there begin with. No other folder has
+    /// to be looked into for a list.
+    fn place_of<'a>(&self, prefix: &'a str) -> Result<(PathBuf, &'a str)> {
+        match prefix.rsplit_once('/') {
+            Some((parent, begin)) => Ok((self.folder.object(parent)?, begin)),
+            None => Ok((self.path().to_owned(), prefix)),
+        }
     }
 
     /// Returns the checksum of an object in base64, as manifests have it, or `None` when there is no such object. The
@@ -112,7 +136,9 @@ pub(crate) fn checksum_of(path: &Path) -> io::Result<Option<String>> {
     }
 }
 
-fn collect_keys(folder: &Path, prefix: &str, keys: &mut Vec<String>) -> io::Result<()> {
+/// Adds the keys of the objects in a folder whose names begin with `begin`, and of all in the folders that are called so.
+/// `prefix` is the key of the folder itself.
+fn collect_keys(folder: &Path, prefix: &str, begin: &str, keys: &mut Vec<String>) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if is_missing(&error) => return Ok(()),
@@ -121,10 +147,13 @@ fn collect_keys(folder: &Path, prefix: &str, keys: &mut Vec<String>) -> io::Resu
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with(begin) {
+            continue;
+        }
         let key = format!("{prefix}{name}");
         if entry.file_type()?.is_dir() {
             if name != OWN {
-                collect_keys(&entry.path(), &format!("{key}/"), keys)?;
+                collect_keys(&entry.path(), &format!("{key}/"), "", keys)?;
             }
         } else {
             keys.push(key);
@@ -171,11 +200,7 @@ impl ReadObjects for FolderStore {
     }
 
     async fn folders(&self, prefix: &str) -> Result<Vec<String>> {
-        let (parent, begin) = prefix.rsplit_once('/').unwrap_or(("", prefix));
-        let path = match parent {
-            "" => self.path().to_owned(),
-            parent => self.folder.object(parent)?,
-        };
+        let (path, begin) = self.place_of(prefix)?;
         let begin = begin.to_owned();
         let list = move |_: &Folder, path: &Path| {
             let entries = match fs::read_dir(path) {

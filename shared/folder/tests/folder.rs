@@ -41,6 +41,34 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn a_list_has_what_begins_with_its_prefix_wherever_that_ends() {
+    let folder = TempDir::new().unwrap();
+    let store = FolderStore::new(folder.path());
+    for key in [
+        "a.t/w=1/p-0",
+        "a.t/w=1/q-0",
+        "a.t/w=2/p-0",
+        "a.t.g1/w=3/p-0",
+        "a.tt/p-0",
+        "_ledger/a.t/p-0",
+    ] {
+        store.create(key, Bytes::from_static(b"{}")).await.unwrap();
+    }
+    for (prefix, expected) in [
+        ("a.t/", &["a.t/w=1/p-0", "a.t/w=1/q-0", "a.t/w=2/p-0"][..]),
+        ("a.t/w=1/p", &["a.t/w=1/p-0"]),
+        ("a.t/w=", &["a.t/w=1/p-0", "a.t/w=1/q-0", "a.t/w=2/p-0"]),
+        ("a.t.g", &["a.t.g1/w=3/p-0"]),
+        ("_ledger/a.t/", &["_ledger/a.t/p-0"]),
+        ("b/", &[]),
+    ] {
+        assert_eq!(store.keys(prefix).await.unwrap(), expected, "{prefix}");
+    }
+    let error = store.keys("../x").await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::SinkRejected);
+}
+
+#[tokio::test]
 async fn a_reader_of_the_folder_sees_whole_objects_and_nothing_else() {
     let folder = TempDir::new().unwrap();
     let store = FolderStore::new(folder.path());
