@@ -5,8 +5,8 @@ use tidemark::model::cost::{PACKED, SLICE_RATE, Usd};
 
 use crate::terminal::{bytes, duration, short};
 
-/// The slices of a table that the state machine copies at once, as it is deployed by default.
-const AT_ONCE: u64 = 8;
+/// The slices of a table that the state machine copies at once, as it is deployed by default (`SliceConcurrency`).
+const AT_ONCE: u64 = 5;
 
 /// What a window will take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -69,19 +69,27 @@ mod tests {
     fn more_rows_cost_more_and_more_slices_take_less_time() {
         let one = Estimate::of(10_000_000, 100, 1);
         let many = Estimate::of(10_000_000, 100, 8);
-        assert_eq!((one.source_bytes, one.seconds, many.seconds), (1_000_000_000, 50, 7));
+        assert_eq!((one.source_bytes, one.seconds, many.seconds), (1_000_000_000, 50, 10));
         let usd = |text: &str| text.parse::<Usd>().unwrap();
         assert!(
             many.usd > one.usd && one.usd > usd("0.001") && many.usd < usd("0.01"),
             "{one:?} {many:?}"
         );
         let both = one.and(many);
-        assert_eq!(both.seconds, 57);
+        assert_eq!(both.seconds, 60);
         let said = Estimate::of(1_200_000, 100, 4).said(1_200_000);
         assert!(
             said.starts_with("About 1.2M rows: 120.0MB on the server, at most 40.0MB of files, 2s"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn as_many_slices_are_copied_at_once_as_the_template_says() {
+        let template = include_str!("../../infra/template.yaml");
+        let (_, parameter) = template.split_once("\n  SliceConcurrency:\n").unwrap();
+        let default = parameter.lines().find_map(|line| line.trim().strip_prefix("Default: "));
+        assert_eq!(default, Some(AT_ONCE.to_string().as_str()));
     }
 
     #[test]

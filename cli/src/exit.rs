@@ -1,5 +1,6 @@
 //! How the command ends: with a class for the caller, and with advice for a person.
 
+use std::fmt;
 use std::process::ExitCode;
 
 use tidemark::error::ErrorCode;
@@ -80,18 +81,46 @@ pub(crate) fn code_named(name: &str) -> ErrorCode {
     codes.find(|code| code.name() == name).unwrap_or(ErrorCode::Internal)
 }
 
+/// What a person can do about an error.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Advice {
+    /// What to do.
+    pub(crate) remedy: &'static str,
+    /// Whether the doctor looks at everything that may be the cause. The doctor itself does not say so.
+    asks_the_doctor: bool,
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.remedy)?;
+        if self.asks_the_doctor {
+            f.write_str(" `tidemark doctor` looks at all of them.")?;
+        }
+        Ok(())
+    }
+}
+
 /// Returns what a person can do about an error with this code.
-pub(crate) const fn advice(code: ErrorCode) -> &'static str {
+pub(crate) const fn advice(code: ErrorCode) -> Advice {
+    Advice {
+        remedy: remedy(code),
+        asks_the_doctor: matches!(code, ErrorCode::SourceRejected),
+    }
+}
+
+const fn remedy(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::SourceUnavailable => "Check that the server is up and can be reached, and run the command again.",
         ErrorCode::SinkUnavailable => {
             "Check that the sink can be reached, or wait for what the message names, and run the command again."
         }
         ErrorCode::WatermarkStoreUnavailable => "Check the server of the control table, and run the command again.",
-        ErrorCode::InvalidInput => "Correct what you gave.",
+        ErrorCode::InvalidInput => {
+            "Correct the field, the name or the option that the message names. `tidemark plan` finds every mistake of tables.json at once."
+        }
         ErrorCode::InvalidConfig => "Correct the setting that the message names.",
         ErrorCode::SourceRejected => {
-            "Check the login, its rights, the certificate, or the name that the message is about. `tidemark doctor` looks at all of them."
+            "Check the login, its rights, the certificate, or the name that the message is about."
         }
         ErrorCode::UnsupportedType => {
             "Leave a column that cannot be copied out with `exclude`. Where the message is about the watermark, track the table by \
@@ -116,9 +145,12 @@ pub(crate) const fn advice(code: ErrorCode) -> &'static str {
             "Switch change tracking on, grant the right to it, or load the table again."
         }
         ErrorCode::LedgerInvalid => {
-            "Restore the object that the message names. `tidemark verify` lists all that differ."
+            "Read docs/reference/errors.md under LedgerInvalid before you change anything: restore what is missing, move a foreign object away, \
+             start a reseeded table over. `tidemark verify` lists all that differ."
         }
-        ErrorCode::DeadlineExceeded => "Index the watermark column, or copy fewer columns or smaller slices.",
+        ErrorCode::DeadlineExceeded => {
+            "Index the watermark column, or copy fewer columns or smaller slices. `tidemark run` has no deadline."
+        }
         ErrorCode::Internal => "This is a bug in Tidemark: please report it with this message.",
     }
 }
@@ -141,7 +173,7 @@ mod tests {
             let class = ExitClass::of(code);
             assert_eq!(class == ExitClass::TryAgain, code.is_retryable(), "{code}");
             assert_eq!(code_named(code.name()), code);
-            assert!(advice(code).ends_with('.'), "{code}");
+            assert!(advice(code).to_string().ends_with('.'), "{code}");
         }
         for (class, number) in classes {
             assert_eq!(class as u8, number);

@@ -56,7 +56,7 @@ impl Failure {
         let code = ErrorCode::InvalidInput;
         terminal.event(&json!({
             "event": "error", "error": code.name(), "exit": ExitClass::of(code) as u8, "message": message,
-            "advice": advice(code),
+            "advice": advice(code).to_string(),
         }));
     }
 
@@ -68,11 +68,11 @@ impl Failure {
                 terminal.error(&format!("{} ({})", error.report(), error.code()));
                 // A message about invalid input already says what to give instead.
                 if error.code() != ErrorCode::InvalidInput {
-                    terminal.advice(advice(error.code()));
+                    terminal.advice(&advice(error.code()).to_string());
                 }
                 terminal.event(&json!({
                     "event": "error", "error": error.code().name(), "exit": class as u8,
-                    "message": error.report(), "advice": advice(error.code()),
+                    "message": error.report(), "advice": advice(error.code()).to_string(),
                 }));
                 class
             }
@@ -143,7 +143,7 @@ pub(crate) fn failed_event(failed: &FailedTable) -> Value {
     let code = code_named(&failed.error);
     json!({
         "event": "failed", "table": failed.table, "error": failed.error, "message": failed.cause,
-        "advice": advice(code), "exit": ExitClass::of(code) as u8,
+        "advice": advice(code).to_string(), "exit": ExitClass::of(code) as u8,
     })
 }
 
@@ -167,7 +167,7 @@ pub(crate) fn tell_failed(terminal: &Terminal, failed: &[FailedTable]) {
             terminal.error(&format!("{}: {cause} ({error})", count(names.len() as u64, "table")));
             terminal.advice(&format!("The tables are {}.", names.join(", ")));
         }
-        terminal.advice(advice(code_named(error)));
+        terminal.advice(&advice(code_named(error)).to_string());
     }
 }
 

@@ -10,14 +10,15 @@ use std::time::Duration;
 use clap::Args;
 use tidemark::error::{Error, ErrorCode, OfRole, Result, Role};
 use tidemark::model::lookup::Note;
-use tidemark::model::names::{Identifier, ObjectName};
-use tidemark::model::table::{MaskedColumns, NullWatermark, TableSpec, Tracking};
-use tidemark::model::types::Form;
+use tidemark::model::names::ObjectName;
+use tidemark::model::table::{NullWatermark, TableSpec, Tracking};
+use tidemark::planner::examine::{Examined, TrackedBy, examine, not_readable};
 use tidemark::ports::changes::ProbeChanges;
-use tidemark::ports::source::{Access, CatalogColumn, CutSource, DeclaredColumn, ProbeSource};
+use tidemark::ports::source::{Access, CatalogColumn, DeclaredColumn, ProbeSource};
 use tidemark::ports::watermarks::ReadWatermarks;
 use tidemark::steps::lookup_new::NewWatermarks;
 use tidemark::steps::tables::FailedTable;
+use tidemark_sqlserver::Quoted;
 use tidemark_sqlserver::session::Server;
 
 use self::findings::{Findings, Missing};
@@ -140,12 +141,14 @@ fn said_of_watermarks(stored: usize, tables: usize) -> String {
 }
 
 async fn stored(watermarks: &Watermarks<'_>, tables: &[TableSpec]) -> Result<usize> {
+    let keys: Vec<_> = tables.iter().map(TableSpec::watermark_key).collect();
+    let together = watermarks.all_stored(&keys).await.of(Role::WatermarkStore)?;
     let mut count = 0;
-    for spec in tables {
-        let stored = watermarks
-            .stored(&spec.watermark_key())
-            .await
-            .of(Role::WatermarkStore)?;
+    for (key, stored) in keys.iter().zip(together) {
+        let stored = match stored {
+            Some(stored) => stored,
+            None => watermarks.stored(key).await.of(Role::WatermarkStore)?,
+        };
         count += usize::from(stored.value.is_some());
     }
     Ok(count)
@@ -159,134 +162,84 @@ async fn table(
     user: &str,
     every: Option<Duration>,
 ) -> std::result::Result<(Mark, String), Missing> {
-    let object = format!("OBJECT::{}", spec.table);
-    let catalogs = server.catalogs(&[&spec.table]).await.of(Role::Source)?;
-    let catalog = catalogs.into_iter().next().flatten().unwrap_or_default();
-    catalog.check_spelling(&spec.table)?;
-    let columns: Vec<&CatalogColumn> = catalog
-        .columns
-        .iter()
-        .filter(|column| is_named(spec, &column.name))
-        .collect();
-    if !columns.is_empty() && columns.iter().all(|column| column.access == Access::Nothing) {
-        let error = Error::new(ErrorCode::SourceRejected, "the login may not read it");
-        return Err(Missing::mended_by(
-            error,
-            format!("GRANT SELECT ON {object} TO {user};"),
-        ));
-    }
-    for column in columns {
-        readable(spec, column, &object, user)?;
-    }
-    has_watermark(spec, &catalog.columns)?;
-    let names = spec.columns.as_ref().map(|names| names.iter().collect::<Vec<_>>());
-    let all = server.columns(&spec.table, names.as_deref(), None, spec.wanted_forms());
-    let all = all.await;
-    let all = all.of(Role::Source).map_err(|error| match error.code() {
-        ErrorCode::SourceRejected => {
-            let advice = format!("Check the name. If it is there: GRANT SELECT ON {object} TO {user};");
-            Missing::mended_by(error, advice)
-        }
-        _ => error.into(),
-    })?;
-    let copied: Vec<&DeclaredColumn> = all.iter().filter(|column| is_named(spec, &column.name)).collect();
-    for column in &copied {
-        let form: &std::result::Result<Form, String> = &column.form;
-        if let Err(why) = form {
-            let message = format!("column {} {why}", column.name);
-            return Err(Error::new(ErrorCode::UnsupportedType, message).into());
-        }
-    }
-    let (mark, tracking) = match &spec.tracking {
-        Tracking::Watermark(tracking) => {
-            let all = server
-                .columns(&spec.table, Some(&[&tracking.column]), None, spec.wanted_forms())
-                .await;
-            let all = all.of(Role::Source)?;
-            let Some(column) = all.first() else {
-                let message = format!("there is no column {} to track it by", tracking.column.as_str());
-                return Err(Error::new(ErrorCode::SourceRejected, message).into());
-            };
-            by_watermark(server, spec, tracking.null_watermark, column).await?
-        }
-        Tracking::ChangeTracking(_) => (Mark::Good, by_changes(server, spec, user, every).await?),
+    let versions = match &spec.tracking {
+        Tracking::ChangeTracking(_) => Some(by_changes(server, spec, user, every).await?),
+        Tracking::Watermark(_) => None,
     };
-    let (mark, hidden) = if catalog.is_filtered {
+    let Examined {
+        columns,
+        tracked_by,
+        is_filtered,
+    } = match examine(server, spec).await {
+        Ok(examined) => examined,
+        Err(error) => return Err(advised(server, spec, user, error).await),
+    };
+    let (mark, tracking) = match tracked_by {
+        TrackedBy::Watermark {
+            column,
+            is_indexed,
+            nulls,
+        } => by_watermark(nulls, &column, is_indexed),
+        TrackedBy::Changes(key) => {
+            let versions = versions.unwrap_or_default();
+            (Mark::Good, format!("{versions}, by the key {}", key.join(", ")))
+        }
+    };
+    let (mark, hidden) = if is_filtered {
         (Mark::Doubtful, "; a security policy may hide rows from the login")
     } else {
         (mark, "")
     };
-    let copied = counted(copied.len() as u64, "column", ["is", "are"]);
+    let copied = counted(columns as u64, "column", ["is", "are"]);
     Ok((mark, format!("{copied} copied; {tracking}{hidden}")))
 }
 
-/// Checks that the column that tracks the table is one of its columns, where the catalog shows any.
-fn has_watermark(spec: &TableSpec, columns: &[CatalogColumn]) -> std::result::Result<(), Missing> {
-    let Tracking::Watermark(tracking) = &spec.tracking else {
-        return Ok(());
+/// Returns what a run would fail with, and the statement that grants what is missing, if it is a right.
+async fn advised(server: &Server, spec: &TableSpec, user: &str, error: Error) -> Missing {
+    let table = &spec.table;
+    if error.code().is_retryable() {
+        return error.into();
+    }
+    let catalogs = server.catalogs(&[table]).await.unwrap_or_default();
+    let Some(catalog) = catalogs.into_iter().next().flatten() else {
+        return match error.code() {
+            ErrorCode::SourceRejected => {
+                let advice = format!(
+                    "Check the name. If it is there: GRANT SELECT ON OBJECT::{} TO {user};",
+                    table.quoted()
+                );
+                Missing::mended_by(error, advice)
+            }
+            _ => error.into(),
+        };
     };
-    let name = tracking.column.as_str();
-    if columns.is_empty() || columns.iter().any(|column| column.name.eq_ignore_ascii_case(name)) {
-        return Ok(());
-    }
-    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-    let message = format!("it has no column {name}: its columns are {}", names.join(", "));
-    Err(Missing::mended_by(
-        Error::new(ErrorCode::SourceRejected, message),
-        "Name one of them in tracking.watermark.column, as it is spelled there.".to_owned(),
-    ))
-}
-
-/// Checks that the login reads what is stored in a column that is copied.
-fn readable(spec: &TableSpec, column: &CatalogColumn, object: &str, user: &str) -> std::result::Result<(), Missing> {
-    let name = &column.name;
-    let quoted = name.replace(']', "]]");
-    let (code, what, advice) = match column.access {
-        Access::Values => return Ok(()),
-        Access::Mask if spec.masked_columns == MaskedColumns::Copy => return Ok(()),
-        Access::Nothing => (
-            ErrorCode::SourceRejected,
-            "may not be read by the login",
-            format!("GRANT SELECT ON {object} ([{quoted}]) TO {user}; or name the column in `exclude`."),
-        ),
-        Access::Mask => (
-            ErrorCode::SourceRejected,
-            "is masked for the login, or computed in a table with a masked column, so that the mask would be copied in place of the values",
-            format!("GRANT UNMASK TO {user}; or name the column in `exclude`, or set `masked_columns` to `copy`."),
-        ),
-        Access::Ciphertext => (
-            ErrorCode::UnsupportedType,
-            "is encrypted by Always Encrypted, and only its clients have the keys",
-            "Name the column in `exclude`.".to_owned(),
-        ),
-    };
-    let error = Error::new(code, format!("column {name} {what}"));
-    Err(Missing::mended_by(error, advice))
-}
-
-/// Returns whether a column of this name is copied.
-fn is_named(spec: &TableSpec, name: &str) -> bool {
-    let is_in = |names: &[Identifier]| names.iter().any(|named| named.as_str().eq_ignore_ascii_case(name));
-    match &spec.columns {
-        Some(columns) => is_in(columns),
-        None => !is_in(&spec.exclude),
+    match not_readable(spec, &catalog).as_slice() {
+        [] => error.into(),
+        [..] if catalog.columns.iter().all(|column| column.access == Access::Nothing) => {
+            let error = Error::new(ErrorCode::SourceRejected, "the login may not read it");
+            let advice = format!("GRANT SELECT ON OBJECT::{} TO {user};", table.quoted());
+            Missing::mended_by(error, advice)
+        }
+        [first, ..] => Missing::mended_by(error, granted(table, first, user)),
     }
 }
 
-async fn by_watermark(
-    server: &Server,
-    spec: &TableSpec,
-    nulls: NullWatermark,
-    column: &DeclaredColumn,
-) -> Result<(Mark, String)> {
-    let (name, sql_type) = (&column.name, &column.sql_type);
-    if column.watermark.is_none() {
-        let message = format!("column {name} is a {sql_type}, which cannot be a watermark");
-        return Err(Error::new(ErrorCode::UnsupportedType, message));
+/// Returns what lets the login read a column.
+fn granted(table: &ObjectName, column: &CatalogColumn, user: &str) -> String {
+    let (table, name) = (table.quoted(), column.name.as_str().quoted());
+    match column.access {
+        Access::Mask => {
+            format!("GRANT UNMASK TO {user}; or name the column in `exclude`, or set `masked_columns` to `copy`.")
+        }
+        Access::Ciphertext => "Name the column in `exclude`.".to_owned(),
+        Access::Nothing | Access::Values => {
+            format!("GRANT SELECT ON OBJECT::{table} ({name}) TO {user}; or name the column in `exclude`.")
+        }
     }
-    let leading = server.leading_columns(&spec.table).await.of(Role::Source)?;
-    let is_indexed = leading.iter().any(|leading| leading.name == *name);
-    let mut said = format!("{name} {sql_type} tracks it");
+}
+
+fn by_watermark(nulls: NullWatermark, column: &DeclaredColumn, is_indexed: bool) -> (Mark, String) {
+    let mut said = format!("{} {} tracks it", column.name, column.sql_type);
     if !is_indexed {
         said.push_str("; no index begins with it, so every run reads the whole table");
     }
@@ -301,17 +254,18 @@ async fn by_watermark(
     } else {
         Mark::Doubtful
     };
-    Ok((mark, said))
+    (mark, said)
 }
 
+/// Checks that changes of the table are kept, and for long enough. Returns a sentence about them.
 async fn by_changes(
     server: &Server,
     spec: &TableSpec,
     user: &str,
     every: Option<Duration>,
 ) -> std::result::Result<String, Missing> {
-    let table = &spec.table;
-    let versions = server.versions(table).await.of(Role::Source);
+    let table = spec.table.quoted();
+    let versions = server.versions(&spec.table).await.of(Role::Source);
     let versions = versions.map_err(|error| match error.code() {
         ErrorCode::ChangeTrackingInvalid | ErrorCode::SourceRejected => Missing::mended_by(
             error,
@@ -322,18 +276,14 @@ async fn by_changes(
         ),
         _ => error.into(),
     })?;
-    let key = server.primary_key(table).await.of(Role::Source);
-    let key = key.map_err(|error| match error.code() {
+    let key = server.primary_key(&spec.table).await.of(Role::Source);
+    key.map_err(|error| match error.code() {
         code if code.is_retryable() => error.into(),
         _ => Missing::mended_by(error, "Add a primary key, or track it by a rowversion.".to_owned()),
     })?;
     let retention = server.retention().await.of(Role::Source)?;
     check_retention(retention, every)?;
-    Ok(format!(
-        "changes since version {} are there, by the key {}",
-        versions.min_valid,
-        key.join(", ")
-    ))
+    Ok(format!("changes since version {} are there", versions.min_valid))
 }
 
 /// Checks that changes are kept long enough for runs that are `every` apart. `retention` is `None` when changes are

@@ -46,7 +46,7 @@ pub(crate) async fn pause(arguments: &PauseArgs, terminal: &Terminal) -> Outcome
     let tables = lake::chosen(&sink, &arguments.tables).await?;
     for table in &tables {
         terminal.sentence(&format!(
-            "{table}: no run begins to work on it until it is resumed. A run that is at work on it may end the slice it is at."
+            "{table}: No run copies it until you resume it. A run that is copying it now may finish its slice."
         ));
     }
     if !terminal.is_confirmed("Pause?", arguments.yes) {

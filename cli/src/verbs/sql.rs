@@ -10,7 +10,7 @@ use tidemark::error::{Error, ErrorCode};
 use tidemark::ledger::keys::{Keys, WINDOW_KEY, partition_keys, table_segment};
 use tidemark::model::format::Format;
 use tidemark::model::manifest::Manifest;
-use tidemark::model::names::ObjectName;
+use tidemark::model::names::{ObjectName, is_alike};
 use tidemark::model::plan::Plan;
 use tidemark::model::table::Tracking;
 use tidemark::model::types::Column;
@@ -253,9 +253,6 @@ fn name_for(engine: Engine, table: &ObjectName) -> String {
 
 /// Returns the column of a plan as it is spelled there.
 fn plan_column(plan: &Plan, name: &str) -> Option<String> {
-    let column = plan
-        .columns
-        .iter()
-        .find(|column| column.name.eq_ignore_ascii_case(name));
+    let column = plan.columns.iter().find(|column| is_alike(&column.name, name));
     column.map(|column| column.name.clone())
 }

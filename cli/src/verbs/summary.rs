@@ -172,12 +172,17 @@ fn tell_notes(terminal: &Terminal, report: &Report) {
 
 /// Returns what changed in a table since its last window, and what becomes of it, if anything changed.
 pub(super) fn changes(note: &Note) -> Option<String> {
-    let changes = note.schema_changes.join(", ");
+    let changes: Vec<String> = note
+        .schema_changes
+        .iter()
+        .map(|change| format!("column {change}"))
+        .collect();
+    let changes = changes.join(", ");
     match (changes.is_empty(), note.generation) {
         (true, _) => None,
-        (false, None) => Some(format!("{changes}, since its last window")),
+        (false, None) => Some(format!("since the last window, {changes}")),
         (false, Some(generation)) => Some(format!(
-            "{changes}, since its last window, so it is loaded in full into the new folder of generation {generation}"
+            "since the last window, {changes}, so the table is loaded in full into the new folder of generation {generation}"
         )),
     }
 }

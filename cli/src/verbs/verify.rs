@@ -7,6 +7,7 @@ use futures::stream::{self, StreamExt};
 use serde::Serialize;
 use tidemark::checksum::crc64nvme_base64;
 use tidemark::error::{ErrorCode, Result};
+use tidemark::ledger::keys::window_segment;
 use tidemark::model::manifest::{Manifest, ManifestPart};
 use tidemark::model::names::ObjectName;
 use tidemark::ports::objects::ReadObjects;
@@ -80,7 +81,7 @@ pub(crate) async fn verify(arguments: &VerifyArgs, terminal: &Terminal) -> Outco
             "bytes": checked.bytes, "differences": checked.differences,
         }));
         let result = match checked.differences.len() {
-            0 => "as it must be".to_owned(),
+            0 => "as they must be".to_owned(),
             count => {
                 class = class.worse(ExitClass::Data);
                 format!("{count} differ")
@@ -195,7 +196,7 @@ async fn strangers(sink: &Sink, table: &ObjectName, manifests: &[Manifest]) -> R
         .await?
         .iter()
         .filter(|window| !committed.contains(window.as_str()))
-        .map(|window| format!("tidemark_window={window}/"))
+        .map(|window| format!("/{}/", window_segment(window)))
         .collect();
     let last = manifests
         .iter()

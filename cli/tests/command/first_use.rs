@@ -263,13 +263,13 @@ fn a_column_that_is_new_is_told_by_the_plan_and_by_the_run() {
     let plan = world.succeeds(&["plan"]);
     assert!(plan.out.contains("dbo.t * "), "{}", plan.all());
     assert!(
-        plan.out.contains("* dbo.t: note is new, since its last window."),
+        plan.out.contains("* dbo.t: since the last window, column note is new."),
         "{}",
         plan.all()
     );
     let run = world.succeeds(&["run"]);
     assert!(
-        run.out.contains("dbo.t: note is new, since its last window."),
+        run.out.contains("dbo.t: since the last window, column note is new."),
         "{}",
         run.all()
     );
@@ -278,6 +278,14 @@ fn a_column_that_is_new_is_told_by_the_plan_and_by_the_run() {
     let plan = world.json_lines(&["plan", "--json"]);
     let events: Vec<&Value> = plan.iter().map(|line| &line["event"]).collect();
     assert_eq!(events, ["planned", "note"]);
+    let said = "* dbo.t: since the last window, column note is gone, so the table is loaded in full into the new folder of generation 1.";
+    let shown = world
+        .succeeds(&["plan"])
+        .out
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(shown.contains(said), "{shown}");
     let notes = world.succeeds(&["run", "--json"]).events("note");
     assert_eq!(
         (&notes[0]["schema_changes"], &notes[0]["generation"]),

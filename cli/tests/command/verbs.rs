@@ -143,7 +143,7 @@ fn the_doctor_names_what_is_missing_and_changes_nothing() {
     assert!(done.out.contains("✗ dbo.orders"), "{}", done.all());
     assert!(
         done.out
-            .contains("✗ dbo.items: column name is a nvarchar(40), which cannot be a watermark"),
+            .contains("✗ dbo.items: column name of dbo.items: a column of type nvarchar(40) cannot be a watermark"),
         "{}",
         done.all()
     );
@@ -159,13 +159,13 @@ fn the_doctor_names_the_right_that_is_missing_and_the_statement_that_grants_it()
          CREATE TABLE denied (id int NOT NULL PRIMARY KEY, secret varchar(9) NULL, stamp rowversion);
          CREATE TABLE masked (id int NOT NULL PRIMARY KEY, mail varchar(30) MASKED WITH (FUNCTION = 'default()') NULL, stamp rowversion);
          CREATE TABLE untracked (id int NOT NULL PRIMARY KEY);
-         CREATE TABLE hidden (id int NOT NULL PRIMARY KEY);
+         CREATE TABLE [order] (id int NOT NULL PRIMARY KEY);
          GO
-         ALTER TABLE hidden ENABLE CHANGE_TRACKING;
+         ALTER TABLE [order] ENABLE CHANGE_TRACKING;
          CREATE LOGIN reader WITH PASSWORD = 'Reader-1';
          CREATE USER reader FOR LOGIN reader;
          GRANT SELECT ON denied TO reader; DENY SELECT ON denied (secret) TO reader;
-         GRANT SELECT ON masked TO reader; GRANT SELECT ON untracked TO reader; GRANT SELECT ON hidden TO reader;",
+         GRANT SELECT ON masked TO reader; GRANT SELECT ON untracked TO reader; GRANT SELECT ON [order] TO reader;",
     );
     let by_stamp = |table: &str| json!({"table": table, "tracking": {"watermark": {"column": "stamp"}}});
     let by_changes = |table: &str| json!({"table": table, "tracking": {"change_tracking": {}}});
@@ -174,7 +174,7 @@ fn the_doctor_names_the_right_that_is_missing_and_the_statement_that_grants_it()
         by_stamp("denied"),
         by_stamp("masked"),
         by_changes("untracked"),
-        by_changes("hidden"),
+        by_changes("order"),
     ]));
     let mut command = world.command(&["doctor", "--json", "--watermark-table", "dbo.no_such_table"]);
     command
@@ -183,18 +183,30 @@ fn the_doctor_names_the_right_that_is_missing_and_the_statement_that_grants_it()
     let done: Done = command.output().unwrap().into();
     let checks = done.events("check");
     for (subject, said, advice) in [
-        ("dbo.nothing", "", "GRANT SELECT ON OBJECT::dbo.nothing TO [reader];"),
+        (
+            "dbo.nothing",
+            "",
+            "GRANT SELECT ON OBJECT::[dbo].[nothing] TO [reader];",
+        ),
         (
             "dbo.denied",
-            "column secret may not be read",
-            "GRANT SELECT ON OBJECT::dbo.denied ([secret]) TO [reader];",
+            "column secret of dbo.denied may not be read",
+            "GRANT SELECT ON OBJECT::[dbo].[denied] ([secret]) TO [reader];",
         ),
-        ("dbo.masked", "column mail is masked", "GRANT UNMASK TO [reader];"),
-        ("dbo.untracked", "", "ALTER TABLE dbo.untracked ENABLE CHANGE_TRACKING"),
         (
-            "dbo.hidden",
+            "dbo.masked",
+            "column mail of dbo.masked is masked",
+            "GRANT UNMASK TO [reader];",
+        ),
+        (
+            "dbo.untracked",
             "",
-            "GRANT VIEW CHANGE TRACKING ON OBJECT::dbo.hidden TO [reader];",
+            "ALTER TABLE [dbo].[untracked] ENABLE CHANGE_TRACKING",
+        ),
+        (
+            "dbo.order",
+            "",
+            "GRANT VIEW CHANGE TRACKING ON OBJECT::[dbo].[order] TO [reader];",
         ),
         ("watermarks", "no_such_table", "infra/sql/control-table.sql"),
     ] {
@@ -205,6 +217,30 @@ fn the_doctor_names_the_right_that_is_missing_and_the_statement_that_grants_it()
         assert!(check["advice"].as_str().unwrap().contains(advice), "{check}");
     }
     assert_ne!(done.code, Some(0));
+}
+
+#[test]
+fn the_doctor_asks_only_for_what_a_run_copies_and_finds_columns_as_a_run_does() {
+    let world = World::new(
+        "CREATE TABLE t (id int NOT NULL PRIMARY KEY, secret varchar(9) NULL, [Geändert] datetime2(3) NOT NULL);
+         CREATE INDEX i ON t ([Geändert]);
+         INSERT t VALUES (1, 'x', '2020-01-01');
+         CREATE LOGIN reader WITH PASSWORD = 'Reader-1';
+         CREATE USER reader FOR LOGIN reader;
+         GRANT SELECT ON t TO reader; DENY SELECT ON t (secret) TO reader;",
+    );
+    world.tables(&json!([{"table": "t", "exclude": ["SECRET"],
+        "tracking": {"watermark": {"column": "GEÄNDERT", "settle_seconds": 0}}}]));
+    for verb in ["doctor", "run"] {
+        let mut command = world.command(&[verb]);
+        command
+            .env("TIDEMARK_SOURCE", world.address().replace("//sa@", "//reader@"))
+            .env("TIDEMARK_PASSWORD", "Reader-1");
+        let done: Done = command.output().unwrap().into();
+        assert_eq!(done.code, Some(0), "{verb}: {}", done.all());
+        let said = "✓ dbo.t: 2 columns are copied; Geändert datetime2(3) tracks it\n";
+        assert!(verb == "run" || done.out.contains(said), "{}", done.all());
+    }
 }
 
 #[test]
@@ -297,7 +333,7 @@ fn status_history_and_verify_say_how_the_tables_are() {
     assert_eq!(world.run(&["history", "no.such"]).code, Some(1));
 
     let done = world.succeeds(&["verify"]);
-    assert!(done.out.contains("as it must be"), "{}", done.all());
+    assert!(done.out.contains("as they must be"), "{}", done.all());
     let part = world.lake().join("dbo.orders/tidemark_window=initial/part-00000.csv");
     let content = fs::read_to_string(&part).unwrap();
     fs::write(&part, content.replace("one", "0ne")).unwrap();

@@ -267,10 +267,10 @@ const fn hint(number: u32) -> Option<&'static str> {
         8144 | 8178 => Some("check the parameters of the procedure"),
         976 => Some("connect to the availability group's listener, or to a replica that may be read"),
         978 => Some(
-            "this replica takes connections that only read: set read_intent, or connect to the availability group's listener",
+            "this replica takes only connections that say that they only read: set `read_intent`, or connect to the availability group's listener",
         ),
         979 => Some(
-            "this replica takes no connection that only reads: connect to the availability group's listener, or take read_intent away",
+            "this replica takes no connection that says that it only reads: connect to the availability group's listener, or remove `read_intent`",
         ),
         18452 | 18456 | 18470 | 18486 | 18487 | 18488 | 40532 => Some("check the user name and the password"),
         40549..=40553 => {

@@ -2,6 +2,7 @@
 
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::ledger::conditions::{probe_key, try_conditions};
+use tidemark::ledger::keys::ledgers;
 use tidemark::model::bucket::{LEAST_DAYS, Told, UploadRule};
 use tidemark::ports::objects::{AskBucket, ReadObjects, UploadObjects};
 
@@ -46,10 +47,9 @@ async fn look_at(sink: &Sink, findings: &mut Findings<'_>) {
 
 /// Begins an upload and gives it up, which leaves nothing.
 async fn can_write(sink: &Sink) -> Result<()> {
-    let separator = if sink.prefix.is_empty() { "" } else { "/" };
-    let key = |name: &str| format!("{}{separator}{name}", sink.prefix);
-    sink.store.folders(&key("_ledger/")).await?;
-    let upload = sink.store.begin(&key("_ledger/doctor"), "text/plain").await?;
+    let ledgers = ledgers(&sink.prefix);
+    sink.store.folders(&ledgers).await?;
+    let upload = sink.store.begin(&format!("{ledgers}doctor"), "text/plain").await?;
     sink.store.abort(&upload).await
 }
 

@@ -92,7 +92,7 @@ impl<'a> Findings<'a> {
                 } = missing.into();
                 self.missing += 1;
                 self.class = self.class.worse(ExitClass::of(error.code()));
-                let advice = own_advice.unwrap_or_else(|| own_words(advice(error.code())).to_owned());
+                let advice = own_advice.unwrap_or_else(|| advice(error.code()).remedy.to_owned());
                 self.terminal.event(&json!({
                     "event": "check", "subject": subject, "ok": false, "mark": Mark::Bad.name(), "error": error.code().name(),
                     "message": error.report(), "advice": advice,
@@ -121,11 +121,6 @@ impl<'a> Findings<'a> {
     }
 }
 
-/// Returns the advice without the sentence at its end that sends a person to the doctor.
-fn own_words(advice: &str) -> &str {
-    advice.split_once(" `tidemark doctor`").map_or(advice, |(own, _)| own)
-}
-
 #[cfg(test)]
 mod tests {
     use tidemark::error::ErrorCode;
@@ -134,9 +129,10 @@ mod tests {
 
     #[test]
     fn the_doctor_sends_nobody_to_the_doctor() {
-        assert!(ErrorCode::ALL.into_iter().any(|code| advice(code).contains("doctor")));
+        let is_sent = |code| advice(code).to_string().contains("doctor");
+        assert!(ErrorCode::ALL.into_iter().any(is_sent));
         for code in ErrorCode::ALL {
-            let said = own_words(advice(code));
+            let said = advice(code).remedy;
             assert!(!said.contains("doctor") && said.ends_with('.'), "{code}: {said}");
         }
     }

@@ -137,27 +137,52 @@ fn chosen(
     names: Option<&[Identifier]>,
     watermark: Option<&CatalogColumn>,
 ) -> Result<Vec<Identifier>> {
-    let columns: Vec<&CatalogColumn> = match names {
-        Some(names) => names
-            .iter()
-            .map(|name| find(&spec.table, catalog, name))
-            .collect::<Result<_>>()?,
-        None => {
-            let kept = not_excluded(spec, catalog)?.into_iter();
-            kept.filter(|column| column.in_star).collect()
-        }
-    };
-    for column in &columns {
-        let is_taken = column.access == Access::Mask && spec.masked_columns == MaskedColumns::Copy;
-        if !is_taken {
-            check_access(spec, column)?;
-        }
-    }
+    let columns = named(spec, catalog, names)?;
+    columns
+        .iter()
+        .filter(|column| !is_taken_as_mask(spec, column))
+        .try_for_each(|column| check_access(spec, column))?;
     watermark.map_or(Ok(()), |column| check_access(spec, column))?;
     columns
         .iter()
         .map(|column| Identifier::new(column.name.as_str()))
         .collect()
+}
+
+/// Returns the columns with these names or, without names, all that are visible and not excluded.
+fn named<'a>(
+    spec: &TableSpec,
+    catalog: &'a [CatalogColumn],
+    names: Option<&[Identifier]>,
+) -> Result<Vec<&'a CatalogColumn>> {
+    match names {
+        Some(names) => names.iter().map(|name| find(&spec.table, catalog, name)).collect(),
+        None => {
+            let kept = not_excluded(spec, catalog)?.into_iter();
+            Ok(kept.filter(|column| column.in_star).collect())
+        }
+    }
+}
+
+/// Returns whether the mask of a column is to be copied in place of its values.
+fn is_taken_as_mask(spec: &TableSpec, column: &CatalogColumn) -> bool {
+    column.access == Access::Mask && spec.masked_columns == MaskedColumns::Copy
+}
+
+/// Returns the columns, among those that `spec` chooses and the watermark, of which this login does not read the stored
+/// values.
+pub(super) fn unreadable<'a>(
+    spec: &TableSpec,
+    catalog: &'a [CatalogColumn],
+    watermark: Option<&Identifier>,
+) -> Result<Vec<&'a CatalogColumn>> {
+    let chosen = named(spec, catalog, spec.columns.as_deref())?.into_iter();
+    let mut columns: Vec<_> = chosen.filter(|column| !is_taken_as_mask(spec, column)).collect();
+    if let Some(name) = watermark {
+        columns.push(find(&spec.table, catalog, name)?);
+    }
+    columns.retain(|column| column.access != Access::Values);
+    Ok(columns)
 }
 
 /// Refuses a column from which this login does not read the values that are stored.

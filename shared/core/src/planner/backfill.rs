@@ -73,6 +73,7 @@ where
             columns,
             column,
             kind,
+            ..
         } = bound::columns(self.source, spec, tracking).await?;
         let name = Identifier::new(column.name.as_str())?;
         let is_exact = kind == WatermarkKind::Exact;

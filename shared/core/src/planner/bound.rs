@@ -122,6 +122,7 @@ async fn plan<P: ProbeSource + CutSource>(
         columns,
         column,
         kind,
+        ..
     } = described;
     let name = Identifier::new(column.name)?;
     let with_nulls = next.with_nulls(old);
@@ -170,6 +171,8 @@ pub(super) struct Described {
     pub(super) column: DeclaredColumn,
     /// The kind of values that it holds.
     pub(super) kind: WatermarkKind,
+    /// Whether a security policy may hide rows from the login.
+    pub(super) is_filtered: bool,
 }
 
 /// Asks for the columns of the table.
@@ -198,7 +201,9 @@ async fn describe<P: ProbeSource>(
     chosen: ChosenColumns,
 ) -> Result<Described> {
     let AskedColumns {
-        mut declared, names, ..
+        mut declared,
+        names,
+        is_filtered,
     } = asked_columns::describe(source, spec, chosen).await?;
     let mut columns = selected(spec, &declared, names.as_deref())?;
     let column = find(&spec.table, &declared, &tracking.column)?.clone();
@@ -214,6 +219,7 @@ async fn describe<P: ProbeSource>(
         columns,
         column,
         kind,
+        is_filtered,
     })
 }
 

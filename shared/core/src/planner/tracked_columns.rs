@@ -21,7 +21,7 @@ pub(super) struct TrackedColumns {
     /// The columns in the files: those to copy, then the two that describe the change.
     pub(super) in_files: Vec<Column>,
     /// Whether a security policy may hide rows from the login.
-    is_filtered: bool,
+    pub(super) is_filtered: bool,
 }
 
 impl TrackedColumns {

@@ -378,7 +378,8 @@ where
                 let other = self.ledger.decided_with(record, &token.unwrap_or_default()).await?;
                 let other = other.as_ref().and_then(|other| Some((other, other.upload()?)));
                 let Some((other, upload)) = other else {
-                    let message = format!("the object at {key} is none of this window's: move it away");
+                    let message =
+                        format!("the object at {key} was not written by this window: move it to another place");
                     return Err(Error::new(ErrorCode::LedgerInvalid, message));
                 };
                 Ok(Some(part(other, upload, etag)))

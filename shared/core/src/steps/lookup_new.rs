@@ -79,7 +79,7 @@ pub struct DryRun {
     pub window: WindowName,
     /// Its plan, by which whoever shows it counts its rows.
     #[serde(skip)]
-    pub plan: Plan,
+    pub plan: Box<Plan>,
     /// The lower bound.
     pub old_watermark: Option<Watermark>,
     /// The upper bound.
@@ -514,7 +514,7 @@ where
             window: plan.window.clone(),
             old_watermark: plan.old_watermark.clone(),
             new_watermark: plan.new_watermark.clone(),
-            plan,
+            plan: Box::new(plan),
         })
     }
 }

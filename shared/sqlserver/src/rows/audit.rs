@@ -60,6 +60,9 @@ fn moments(column: &Column, micros: i64, rows: usize) -> Result<ArrayRef> {
 }
 
 fn invalid(column: &Column) -> Error {
-    let message = format!("the plan has something in column '{}' that is no audit's", column.name);
+    let message = format!(
+        "the plan has a value for the audit column '{}' that Tidemark does not write: restore plan.json",
+        column.name
+    );
     Error::new(ErrorCode::LedgerInvalid, message)
 }
