@@ -4,6 +4,7 @@ the code.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,3 +48,14 @@ def test_what_is_made_from_the_code_is_not_stale(script: str) -> None:
     command = [sys.executable, ROOT / "tools" / script, BINARIES / "tidemark", "--check"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_every_verb_is_in_both_tables_of_the_command() -> None:
+    """One table says what a verb does, and the other which rights it needs."""
+    page = (ROOT / "docs/reference/command.md").read_text()
+    said = subprocess.run([BINARIES / "tidemark", "--help"], capture_output=True, text=True, check=True).stdout
+    verbs = set(re.findall(r"^  (\w[\w-]*)  ", said.partition("Commands:\n")[2].partition("\n\n")[0], re.MULTILINE))
+    does, _, needs = page.partition("## Verbs\n")[2].partition("\n## ")[0].partition("### What each verb needs")
+    for table in (does, needs):
+        rows = re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE)
+        assert {verb for row in rows for verb in re.findall(r"`([\w-]+)`", row)} == verbs
