@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use tidemark::error::Result;
+use tidemark::error::Answer;
 use tidemark::ports::secrets::{ReadSecrets, Secret};
 use tidemark_sqlserver::masks::MaskSecret;
 
@@ -11,7 +11,7 @@ use tidemark_sqlserver::masks::MaskSecret;
 struct Fixed(&'static str);
 
 impl ReadSecrets for Fixed {
-    fn secret<'a>(&'a self, _name: &'a str) -> Pin<Box<dyn Future<Output = Result<Secret>> + Send + 'a>> {
+    fn secret<'a>(&'a self, _name: &'a str) -> Pin<Box<dyn Future<Output = Answer<Secret>> + Send + 'a>> {
         Box::pin(async { Ok(Secret::new(self.0.to_owned())) })
     }
 }

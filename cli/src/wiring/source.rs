@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use futures::future::BoxFuture;
 use serde_json::Value;
-use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::error::{Answer, Error, ErrorCode, OfRole, Result, Role};
 use tidemark::model::server::{ServerSettings, Tls};
 use tidemark::model::sink::SinkSpec;
 use tidemark::ports::secrets::{ReadSecrets, Secret};
@@ -150,10 +150,11 @@ impl SourceArgs {
                 read_intent: server.read_intent || self.read_intent,
                 ..server
             };
-            let credential = logins.credential(&server).await?;
+            let credential = logins.credential(&server).await.of(Role::Source)?;
             let writer = if credential.login().read_intent {
                 let is_written = true;
-                logins.credential(&ServerSettings { is_written, ..server }).await?
+                let server = ServerSettings { is_written, ..server };
+                logins.credential(&server).await.of(Role::Source)?
             } else {
                 credential.clone()
             };
@@ -249,13 +250,13 @@ fn login_of(address: Address) -> Result<Login> {
 struct LazyAws;
 
 impl IssueTokens for LazyAws {
-    fn token<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Result<Token>> {
+    fn token<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Answer<Token>> {
         Box::pin(async move { Aws::from_environment()?.tokens.token(identity).await })
     }
 }
 
 impl ReadSecrets for LazyAws {
-    fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Secret>> {
+    fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Answer<Secret>> {
         Box::pin(async move { Aws::from_environment()?.secrets.secret(name).await })
     }
 }
@@ -270,7 +271,7 @@ impl std::fmt::Debug for Given {
 }
 
 impl ReadSecrets for Given {
-    fn secret<'a>(&'a self, _name: &'a str) -> BoxFuture<'a, Result<Secret>> {
+    fn secret<'a>(&'a self, _name: &'a str) -> BoxFuture<'a, Answer<Secret>> {
         Box::pin(async { Ok(self.0.clone()) })
     }
 }

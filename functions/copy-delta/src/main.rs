@@ -5,7 +5,7 @@ mod event;
 use std::process::ExitCode;
 
 use serde_json::Value;
-use tidemark::error::Result;
+use tidemark::error::{OfRole, Result, Role};
 use tidemark::steps::context::RunContext;
 use tidemark::steps::copy::{CopyAnswer, CopyPorts, copy};
 use tidemark_aws::clients::Aws;
@@ -62,7 +62,12 @@ impl Function {
         };
         let masks = self.config.mask_secret.clone();
         let masks = masks.map(|name| MaskSecret::new(self.aws.secrets.clone(), name));
-        let login = self.logins.credential(&self.config.source).await?.masking(masks);
+        let login = self
+            .logins
+            .credential(&self.config.source)
+            .await
+            .of(Role::Source)?
+            .masking(masks);
         let ports = CopyPorts {
             reader: &mut RowReader::new(login).with_timeouts(timeouts).keeping(&self.source),
             files: &Files,

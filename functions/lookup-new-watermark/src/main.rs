@@ -5,7 +5,7 @@ mod event;
 use std::process::ExitCode;
 
 use serde_json::Value;
-use tidemark::error::Result;
+use tidemark::error::{OfRole, Result, Role};
 use tidemark::steps::context::RunContext;
 use tidemark_aws::clients::Aws;
 use tidemark_lambda::config::{Environment, LookupNewConfig};
@@ -53,7 +53,7 @@ impl Function {
             .clone()
             .map(|name| MaskSecret::new(self.aws.secrets.clone(), name));
         let event = Event::decode(event)?;
-        let login = self.logins.credential(source).await?.masking(masks);
+        let login = self.logins.credential(source).await.of(Role::Source)?.masking(masks);
         let source = Server::new(login).keeping(&self.connection);
         let store = self.aws.store(&sink.bucket).with_facts(sink.facts.clone());
         event.run(&source, &store, &sink.prefix, context).await

@@ -5,14 +5,14 @@ mod event;
 use std::process::ExitCode;
 
 use serde_json::Value;
-use tidemark::error::Result;
+use tidemark::error::{OfRole, Result, Role};
 use tidemark::ledger::Pointers;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::lookup_old::{OldWatermarks, lookup_old};
 use tidemark_aws::clients::Aws;
 use tidemark_lambda::config::{Environment, LookupOldConfig, WatermarkConfig};
 use tidemark_lambda::runner;
-use tidemark_lambda::watermark_store::{WatermarkStore, without_login};
+use tidemark_lambda::watermark_store::WatermarkStore;
 use tidemark_sqlserver::control_table::ControlTable;
 use tidemark_sqlserver::login::Logins;
 use tidemark_sqlserver::session::{KeptConnection, Server, Tiberius};
@@ -50,8 +50,12 @@ impl Function {
         let watermarks = match watermarks {
             WatermarkConfig::S3 => WatermarkStore::Pointers(Pointers::new(&store, &sink.prefix)),
             WatermarkConfig::Sql(settings) => {
-                let login = self.logins.credential(&settings.server).await;
-                let server = Server::new(login.map_err(without_login)?).keeping(&self.connection);
+                let login = self
+                    .logins
+                    .credential(&settings.server)
+                    .await
+                    .of(Role::WatermarkStore)?;
+                let server = Server::new(login).keeping(&self.connection);
                 WatermarkStore::ControlTable(ControlTable::new(
                     server,
                     settings.table.clone(),

@@ -5,14 +5,14 @@ mod event;
 use std::process::ExitCode;
 
 use serde_json::Value;
-use tidemark::error::Result;
+use tidemark::error::{OfRole, Result, Role};
 use tidemark::ledger::Pointers;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::update::UpdatePorts;
 use tidemark_aws::clients::Aws;
 use tidemark_lambda::config::{Environment, UpdateConfig, WatermarkConfig};
 use tidemark_lambda::runner;
-use tidemark_lambda::watermark_store::{WatermarkStore, without_login};
+use tidemark_lambda::watermark_store::WatermarkStore;
 use tidemark_sqlserver::control_table::ControlTable;
 use tidemark_sqlserver::login::Logins;
 use tidemark_sqlserver::session::{KeptConnection, Server, Tiberius};
@@ -65,12 +65,16 @@ impl Function {
             self.aws.store(&sink.bucket).with_facts(sink.facts.clone()),
             &sink.prefix,
         );
-        let source = Server::new(self.logins.credential(source).await?).keeping(&self.source);
+        let source = Server::new(self.logins.credential(source).await.of(Role::Source)?).keeping(&self.source);
         let watermarks = match watermarks {
             WatermarkConfig::S3 => WatermarkStore::Pointers(Pointers::new(&store, prefix)),
             WatermarkConfig::Sql(settings) => {
-                let login = self.logins.credential(&settings.server).await;
-                let server = Server::new(login.map_err(without_login)?).keeping(&self.watermarks);
+                let login = self
+                    .logins
+                    .credential(&settings.server)
+                    .await
+                    .of(Role::WatermarkStore)?;
+                let server = Server::new(login).keeping(&self.watermarks);
                 WatermarkStore::ControlTable(ControlTable::new(
                     server,
                     settings.table.clone(),

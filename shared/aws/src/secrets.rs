@@ -5,7 +5,7 @@
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::json;
-use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::error::{Answer, Error, ErrorCode};
 use tidemark::ports::secrets::{ReadSecrets, Secret};
 
 use crate::service::{Service, code};
@@ -32,20 +32,17 @@ impl Secrets {
         Self { service }
     }
 
-    async fn read(&self, name: &str) -> Result<Secret> {
+    async fn read(&self, name: &str) -> Answer<Secret> {
         let service = self.service.as_ref().ok_or_else(|| {
             let message =
                 format!("cannot read the secret {name} without a region and credentials of AWS: set them as variables");
             Error::new(ErrorCode::InvalidConfig, message)
         })?;
         let answer = service.post_json(OPERATION, &json!({"SecretId": name})).await;
-        let answer = answer.map_err(|error| {
-            let code = error.code();
-            Error::with_source(code, refused(name, "no answer"), error)
-        })?;
+        let answer = answer.map_err(|failure| failure.context(refused(name, "no answer")))?;
         if answer.status != 200 {
             let reason = code(&answer).unwrap_or_else(|| format!("HTTP {}", answer.status));
-            return Err(Error::new(ErrorCode::InvalidConfig, refused(name, &reason)));
+            return Err(Error::new(ErrorCode::InvalidConfig, refused(name, &reason)).into());
         }
         match serde_json::from_slice(&answer.body) {
             Ok(Content {
@@ -54,13 +51,14 @@ impl Secrets {
             _ => Err(Error::new(
                 ErrorCode::InvalidConfig,
                 format!("the secret {name} holds no text: store it as text, not as binary"),
-            )),
+            )
+            .into()),
         }
     }
 }
 
 impl ReadSecrets for Secrets {
-    fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Secret>> {
+    fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Answer<Secret>> {
         Box::pin(self.read(name))
     }
 }
@@ -74,52 +72,48 @@ fn refused(name: &str, reason: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::one_answer::{Answer, clients_of};
+    use tidemark::error::{OfRole, Result, Role};
 
-    async fn read(status: u16, body: &str) -> Result<Secret> {
-        let answer = Answer {
+    use crate::one_answer::{self, clients_of};
+
+    async fn read(role: Role, status: u16, body: &str) -> Result<Secret> {
+        let answer = one_answer::Answer {
             status,
             content_type: "application/x-amz-json-1.1",
             headers: "",
             body: body.to_owned(),
         };
-        clients_of(answer).secrets.secret("arn:x").await
+        clients_of(answer).secrets.secret("arn:x").await.of(role)
     }
 
     #[tokio::test]
     async fn the_text_of_a_secret_is_read() {
-        let secret = read(200, r#"{"Name": "x", "SecretString": "s3cret"}"#).await.unwrap();
+        let secret = read(Role::Source, 200, r#"{"Name": "x", "SecretString": "s3cret"}"#)
+            .await
+            .unwrap();
         assert_eq!(secret.reveal(), "s3cret");
     }
 
     #[tokio::test]
-    async fn what_may_pass_is_told_from_what_may_not() {
-        for (status, body, code) in [
-            (
-                400,
-                r#"{"__type": "ResourceNotFoundException"}"#,
-                ErrorCode::InvalidConfig,
-            ),
-            (400, r#"{"__type": "AccessDeniedException"}"#, ErrorCode::InvalidConfig),
-            (
-                400,
-                r#"{"__type": "ThrottlingException"}"#,
-                ErrorCode::SourceUnavailable,
-            ),
-            (
-                500,
-                r#"{"__type": "InternalServiceError"}"#,
-                ErrorCode::SourceUnavailable,
-            ),
-            (
-                200,
-                r#"{"Name": "x", "SecretBinary": "czNjcmV0"}"#,
-                ErrorCode::InvalidConfig,
-            ),
+    async fn what_may_pass_is_told_from_what_may_not_and_blamed_on_what_the_database_is_used_for() {
+        use ErrorCode::{InvalidConfig, SinkUnavailable, SourceUnavailable, WatermarkStoreUnavailable};
+        for (status, body, passes) in [
+            (400, r#"{"__type": "ResourceNotFoundException"}"#, false),
+            (400, r#"{"__type": "AccessDeniedException"}"#, false),
+            (400, r#"{"__type": "ThrottlingException"}"#, true),
+            (500, r#"{"__type": "InternalServiceError"}"#, true),
+            (200, r#"{"Name": "x", "SecretBinary": "czNjcmV0"}"#, false),
         ] {
-            let error = read(status, body).await.err().unwrap();
-            assert_eq!(error.code(), code, "{status} {body}");
-            assert!(error.to_string().contains("arn:x"), "{error}");
+            for (role, unavailable) in [
+                (Role::Source, SourceUnavailable),
+                (Role::Sink, SinkUnavailable),
+                (Role::WatermarkStore, WatermarkStoreUnavailable),
+            ] {
+                let error = read(role, status, body).await.err().unwrap();
+                let expected = if passes { unavailable } else { InvalidConfig };
+                assert_eq!(error.code(), expected, "{status} {body}");
+                assert!(error.to_string().contains("arn:x"), "{error}");
+            }
         }
     }
 }

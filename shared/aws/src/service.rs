@@ -10,7 +10,7 @@ use aws_smithy_runtime_api::client::identity::Identity;
 use aws_smithy_types::body::SdkBody;
 use aws_types::SdkConfig;
 use http::{Request, header};
-use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::error::{Answer, Error, ErrorCode, Failure, Fault, Result};
 
 use crate::http::{Answered, BoxError, Http};
 
@@ -68,9 +68,9 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// `InvalidConfig` without credentials, and `SourceUnavailable` when the service cannot be reached or has no answer
-    /// for now.
-    pub(crate) async fn post_form(&self, fields: &[(&str, &str)]) -> Result<Answered> {
+    /// `InvalidConfig` without credentials, and `Unreachable` when the service cannot be reached or has no answer for
+    /// now. The caller knows what it needs the service for.
+    pub(crate) async fn post_form(&self, fields: &[(&str, &str)]) -> Answer<Answered> {
         let address = format!("{}/", self.endpoint);
         self.answered(|| form(&address, fields)).await
     }
@@ -80,7 +80,7 @@ impl Service {
     /// # Errors
     ///
     /// Those of [`post_form`](Self::post_form).
-    pub(crate) async fn post_json(&self, operation: &str, document: &serde_json::Value) -> Result<Answered> {
+    pub(crate) async fn post_json(&self, operation: &str, document: &serde_json::Value) -> Answer<Answered> {
         let address = format!("{}/", self.endpoint);
         let request = || {
             let request = Request::post(&address)
@@ -92,7 +92,7 @@ impl Service {
         self.answered(request).await
     }
 
-    async fn answered(&self, request: impl Fn() -> Result<Request<SdkBody>>) -> Result<Answered> {
+    async fn answered(&self, request: impl Fn() -> Result<Request<SdkBody>>) -> Answer<Answered> {
         let credentials = self.credentials.provide_credentials().await;
         let credentials = credentials.map_err(|error| {
             Error::with_source(
@@ -160,20 +160,20 @@ fn endpoint(service: &str, region: &str, uses_fips: bool, uses_dual_stack: bool)
 ///
 /// # Errors
 ///
-/// `SourceUnavailable` when there is no answer, or the last answer is a temporary failure.
+/// `Unreachable` when there is no answer, or the last answer is a temporary failure.
 pub(crate) async fn ask(
     http: &Http,
     whom: &str,
     attempts: u32,
     request: impl Fn() -> Result<Request<SdkBody>>,
-) -> Result<Answered> {
+) -> Answer<Answered> {
     let mut pause = PAUSE;
     let mut attempt = 1;
     loop {
         let failure = match http.send(request()?).await {
             Ok(answer) if !is_for_now(&answer) => return Ok(answer),
-            Ok(answer) => Error::new(
-                ErrorCode::SourceUnavailable,
+            Ok(answer) => Failure::new(
+                Fault::Unreachable,
                 format!("{whom} does not answer for now (HTTP {})", answer.status),
             ),
             Err(error) => unreachable(whom, error),
@@ -192,12 +192,9 @@ fn is_for_now(answer: &Answered) -> bool {
     answer.status >= 500 || answer.status == 429 || (answer.status >= 400 && is_throttled())
 }
 
-fn unreachable(whom: &str, error: BoxError) -> Error {
-    Error::with_source(
-        ErrorCode::SourceUnavailable,
-        format!("{whom} cannot be reached: check the network, and the VPC's endpoint for it"),
-        error,
-    )
+fn unreachable(whom: &str, error: BoxError) -> Failure {
+    let message = format!("{whom} cannot be reached: check the network, and the VPC's endpoint for it");
+    Failure::new(Fault::Unreachable, message).caused_by(error)
 }
 
 /// Returns the code of an error in JSON or XML, without the namespace that some services put before it. A text that

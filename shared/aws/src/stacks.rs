@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::error::{Error, ErrorCode, OfRole, Result, Role};
 
 use crate::service::{Service, code, element, elements};
 
@@ -35,15 +35,9 @@ impl Stacks {
             ("StackName", name),
         ];
         let answer = self.service.post_form(&fields).await;
-        let answer = answer.map_err(|error| {
-            let message = format!("CloudFormation cannot be asked about the stack {name}");
-            // Only a service that does not answer is one of the sink's. What is wrong here stays wrong.
-            let code = match error.code() {
-                ErrorCode::SourceUnavailable => ErrorCode::SinkUnavailable,
-                code => code,
-            };
-            Error::with_source(code, message, error)
-        })?;
+        let asked = format!("CloudFormation cannot be asked about the stack {name}");
+        // What is deployed is around the sink, so a service that does not answer is one of the sink's.
+        let answer = answer.map_err(|failure| failure.context(asked)).of(Role::Sink)?;
         let text = String::from_utf8_lossy(&answer.body);
         match answer.status {
             200 => Ok(Stack {

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use serde::Deserialize;
-use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::error::{Answer, Error, ErrorCode};
 use tidemark::ports::secrets::Secret;
 use tidemark::ports::tokens::{ClientProof, Identity, IssueTokens, Token};
 
@@ -39,7 +39,7 @@ pub struct Tokens {
 }
 
 impl IssueTokens for Tokens {
-    fn token<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Result<Token>> {
+    fn token<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Answer<Token>> {
         Box::pin(self.issue(identity))
     }
 }
@@ -65,7 +65,7 @@ impl Tokens {
         Self { http, sts }
     }
 
-    async fn issue(&self, identity: &Identity) -> Result<Token> {
+    async fn issue(&self, identity: &Identity) -> Answer<Token> {
         let address = format!("{}/{}/oauth2/v2.0/token", identity.authority, identity.tenant);
         let scope = format!("{}/.default", identity.resource);
         let mut fields = vec![
@@ -88,7 +88,7 @@ impl Tokens {
         let request = || form(&address, &fields);
         let answer = ask(&self.http, "Microsoft Entra", ATTEMPTS, request).await?;
         if answer.status != 200 {
-            return Err(not_issued(&answer));
+            return Err(not_issued(&answer).into());
         }
         let Ok(Issued {
             access_token,
@@ -96,7 +96,7 @@ impl Tokens {
         }) = serde_json::from_slice(&answer.body)
         else {
             let message = "Microsoft Entra answered something else than a token: check the secret's authority";
-            return Err(Error::new(ErrorCode::InvalidConfig, message));
+            return Err(Error::new(ErrorCode::InvalidConfig, message).into());
         };
         Ok(Token {
             value: Secret::new(access_token),
@@ -105,19 +105,19 @@ impl Tokens {
     }
 
     /// Makes the assertion of an application that has no secret.
-    async fn assertion(&self, identity: &Identity, address: &str) -> Result<Option<Secret>> {
+    async fn assertion(&self, identity: &Identity, address: &str) -> Answer<Option<Secret>> {
         match &identity.proof {
             ClientProof::Secret(_) => Ok(None),
-            ClientProof::Certificate(pem) => assertion::signed(pem, &identity.client, address).map(Some),
+            ClientProof::Certificate(pem) => Ok(Some(assertion::signed(pem, &identity.client, address)?)),
             ClientProof::WebIdentity { audience } => self.web_identity(audience).await.map(Some),
         }
     }
 
     /// Asks AWS for a token that states the role of this process.
-    async fn web_identity(&self, audience: &str) -> Result<Secret> {
+    async fn web_identity(&self, audience: &str) -> Answer<Secret> {
         let Some(sts) = &self.sts else {
             let message = "AWS gives no token without a region and credentials of AWS: set them as variables";
-            return Err(Error::new(ErrorCode::InvalidConfig, message));
+            return Err(Error::new(ErrorCode::InvalidConfig, message).into());
         };
         let seconds = WEB_IDENTITY_SECONDS.to_string();
         let fields = [
@@ -131,7 +131,7 @@ impl Tokens {
         let text = String::from_utf8_lossy(&answer.body);
         match element(&text, "WebIdentityToken") {
             Some(token) if answer.status == 200 => Ok(Secret::new(token.to_owned())),
-            _ => Err(no_web_identity(code(&answer).as_deref())),
+            _ => Err(no_web_identity(code(&answer).as_deref()).into()),
         }
     }
 }

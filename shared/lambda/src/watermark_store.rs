@@ -1,6 +1,6 @@
 //! Joins the two kinds of watermark store, of which a deployment chooses one.
 
-use tidemark::error::{Answer, Error, ErrorCode};
+use tidemark::error::Answer;
 use tidemark::model::watermark::{StoredWatermark, Watermark, WatermarkKey};
 use tidemark::ports::watermarks::{ClearWatermarks, MoveWatermarks, Moved, ReadWatermarks};
 
@@ -50,31 +50,6 @@ impl<T: ClearWatermarks, P: ClearWatermarks> ClearWatermarks for WatermarkStore<
         match self {
             Self::ControlTable(table) => table.clear(key, reset).await,
             Self::Pointers(pointers) => pointers.clear(key, reset).await,
-        }
-    }
-}
-
-/// Maps an error of reading the login of a control table. A store of secrets that fails for now makes the watermark
-/// store unreachable, not the source.
-#[must_use]
-pub fn without_login(error: Error) -> Error {
-    match error.code() {
-        ErrorCode::SourceUnavailable => error.recoded(ErrorCode::WatermarkStoreUnavailable),
-        _ => error,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_login_that_cannot_be_read_for_now_is_missed_by_the_watermark_store() {
-        for (code, expected) in [
-            (ErrorCode::SourceUnavailable, ErrorCode::WatermarkStoreUnavailable),
-            (ErrorCode::InvalidConfig, ErrorCode::InvalidConfig),
-        ] {
-            assert_eq!(without_login(Error::new(code, "throttled")).code(), expected);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::hmac::{self, HMAC_SHA256};
-use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::error::{Answer, Error, ErrorCode, Result};
 use tidemark::model::types::Column;
 use tidemark::model::values::{Mask, Values};
 use tidemark::ports::secrets::{ReadSecrets, Secret};
@@ -47,9 +47,9 @@ impl MaskSecret {
     /// # Errors
     ///
     /// Those of [`ReadSecrets::secret`], and `InvalidConfig` when the secret is too short for a key.
-    pub async fn key(&self) -> Result<MaskKey> {
+    pub async fn key(&self) -> Answer<MaskKey> {
         let secret = self.secrets.secret(&self.name).await?;
-        MaskKey::of(&secret)
+        Ok(MaskKey::of(&secret)?)
     }
 }
 

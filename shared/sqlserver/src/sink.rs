@@ -13,7 +13,7 @@ mod statement_tests;
 #[cfg(test)]
 mod type_tests;
 
-use tidemark::error::{Answer, Error, ErrorCode, Failure, Fault};
+use tidemark::error::{Answer, Error, ErrorCode};
 use tidemark::ports::merge::{MergeRows, SliceToMerge};
 
 pub use self::staged_slice::StagedSlice;
@@ -61,16 +61,8 @@ impl MergeRows for Sinks {
             is_written: true,
             ..self.settings.clone()
         };
-        let login = self.logins.credential(&server).await.map_err(without_login)?;
+        let login = self.logins.credential(&server).await?;
         SinkServer::new(login).keeping(&self.kept).stage(slice).await
-    }
-}
-
-/// Maps an error of reading the sink's login. A store of secrets that fails for now makes the sink unreachable.
-fn without_login(error: Error) -> Failure {
-    match error.code() {
-        ErrorCode::SourceUnavailable => Failure::new(Fault::Unreachable, error.to_string()).caused_by(error),
-        _ => error.into(),
     }
 }
 
@@ -118,7 +110,7 @@ mod tests {
     use std::sync::Arc;
 
     use futures::future::BoxFuture;
-    use tidemark::error::Role;
+    use tidemark::error::{Failure, Fault, Role};
     use tidemark::model::sink::SqlServerSink;
     use tidemark::ports::merge::Newest;
     use tidemark::ports::secrets::{ReadSecrets, Secret};
@@ -130,9 +122,9 @@ mod tests {
     struct Throttled;
 
     impl ReadSecrets for Throttled {
-        fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, tidemark::error::Result<Secret>> {
+        fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Answer<Secret>> {
             assert_eq!(name, "allowed", "no other secret is read");
-            Box::pin(async { Err(Error::new(ErrorCode::SourceUnavailable, "throttled")) })
+            Box::pin(async { Err(Failure::new(Fault::Unreachable, "throttled")) })
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde_json::Value;
-use tidemark::error::{ErrorCode, Result};
+use tidemark::error::{Answer, ErrorCode, Result};
 use tidemark::ledger::Pointers;
 use tidemark::model::slice_id::SliceId;
 use tidemark::model::table::TableSpec;
@@ -57,7 +57,7 @@ struct Opened {
 }
 
 impl ReadSecrets for Opened {
-    fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Secret>> {
+    fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Answer<Secret>> {
         self.names.lock().unwrap().insert(name.to_owned());
         Box::pin(async { Ok(Secret::new(self.content.clone())) })
     }

@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::{CertificateParams, KeyPair, PublicKeyData};
 use serde_json::{Value, json};
+use tidemark::error::{OfRole, Role};
 
 use super::*;
 
@@ -205,12 +206,12 @@ async fn what_may_pass_is_told_from_what_may_not_and_nothing_is_quoted() {
             "HTTP 404",
         ),
         (vec![(200, "s3cret".to_owned())], ErrorCode::InvalidConfig, "authority"),
-        (vec![(429, String::new()); 3], ErrorCode::SourceUnavailable, "HTTP 429"),
-        (Vec::new(), ErrorCode::SourceUnavailable, "cannot be reached"),
+        (vec![(429, String::new()); 3], ErrorCode::SinkUnavailable, "HTTP 429"),
+        (Vec::new(), ErrorCode::SinkUnavailable, "cannot be reached"),
     ] {
         let (authority, _asked) = issuer(answers);
         let identity = identity(&authority, ClientProof::Secret(secret("s3cret")));
-        let error = tokens("").token(&identity).await.err().unwrap();
+        let error = tokens("").token(&identity).await.of(Role::Sink).err().unwrap();
         let text = error.report();
         assert_eq!(error.code(), code, "{text}");
         assert!(text.contains(named) && !text.contains("s3cret"), "{text}");
@@ -235,7 +236,7 @@ async fn a_role_that_may_not_ask_is_told_what_it_needs() {
         let error = tokens(&sts)
             .token(&identity("", ClientProof::WebIdentity { audience }))
             .await;
-        let error = error.err().unwrap();
+        let error = error.of(Role::Sink).err().unwrap();
         assert_eq!(error.code(), ErrorCode::InvalidConfig);
         assert!(error.to_string().contains(named), "{error}");
     }
@@ -250,6 +251,7 @@ async fn a_certificate_that_is_none_is_not_quoted() {
         let error = tokens("")
             .token(&identity("", ClientProof::Certificate(secret(pem))))
             .await
+            .of(Role::Source)
             .err()
             .unwrap();
         let text = error.report();

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use futures::future::BoxFuture;
 use zeroize::Zeroizing;
 
-use crate::error::Result;
+use crate::error::Answer;
 
 /// The content of a secret. Its memory is overwritten when it is dropped. It has neither `Debug` nor `Display`, so that
 /// a type that holds it cannot print it by accident.
@@ -37,9 +37,10 @@ impl Hash for Secret {
 pub trait ReadSecrets: fmt::Debug + Send + Sync {
     /// Returns the secret of this name as it is now.
     ///
-    /// Errors: `InvalidConfig` when the secret cannot be read and a retry will not help; `SourceUnavailable` when the
-    /// store throttles or fails, because a database cannot be reached without the secret.
-    fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Secret>>;
+    /// Fails as `InvalidConfig` when the secret cannot be read and a retry will not help, and as `Unreachable` when the
+    /// store throttles or fails, because a database cannot be reached without the secret. Who asks knows what the
+    /// database is used for.
+    fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Answer<Secret>>;
 }
 
 #[cfg(test)]

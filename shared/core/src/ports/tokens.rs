@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use super::secrets::Secret;
-use crate::error::Result;
+use crate::error::Answer;
 
 /// Who asks for a token, of which authority, and for what. It has no `Debug`, because it holds secrets.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -51,7 +51,8 @@ pub struct Token {
 pub trait IssueTokens: Send + Sync {
     /// Returns a new token for `identity`. The caller keeps it until its lifetime ends.
     ///
-    /// Errors: `InvalidConfig` when the authority does not accept the identity; `SourceUnavailable` when the authority
-    /// cannot be reached, throttles or fails, because a database cannot be reached without a token.
-    fn token<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Result<Token>>;
+    /// Fails as `InvalidConfig` when the authority does not accept the identity, and as `Unreachable` when the authority
+    /// cannot be reached, throttles or fails, because a database cannot be reached without a token. Who asks knows what
+    /// the database is used for.
+    fn token<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Answer<Token>>;
 }

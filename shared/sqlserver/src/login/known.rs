@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tidemark::error::{Answer, Error, ErrorCode, Result};
+use tidemark::error::{Answer, Error, ErrorCode};
 use tidemark::ports::secrets::{ReadSecrets, Secret};
 use tidemark::ports::tokens::{Identity, IssueTokens, Token};
 
@@ -70,7 +70,7 @@ impl Logins {
     /// # Errors
     ///
     /// Those of [`ReadSecrets::secret`], and `InvalidConfig` when the secret lacks something that a login needs.
-    pub async fn credential(&self, server: &ServerSettings) -> Result<Credential> {
+    pub async fn credential(&self, server: &ServerSettings) -> Answer<Credential> {
         let known = locked(&self.shared.known).get(server).cloned();
         let (login, is_new) = match known.filter(|(_, at)| at.elapsed() < AGE_LIMIT) {
             Some((login, _)) => (login, false),
@@ -87,7 +87,7 @@ impl Logins {
         })
     }
 
-    async fn read(&self, server: &ServerSettings) -> Result<Login> {
+    async fn read(&self, server: &ServerSettings) -> Answer<Login> {
         let secret = self.shared.secrets.secret(&server.secret).await?;
         let login = Login::from_secret(server, &secret)?;
         locked(&self.shared.known).insert(server.clone(), (login.clone(), Moment::now()));
@@ -95,17 +95,14 @@ impl Logins {
     }
 
     /// Returns a token for an identity, and whether it was issued just now.
-    async fn token(&self, identity: &Identity) -> Result<(Secret, bool)> {
+    async fn token(&self, identity: &Identity) -> Answer<(Secret, bool)> {
         let issued = locked(&self.shared.issued).get(identity).cloned();
         let is_good = |(token, at): &(Token, Moment)| at.elapsed() + TOKEN_RESERVE < token.lifetime;
         if let Some((token, _)) = issued.filter(is_good) {
             return Ok((token.value, false));
         }
         let Some(tokens) = &self.shared.tokens else {
-            return Err(Error::new(
-                ErrorCode::InvalidConfig,
-                "this process cannot ask for tokens",
-            ));
+            return Err(Error::new(ErrorCode::InvalidConfig, "this process cannot ask for tokens").into());
         };
         let token = tokens.token(identity).await?;
         let value = token.value.clone();
@@ -199,12 +196,9 @@ impl Credential {
         outcome
     }
 
-    async fn token(&self, identity: &Identity) -> Result<Secret> {
+    async fn token(&self, identity: &Identity) -> Answer<Secret> {
         let Some((logins, _)) = &self.origin else {
-            return Err(Error::new(
-                ErrorCode::InvalidConfig,
-                "a login without a secret has no token",
-            ));
+            return Err(Error::new(ErrorCode::InvalidConfig, "a login without a secret has no token").into());
         };
         let (token, is_new) = logins.token(identity).await?;
         locked(&self.state).is_token_new = is_new;
@@ -250,7 +244,7 @@ mod tests {
     use std::collections::VecDeque;
 
     use futures::future::BoxFuture;
-    use tidemark::error::{Failure, Fault};
+    use tidemark::error::{Failure, Fault, OfRole, Role};
     use tidemark::ports::tokens::ClientProof;
     use tokio::time::advance;
 
@@ -267,7 +261,7 @@ mod tests {
     }
 
     impl ReadSecrets for Store {
-        fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Secret>> {
+        fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Answer<Secret>> {
             assert_eq!(name, "arn");
             let password = self.0.lock().unwrap().pop_front().flatten();
             let secret = password.map(|password| {
@@ -275,7 +269,7 @@ mod tests {
                     r#"{{"host":"db","username":"u","password":"{password}","dbname":"d"}}"#
                 ))
             });
-            Box::pin(async { secret.ok_or_else(|| Error::new(ErrorCode::SourceUnavailable, "throttled")) })
+            Box::pin(async { secret.ok_or_else(|| Failure::new(Fault::Unreachable, "throttled")) })
         }
     }
 
@@ -357,7 +351,7 @@ mod tests {
     struct Entra(Mutex<usize>);
 
     impl ReadSecrets for Entra {
-        fn secret<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Secret>> {
+        fn secret<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Answer<Secret>> {
             let content = r#"{"host": "db", "dbname": "d", "authentication": "service_principal", "tenant_id": "t",
                               "client_id": "c", "client_secret": "s"}"#;
             Box::pin(async { Ok(Secret::new(content.to_owned())) })
@@ -365,7 +359,7 @@ mod tests {
     }
 
     impl IssueTokens for Entra {
-        fn token<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Result<Token>> {
+        fn token<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Answer<Token>> {
             assert!(identity.proof == ClientProof::Secret(Secret::new("s".to_owned())));
             let mut issued = self.0.lock().unwrap();
             *issued += 1;
@@ -395,5 +389,35 @@ mod tests {
             "it was revoked"
         );
         assert_eq!(log_in(&credential().await, "no token").await, (false, 2), "once");
+    }
+
+    /// A store with one application of Entra, for which there is no token for now.
+    #[derive(Debug)]
+    struct Throttled;
+
+    impl ReadSecrets for Throttled {
+        fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Answer<Secret>> {
+            Box::pin(async move { Entra::default().secret(name).await })
+        }
+    }
+
+    impl IssueTokens for Throttled {
+        fn token<'a>(&'a self, _: &'a Identity) -> BoxFuture<'a, Answer<Token>> {
+            Box::pin(async { Err(Failure::new(Fault::Unreachable, "throttled")) })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_is_missed_is_missed_by_the_database_that_is_logged_in_to() {
+        let logins = Logins::with_tokens(Arc::new(Throttled), Arc::new(Throttled));
+        let credential = logins.credential(&ServerSettings::of_secret("arn")).await.unwrap();
+        for (role, code) in [
+            (Role::Source, ErrorCode::SourceUnavailable),
+            (Role::Sink, ErrorCode::SinkUnavailable),
+            (Role::WatermarkStore, ErrorCode::WatermarkStoreUnavailable),
+        ] {
+            let error = credential.log_in(async |_: &Login, _: Proof<'_>| Ok(())).await.of(role);
+            assert_eq!(error.unwrap_err().code(), code);
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use tidemark::error::{ErrorCode, Fault, Result};
+use tidemark::error::{Answer, ErrorCode, Fault};
 use tidemark::model::names::Identifier;
 use tidemark::model::table::Clock;
 use tidemark::model::types::TypeName;
@@ -12,7 +12,7 @@ use tidemark::ports::changes::ProbeChanges;
 use tidemark::ports::secrets::{ReadSecrets, Secret};
 use tidemark::ports::source::{ProbeSource, WatermarkColumn};
 use tidemark::ports::tokens::{Identity, IssueTokens, Token};
-use tidemark_replay::server::{Answer, Replay};
+use tidemark_replay::server::{self, Replay};
 use tidemark_sandbox::{Options, Sandbox};
 
 use super::{Driver, Mssql, Session, Tiberius, Timeouts};
@@ -24,13 +24,13 @@ use crate::statements::Statement;
 struct Known(String, &'static str);
 
 impl ReadSecrets for Known {
-    fn secret<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Secret>> {
+    fn secret<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Answer<Secret>> {
         Box::pin(async { Ok(Secret::new(self.0.clone())) })
     }
 }
 
 impl IssueTokens for Known {
-    fn token<'a>(&'a self, _: &'a Identity) -> BoxFuture<'a, Result<Token>> {
+    fn token<'a>(&'a self, _: &'a Identity) -> BoxFuture<'a, Answer<Token>> {
         let value = Secret::new(self.1.to_owned());
         let lifetime = Duration::from_secs(3600);
         Box::pin(async move { Ok(Token { value, lifetime }) })
@@ -120,7 +120,11 @@ fn silent() -> (Replay, Login) {
     let key = rcgen::KeyPair::generate().unwrap();
     let params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     let certificate = params.self_signed(&key).unwrap();
-    let server = Replay::start_with_tls(Answer::Silence(Vec::new()), &certificate.pem(), &key.serialize_pem());
+    let server = Replay::start_with_tls(
+        server::Answer::Silence(Vec::new()),
+        &certificate.pem(),
+        &key.serialize_pem(),
+    );
     let login = Login::new("127.0.0.1", server.port(), "u", "p", "d").with_tls(Tls::Trust);
     (server, login)
 }
@@ -132,10 +136,10 @@ async fn a_redirection_is_followed_to_the_port_of_an_instance_and_ten_times() {
     let params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     let certificate = params.self_signed(&key).unwrap();
     let start = |answer| Replay::start_with_tls(answer, &certificate.pem(), &key.serialize_pem());
-    let mut servers = vec![start(Answer::Silence(Vec::new()))];
+    let mut servers = vec![start(server::Answer::Silence(Vec::new()))];
     for _ in 0..11 {
         let port = servers.last().unwrap().port();
-        servers.push(start(Answer::Redirect(here.to_owned(), port)));
+        servers.push(start(server::Answer::Redirect(here.to_owned(), port)));
     }
     let at = |hops: usize| Login::new("127.0.0.1", servers[hops].port(), "u", "p", "d").with_tls(Tls::Trust);
     for hops in [1, 10] {
