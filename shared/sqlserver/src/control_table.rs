@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 
 use crate::answers::{unexpected_answer, unless_unreachable};
 use crate::session::Server;
-use crate::statements::control_table::{self, ControlColumn, NAME_COLUMN, NAMES_AT_ONCE};
+use crate::statements::control_table::{self, ControlColumns, NAME_COLUMN, NAMES_AT_ONCE};
 use crate::types::value_text;
 
 /// The length of the longest text of a watermark: a decimal of 38 digits with its sign and point.
@@ -21,16 +21,19 @@ pub struct ControlTable {
     server: Server,
     table: ObjectName,
     procedure: ObjectName,
-    value_column: OnceCell<ValueColumn>,
+    columns: OnceCell<Columns>,
 }
 
-/// The column with the watermarks.
+/// The columns that count, as the server spells them.
 #[derive(Debug)]
-struct ValueColumn {
+struct Columns {
+    /// The column that names the source.
     name: Identifier,
+    /// The column with the watermarks.
+    value: Identifier,
     store_type: StoreType,
+    /// Whether a watermark may be NULL.
     nullable: bool,
-    position: usize,
 }
 
 /// A row of the control table, and the name by which it was found.
@@ -53,16 +56,17 @@ impl ControlTable {
             server,
             table,
             procedure,
-            value_column: OnceCell::const_new(),
+            columns: OnceCell::const_new(),
         }
     }
 
-    async fn describe(&self) -> Answer<ValueColumn> {
+    async fn describe(&self) -> Answer<Columns> {
         let columns = self.server.described_columns(&self.table, None, None).await?;
-        let is_name = |name: &str| is_alike(name, NAME_COLUMN);
-        let has_name = columns.iter().any(|column| is_name(&column.name));
-        let mut others = columns.iter().enumerate().filter(|(_, column)| !is_name(&column.name));
-        let (Some((position, column)), true) = (others.next(), has_name) else {
+        // In a case-sensitive database there may be several spellings.
+        let exact = columns.iter().position(|column| column.name == NAME_COLUMN);
+        let found = exact.or_else(|| columns.iter().position(|column| is_alike(&column.name, NAME_COLUMN)));
+        let column = columns.iter().enumerate().find(|(place, _)| Some(*place) != found);
+        let (Some(found), Some((_, column))) = (found, column) else {
             return Err(self
                 .unusable("it needs a column TableName and one for the watermark")
                 .into());
@@ -81,27 +85,36 @@ impl ControlTable {
                     .into());
             }
         };
-        Ok(ValueColumn {
-            name: Identifier::new(name.as_str())?,
+        Ok(Columns {
+            name: Identifier::new(columns[found].name.as_str())?,
+            value: Identifier::new(name.as_str())?,
             store_type,
             nullable: column.nullable,
-            position,
         })
     }
 
-    async fn value_column(&self) -> Answer<&ValueColumn> {
-        self.value_column.get_or_try_init(|| self.describe()).await
+    async fn columns(&self) -> Answer<&Columns> {
+        self.columns.get_or_try_init(|| self.describe()).await
+    }
+
+    const fn control<'a>(&'a self, columns: &'a Columns) -> ControlColumns<'a> {
+        ControlColumns {
+            table: &self.table,
+            name: &columns.name,
+            column: &columns.value,
+            store_type: &columns.store_type,
+        }
     }
 
     /// Finds the row of a source, and the name by which it was found. Without a row, it is the first of the source's
     /// names.
-    async fn row(&self, key: &WatermarkKey) -> Answer<NamedRow> {
+    async fn row(&self, columns: &Columns, key: &WatermarkKey) -> Answer<NamedRow> {
         let mut names = key.names();
         let mut found: Option<(String, Row)> = None;
         for name in &names {
             for row in self
                 .server
-                .rows(&control_table::stored_watermark(&self.table, name))
+                .rows(&control_table::stored_watermark(&self.control(columns), name))
                 .await?
             {
                 if let Some((other, _)) = &found {
@@ -119,38 +132,36 @@ impl ControlTable {
     }
 
     async fn read(&self, key: &WatermarkKey) -> Answer<NamedWatermark> {
-        let column = self.value_column().await?;
-        let NamedRow { name, row } = self.row(key).await?;
-        let stored = self.stored_in(column, row.as_ref(), 0)?;
+        let columns = self.columns().await?;
+        let NamedRow { name, row } = self.row(columns, key).await?;
+        let stored = self.stored_in(columns, row.as_ref(), 0)?;
         Ok(NamedWatermark { name, stored })
     }
 
     /// Finds the rows with these names. Returns for each the place of its name in `names`, and the stored watermark.
-    async fn stored_together(&self, column: &ValueColumn, names: &[String]) -> Answer<Vec<(usize, StoredWatermark)>> {
+    async fn stored_together(&self, columns: &Columns, names: &[String]) -> Answer<Vec<(usize, StoredWatermark)>> {
         let rows = self
             .server
-            .rows(&control_table::stored_watermarks(&self.table, names))
+            .rows(&control_table::stored_watermarks(&self.control(columns), names))
             .await?;
         let stored = rows.iter().map(|row| {
             let place = row.try_get::<i32, _>(0).ok().flatten();
             let place = place.and_then(|place| usize::try_from(place).ok());
             Ok((
                 place.ok_or_else(unexpected_answer)?,
-                self.stored_in(column, Some(row), 1)?,
+                self.stored_in(columns, Some(row), 1)?,
             ))
         });
         stored.collect()
     }
 
-    /// Reads the watermark in a row whose first `others` columns do not belong to the control table.
-    fn stored_in(&self, column: &ValueColumn, row: Option<&Row>, others: usize) -> Answer<StoredWatermark> {
-        let data = row
-            .and_then(|row| row.cells().nth(others + column.position))
-            .map(|(_, data)| data);
+    /// Reads the watermark in this column of a row.
+    fn stored_in(&self, columns: &Columns, row: Option<&Row>, at: usize) -> Answer<StoredWatermark> {
+        let data = row.and_then(|row| row.cells().nth(at)).map(|(_, data)| data);
         let value = data.map_or(Ok(None), |data: &ColumnData<'_>| {
             value_text(data).map_err(|what| self.unusable(&format!("its watermark is {what}")))
         })?;
-        let store_type = column.store_type.clone();
+        let store_type = columns.store_type.clone();
         Ok(StoredWatermark {
             store_type,
             value,
@@ -188,7 +199,7 @@ impl ReadWatermarks for ControlTable {
     /// Answers `None` for a source without a row, with several, or whose question failed. It must then be asked for
     /// alone.
     async fn all_stored(&self, keys: &[WatermarkKey]) -> Answer<Vec<Option<StoredWatermark>>> {
-        let column = self.value_column().await?;
+        let columns = self.columns().await?;
         let (mut names, mut keys_of_names) = (Vec::new(), Vec::new());
         for (place, key) in keys.iter().enumerate() {
             let of_key = key.names();
@@ -198,7 +209,7 @@ impl ReadWatermarks for ControlTable {
         let mut rows_of_keys: Vec<Vec<StoredWatermark>> = vec![Vec::new(); keys.len()];
         let mut unanswered: Vec<usize> = Vec::new();
         for (names, keys) in names.chunks(NAMES_AT_ONCE).zip(keys_of_names.chunks(NAMES_AT_ONCE)) {
-            let asked = self.stored_together(column, names).await;
+            let asked = self.stored_together(columns, names).await;
             let Some(rows) = unless_unreachable(asked)? else {
                 unanswered.extend(keys);
                 continue;
@@ -232,12 +243,7 @@ impl MoveWatermarks for ControlTable {
         let statement = if self.procedure_compares().await? {
             control_table::move_watermark(procedure, new, &name, expected_value)
         } else {
-            let column = self.value_column().await?;
-            let control = ControlColumn {
-                table: &self.table,
-                column: &column.name,
-                store_type: &column.store_type,
-            };
+            let control = self.control(self.columns().await?);
             control_table::move_watermark_if(&control, procedure, new, &name, expected_value)?
         };
         let moved = self.server.rows(&statement).await;
@@ -277,8 +283,8 @@ impl ClearWatermarks for ControlTable {
         if stored.value.is_none() {
             return Ok(());
         }
-        let column = self.value_column().await?;
-        let statement = control_table::clear_watermark(&self.table, &column.name, column.nullable, &name);
+        let columns = self.columns().await?;
+        let statement = control_table::clear_watermark(&self.control(columns), columns.nullable, &name);
         let cleared = self.server.rows(&statement).await;
         // The answer may be lost, or a trigger may have failed the statement, so only the value that is stored now
         // counts.
@@ -291,6 +297,44 @@ impl ClearWatermarks for ControlTable {
             (Some(_), Ok(_)) => Err(self
                 .unusable(&format!("the watermark of '{name}' cannot be taken away"))
                 .into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidemark_sandbox::{Options, Sandbox};
+
+    use super::*;
+    use crate::login::Login;
+
+    /// A database may be case-sensitive, and the driver fails at `varchar` in code pages 437 and 850.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn only_the_watermark_is_asked_for_as_unicode_and_by_the_names_that_the_server_has() {
+        let sandbox = Sandbox::start(Options::default()).unwrap();
+        let script = "CREATE TABLE dbo.w (TABLENAME varchar(255) NOT NULL, vAlue varchar(50) NULL, note varchar(9) NULL); \
+                      INSERT INTO dbo.w VALUES ('dbo.a', '7', 'x')";
+        sandbox.execute(script).unwrap();
+        let server = Server::new(Login::of_stand_in(&sandbox));
+        let store = ControlTable::new(server, "dbo.w".parse().unwrap(), "dbo.p".parse().unwrap());
+        let key = WatermarkKey {
+            table: "dbo.a".parse().unwrap(),
+            name: None,
+        };
+        assert_eq!(store.stored(&key).await.unwrap().value.as_deref(), Some("7"));
+        let together = store.all_stored(std::slice::from_ref(&key)).await.unwrap();
+        assert_eq!(together[0].as_ref().unwrap().value.as_deref(), Some("7"));
+        store.clear(&key, "").await.unwrap();
+        assert_eq!(store.stored(&key).await.unwrap().value, None);
+        for statement in sandbox
+            .statements()
+            .iter()
+            .filter(|it| it.contains("[w]") && it.contains("@P1"))
+        {
+            let is_spelled = statement.contains("[TABLENAME] = ") && !statement.contains("[TableName]");
+            assert!(is_spelled && !statement.contains('*'), "{statement}");
+            let is_unicode = statement.contains("[vAlue] AS nvarchar(max)") || statement.contains("UPDATE");
+            assert!(is_unicode, "{statement}");
         }
     }
 }

@@ -10,10 +10,37 @@ use crate::types::SqlType;
 /// The column of the control table that names the source, in both tutorials.
 pub(crate) const NAME_COLUMN: &str = "TableName";
 
-/// Asks for the rows of the control table with a name, normally one.
-pub(crate) fn stored_watermark(control_table: &ObjectName, table_name: &str) -> Statement {
+/// The control table, and its columns that count.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ControlColumns<'a> {
+    /// The control table.
+    pub(crate) table: &'a ObjectName,
+    /// The column with the names of the sources, as the server spells it.
+    pub(crate) name: &'a Identifier,
+    /// The column with the watermarks, as the server spells it.
+    pub(crate) column: &'a Identifier,
+    /// The type of the watermarks.
+    pub(crate) store_type: &'a StoreType,
+}
+
+impl ControlColumns<'_> {
+    /// Selects the watermark. No other column is selected, because the driver fails at text in a code page that it does
+    /// not know, even if it is ASCII, as every `varchar` is in a database with code page 437 or 850. Text is selected as
+    /// `nvarchar` for the same reason.
+    fn selected(&self, alias: &str) -> String {
+        let column = self.column.quoted();
+        match self.store_type {
+            StoreType::Text => format!("CAST({alias}{column} AS nvarchar(max)) AS {column}"),
+            StoreType::Typed(_) => format!("{alias}{column}"),
+        }
+    }
+}
+
+/// Asks for the watermarks of a name, normally one.
+pub(crate) fn stored_watermark(control: &ControlColumns<'_>, table_name: &str) -> Statement {
+    let (watermark, table, name) = (control.selected(""), control.table.quoted(), control.name.quoted());
     Statement::with(
-        format!("SELECT * FROM {} WHERE [{NAME_COLUMN}] = @P1", control_table.quoted()),
+        format!("SELECT {watermark} FROM {table} WHERE {name} = @P1"),
         &[table_name],
     )
 }
@@ -21,14 +48,15 @@ pub(crate) fn stored_watermark(control_table: &ObjectName, table_name: &str) -> 
 /// The most names that are asked for in one statement.
 pub(crate) const NAMES_AT_ONCE: usize = 500;
 
-/// Asks for the rows of the control table with any of these names. Before each row comes the place of its name in
-/// `names`, from 0.
-pub(crate) fn stored_watermarks(control_table: &ObjectName, names: &[String]) -> Statement {
+/// Asks for the watermarks of any of these names. Before each comes the place of its name in `names`, from 0.
+pub(crate) fn stored_watermarks(control: &ControlColumns<'_>, names: &[String]) -> Statement {
     let names_at = (0..names.len()).map(|place| format!("({place}, @P{})", place + 1));
     let sql = format!(
-        "SELECT [n].[place], [w].* FROM (VALUES {}) AS [n] ([place], [name]) JOIN {} AS [w] ON [w].[{NAME_COLUMN}] = [n].[name]",
+        "SELECT [n].[place], {} FROM (VALUES {}) AS [n] ([place], [name]) JOIN {} AS [w] ON [w].{} = [n].[name]",
+        control.selected("[w]."),
         names_at.collect::<Vec<_>>().join(", "),
-        control_table.quoted()
+        control.table.quoted(),
+        control.name.quoted(),
     );
     Statement {
         sql,
@@ -63,33 +91,14 @@ pub(crate) fn move_watermark(
 
 /// Removes the watermark of a name. Where the column may be NULL it is set to NULL, because procedures like those of
 /// the tutorials update a row and insert none. Otherwise the row is deleted.
-pub(crate) fn clear_watermark(
-    control_table: &ObjectName,
-    column: &Identifier,
-    nullable: bool,
-    name: &str,
-) -> Statement {
-    let table = control_table.quoted();
+pub(crate) fn clear_watermark(control: &ControlColumns<'_>, nullable: bool, table_name: &str) -> Statement {
+    let (table, column, name) = (control.table.quoted(), control.column.quoted(), control.name.quoted());
     let sql = if nullable {
-        format!(
-            "UPDATE {table} SET {} = NULL WHERE [{NAME_COLUMN}] = @P1",
-            column.quoted()
-        )
+        format!("UPDATE {table} SET {column} = NULL WHERE {name} = @P1")
     } else {
-        format!("DELETE FROM {table} WHERE [{NAME_COLUMN}] = @P1")
+        format!("DELETE FROM {table} WHERE {name} = @P1")
     };
-    Statement::with(sql, &[name])
-}
-
-/// The column of a control table that holds the watermarks.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ControlColumn<'a> {
-    /// The control table.
-    pub(crate) table: &'a ObjectName,
-    /// The name of the column.
-    pub(crate) column: &'a Identifier,
-    /// The type of the column.
-    pub(crate) store_type: &'a StoreType,
+    Statement::with(sql, &[table_name])
 }
 
 /// Calls a procedure that does not compare, with the positional arguments `(value, table name)` of the tutorials'
@@ -99,14 +108,14 @@ pub(crate) struct ControlColumn<'a> {
 /// One transaction locks the row from the comparison to the move (`UPDLOCK, HOLDLOCK`,
 /// <https://learn.microsoft.com/en-us/sql/t-sql/queries/hints-transact-sql-table>).
 pub(crate) fn move_watermark_if(
-    control: &ControlColumn<'_>,
+    control: &ControlColumns<'_>,
     procedure: &ObjectName,
     new: &Watermark,
     table_name: &str,
     expected: Option<&str>,
 ) -> Result<Statement> {
-    let (table, column) = (control.table.quoted(), control.column.quoted());
-    let row = format!("SELECT 1 FROM {table} WITH (UPDLOCK, HOLDLOCK) WHERE [{NAME_COLUMN}] = @P2");
+    let (table, column, name) = (control.table.quoted(), control.column.quoted(), control.name.quoted());
+    let row = format!("SELECT 1 FROM {table} WITH (UPDLOCK, HOLDLOCK) WHERE {name} = @P2");
     let (condition, parameters) = match (expected, control.store_type) {
         (None, _) => (
             format!("NOT EXISTS ({row} AND {column} IS NOT NULL)"),
