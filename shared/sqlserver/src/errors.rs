@@ -1,6 +1,7 @@
 //! Maps the errors of each driver, and the error numbers of the server, to failures.
 //!
-//! Faults follow numbers and kinds, never message texts. A number is transient where Microsoft's text for it says to
+//! Faults follow numbers and kinds, never message texts, but for one: tiberius reports a failed handshake as an error of
+//! the stream, and only its text tells that it is permanent ([`tls`]). A number is transient where Microsoft's text for it says to
 //! retry, rerun or wait, or where the state that it reports ends without help. Every other number, and every unknown
 //! one, needs a person to change something. The texts are on
 //! <https://learn.microsoft.com/en-us/sql/relational-databases/errors-events/database-engine-events-and-errors> and
@@ -171,16 +172,25 @@ fn io_of(error: &MssqlError) -> Option<ErrorKind> {
 #[must_use]
 pub const fn fault_of(number: u32) -> Fault {
     match number {
-        // Locks: none left (1203, 1204), a deadlock, a release out of turn (1221), a lock timeout (1222).
-        1203..=1205 | 1221 | 1222
-        // A snapshot that conflicted with an update, with a change of the table or with the switching on of snapshots,
-        // or a full version store; conflicts of in-memory tables (41301, 41302, 41305, 41325, 41839). Snapshots not
-        // allowed (3952) counts too, because a snapshot is begun only where they have just been found allowed.
-        | 3952 | 3957 | 3960 | 3961 | 3966 | 41301 | 41302 | 41305 | 41325 | 41839
-        // A statement whose data, worktable or schema changed while it ran, and which must be run again.
-        | 601 | 617 | 669 | 9515 | 10922 | 20041 => Fault::Conflict,
-        // Too little memory, workers or time: to run a query, to compile it (8628), to read a page (845), or to log in.
-        701 | 802 | 845 | 8628 | 8645 | 8651 | 14355 | 17189 | 17197 | 17809
+        // Locks: none left (1203, 1204, 1232, 22335), a deadlock, a release out of turn (1221), a lock timeout (1222), and
+        // metadata that may have met a deadlock (3635).
+        1203..=1205 | 1221 | 1222 | 1232 | 3635 | 22335
+        // A snapshot that conflicted with an update, with a change of the table or with the switching on of snapshots
+        // (3941, 3957, 3960, 3961) or was begun before the database had recovered (3953); a version store that is full or
+        // busy, until the transactions that need it end (3950, 3958, 3959, 3966, 3967,
+        // <https://learn.microsoft.com/en-us/azure/azure-sql/database/read-scale-out>). Snapshots not allowed (3952)
+        // counts too, because a snapshot is begun only where they have just been found allowed.
+        | 3941 | 3950 | 3952 | 3953 | 3957..=3961 | 3966 | 3967
+        // The same on a read replica, which ends a transaction that it can no longer give the rows of its beginning.
+        | 3947 | 3948
+        // Conflicts of in-memory tables, and a row of a temporal table that a later transaction has changed first (13535).
+        | 13535 | 41301 | 41302 | 41305 | 41325 | 41339 | 41839
+        // A statement whose data, worktable or schema changed while it ran, and which must be run again. A sort met a page
+        // of another one (1532 to 1535), or the server could not make the next rowversion (42029).
+        | 539 | 601 | 617 | 669 | 1532..=1535 | 2816 | 4117 | 4184 | 9515 | 10922 | 20041 | 41383 | 42029 => Fault::Conflict,
+        // Too little memory, workers or time: to run a query, to compile it (8628), to read a page (845, 846), to begin with
+        // a stream of a file (3935), to let the log grow while it shrinks (9020), or to log in.
+        701 | 802 | 845 | 846 | 3935 | 8628 | 8645 | 8651 | 9020 | 14355 | 17189 | 17197 | 17809
         // A database that starts, recovers, is restored, moves or fails over, or is absent or suspect for a moment (615,
         // 913, 926). Not one that cannot be opened (CANNOT_OPEN_DATABASE), which mostly has a wrong name.
         | 615 | 913 | 921 | 922 | 926 | 927 | 929 | 941 | 952 | 955 | 956 | 992 | 997
@@ -188,14 +198,19 @@ pub const fn fault_of(number: u32) -> Fault {
         // is no role (983) or no quorum (988), or versions are still missing (4221). A wrong intent (978, 979) is a
         // matter of settings.
         | 976 | 982 | 983 | 988 | 4221
-        // A server that stops, starts, is paused or is upgraded, and a session that was ended (596).
-        | 596 | 6005 | 17142 | 17187 | 18401
+        // A server that stops, starts, is paused or is upgraded, and a session that was ended (596), as by a change of a
+        // table that a reader on a replica blocks (1219, to be retried by the page on reading from replicas above).
+        | 596 | 1219 | 6005 | 17142 | 17187 | 17188 | 18401
         // Network errors, as gateways report them.
         | 64 | 10051 | 10053 | 10054 | 10060 | 10061
-        // Azure: temporary limits (10928, 10929, 10936, 40501, 40642, 40648, 40675, 49918 to 49920), reconfiguration
-        // (40143, 40166, 40197, 40540, 40613, 42109), operations in progress (40627, 40671, 40825, 49977, 49983).
-        | 10928 | 10929 | 10936 | 40143 | 40166 | 40197 | 40501 | 40540 | 40613 | 40627 | 40642 | 40648 | 40671 | 40675
-        | 40825 | 42109 | 49918 | 49919 | 49920 | 49977 | 49983 => Fault::Unreachable,
+        // Azure: temporary limits (10928 to 10930, 10936, 40189, 40501, 40642, 40648, 40675, 40903, 49918 to 49920, and
+        // those of in-memory tables, 41823 and 41840, of which the texts say so), reconfiguration (40143, 40166, 40197,
+        // 40540, 40613, 42109, 49802), operations in progress (40627, 40671, 40825, 40890, 49977, 49983). A login that is
+        // to be repeated (40623) is refused by another number if it is gone.
+        | 10928..=10930 | 10936 | 40143 | 40166 | 40189 | 40197 | 40501 | 40540 | 40613 | 40623 | 40627 | 40642 | 40648
+        | 40671 | 40675 | 40825 | 40890 | 40903 | 41823 | 41840 | 42109 | 49802 | 49918 | 49919 | 49920 | 49977 | 49983
+        // Azure's warehouses, by whose texts the operation is to be retried.
+        | 16554 | 16555 | 22225 | 22226 | 22355 | 22358 | 22427 | 22430 | 22493 | 22498 => Fault::Unreachable,
         // Values: a NULL where none is allowed (515), a conversion that fails or overflows, a duplicate key, a
         // constraint, a text that would be cut, a bulk load's value that its column cannot hold (4815 to 4819, 4863 to
         // 4867), invalid XML.
@@ -252,7 +267,7 @@ const fn quotes_names_only(number: u32) -> bool {
             // Logins and addresses.
             | CANNOT_OPEN_DATABASE | 18452 | 18456 | 18470 | 18486..=18488 | 40532 | 40615 | 40914 | 47073
             // The server's settings, and what it allows a session.
-            | 978 | 979 | 3951 | 22105 | 22117 | 40549..=40553 | 42108
+            | 954 | 978 | 979 | 3906 | 3951 | 22105 | 22117 | 40549..=40553 | 42108
         )
 }
 
@@ -272,7 +287,24 @@ const fn hint(number: u32) -> Option<&'static str> {
         979 => Some(
             "this replica takes no connection that says that it only reads: connect to the availability group's listener, or remove `read_intent`",
         ),
-        18452 | 18456 | 18470 | 18486 | 18487 | 18488 | 40532 => Some("check the user name and the password"),
+        954 => Some(
+            "this server holds the mirror of the database: connect to the principal, which is another server after a failover",
+        ),
+        3906 => Some(
+            "the database is only read here, as a replica's is after a failover: connect to the availability group's listener, or \
+             let the database be written to",
+        ),
+        18452 | 40532 => Some("check the user name and the password"),
+        18456 => Some(
+            "check the user name and the password, or the application of Microsoft Entra; a server that takes only Microsoft Entra \
+             refuses every password: set authentication in the secret. The server's own log has the reason",
+        ),
+        18470 => Some("the login is disabled: enable it on the server (ALTER LOGIN … ENABLE)"),
+        18486 => Some(
+            "the login is locked, as after too many wrong passwords: unlock it on the server (ALTER LOGIN … UNLOCK)",
+        ),
+        18487 => Some("the password has expired: set a new one on the server, and put it into the secret"),
+        18488 => Some("the password must be changed before the first login: set it on the server without MUST_CHANGE"),
         40549..=40553 => {
             Some("the slice needs more than the database's limits allow: copy fewer columns, or raise them")
         }
@@ -294,11 +326,17 @@ mod tests {
     #[test]
     fn numbers_say_what_happened() {
         for (fault, numbers) in [
-            (Fault::Conflict, &[1205, 1222, 3952, 3960, 601][..]),
+            (
+                Fault::Conflict,
+                &[
+                    1205, 1222, 3947, 3948, 3950, 3952, 3953, 3958, 3959, 3960, 3967, 601, 13535,
+                ][..],
+            ),
             (
                 Fault::Unreachable,
                 &[
-                    913, 10928, 10929, 10053, 10054, 10060, 40197, 40501, 40613, 49918, 49919, 49920,
+                    846, 913, 1219, 17188, 10928, 10929, 10930, 10053, 10054, 10060, 40197, 40501, 40613, 49918, 49919,
+                    49920,
                 ],
             ),
             (Fault::Data, &[245, 515, 547, 2601, 2627, 2628, 4815, 8114, 8115]),
@@ -326,6 +364,78 @@ mod tests {
         documented.sort_unstable();
         let transient: Vec<u32> = (0..70_000).filter(|&number| is_transient(number)).collect();
         assert_eq!(documented, transient);
+    }
+
+    /// What EF Core's `SqlServerTransientExceptionDetector` and SqlClient's list of transient errors retry.
+    const OF_MICROSOFT_CLIENTS: [u32; 157] = [
+        20, 64, 121, 203, 233, 539, 601, 615, 617, 669, 921, 926, 927, 941, 952, 982, 988, 997, 1203, 1204, 1205, 1215,
+        1216, 1221, 1222, 1232, 1404, 1413, 1421, 1438, 1532, 1533, 1534, 1535, 1807, 2021, 2816, 3429, 3635, 3935,
+        3941, 3947, 3948, 3950, 3953, 3957, 3960, 3966, 3980, 4060, 4117, 4184, 4221, 5280, 5529, 6292, 7951, 8628,
+        8645, 8651, 9020, 9515, 9985, 10053, 10054, 10060, 10922, 10928, 10929, 10930, 10936, 11001, 11539, 14355,
+        14817, 14868, 14906, 16528, 16554, 16555, 17065, 17066, 17067, 17197, 17889, 18401, 18456, 18858, 19413, 19416,
+        19494, 20041, 21503, 22225, 22226, 22335, 22353, 22355, 22358, 22427, 22430, 22491, 22493, 22498, 22754, 22758,
+        22759, 22760, 22984, 25003, 25738, 25740, 30080, 30085, 33123, 35216, 35218, 35256, 35293, 37202, 37327, 39025,
+        39108, 39110, 39151, 39152, 40106, 40143, 40189, 40197, 40501, 40540, 40613, 40623, 40642, 40648, 40671, 40675,
+        40890, 40903, 40918, 40938, 41301, 41302, 41305, 41325, 41339, 41383, 41614, 41619, 41640, 41700, 41701, 41823,
+        41839, 41840, 42029,
+    ];
+    /// The rest of them.
+    const OF_AZURE: [u32; 18] = [
+        42108, 42109, 45153, 45156, 45157, 45161, 45179, 45182, 45319, 45547, 47132, 47137, 47139, 49510, 49802, 49918,
+        49919, 49920,
+    ];
+
+    #[test]
+    fn what_the_clients_of_microsoft_try_again_is_tried_again_or_known_to_be_none_of_ours() {
+        let elsewhere: &[&[u32]] = &[
+            // A server does not send them with this meaning: see the head of this file.
+            &[20, 121, 203, 233, 11001],
+            // Wrong names, wrong passwords and a paused pool are more frequent. 4060 is tried once more at a login.
+            &[4060, 18456, 42108],
+            // Commands of administrators, replication, full text, stretched databases, external scripts, streams, DBCC,
+            // several statements at once on a connection, and CLR.
+            &[
+                1215, 1216, 1404, 1413, 1421, 1438, 1807, 2021, 3429, 3980, 5280, 5529, 6292, 7951, 9985, 11539, 14817,
+            ],
+            &[
+                14868, 14906, 16528, 17889, 18858, 19413, 19416, 19494, 21503, 22353, 22491, 22754, 22758, 22759, 22760,
+            ],
+            &[
+                22984, 25003, 25738, 25740, 30080, 30085, 33123, 35216, 35218, 35256, 35293, 37202, 37327, 39025, 39108,
+            ],
+            &[
+                39110, 39151, 39152, 40106, 40918, 40938, 41614, 41619, 41640, 41700, 41701, 45153, 45156, 45157, 45161,
+            ],
+            &[45179, 45182, 45319, 45547, 47132, 47137, 47139, 49510],
+            // Assertions, which a bug or damaged data causes.
+            &[17065, 17066, 17067],
+        ];
+        let elsewhere = elsewhere.concat();
+        for number in OF_MICROSOFT_CLIENTS.into_iter().chain(OF_AZURE) {
+            assert_ne!(is_transient(number), elsewhere.contains(&number), "{number}");
+        }
+    }
+
+    #[test]
+    fn each_refusal_of_a_login_has_its_own_advice() {
+        for (number, said) in [
+            (18456, "only Microsoft Entra"),
+            (18470, "disabled"),
+            (18486, "locked"),
+            (18487, "expired"),
+            (18488, "MUST_CHANGE"),
+            (954, "mirror"),
+            (3906, "listener"),
+        ] {
+            let shown = describe(number, "Refused.", "");
+            assert!(shown.contains(": Refused. (") && shown.contains(said), "{shown}");
+            let is_of_passwords = shown.contains("check the user name");
+            assert_eq!(
+                (fault_of(number), is_of_passwords),
+                (Fault::Refused, number == 18456),
+                "{number}"
+            );
+        }
     }
 
     #[test]

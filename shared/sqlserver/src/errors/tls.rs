@@ -1,7 +1,9 @@
 //! Explains why there is no TLS connection: each cause has its own message and its own advice.
 //!
 //! Both drivers use rustls and pass on its errors as text, so causes are recognised by rustls's words. A test compares
-//! this list with rustls's own errors. No retry depends on a text, because every cause here is permanent.
+//! this list with rustls's own errors. Every cause here is permanent, so a text decides about a retry in one place only: an
+//! error of the stream that is of a handshake by its text is not tried again, because the drivers give both the same
+//! kind.
 
 use tidemark::error::{Failure, Fault};
 
@@ -13,7 +15,7 @@ struct Cause {
 }
 
 /// The causes, with the more specific ones first.
-const CAUSES: [Cause; 11] = [
+const CAUSES: [Cause; 18] = [
     Cause {
         // The texts of tiberius, and of the stand-in for native-tls.
         said: &[
@@ -28,6 +30,11 @@ const CAUSES: [Cause; 11] = [
         means: "the server's certificate is of no authority that is known here: if it is of a private one, name a file with its \
                 certificate and the public ones in SSL_CERT_FILE; the setting tls=trust takes any certificate, for private test \
                 servers only",
+    },
+    Cause {
+        said: &["is not valid for any names"],
+        means: "the server's certificate has no subject alternative name, and its common name does not count: issue one that has \
+                the name of the host as a subject alternative name",
     },
     Cause {
         said: &["certificate not valid for name", "NotValidForName"],
@@ -47,9 +54,36 @@ const CAUSES: [Cause; 11] = [
         means: "the server's certificate was revoked: renew it on the server",
     },
     Cause {
+        said: &["CaUsedAsEndEntity"],
+        means: "the server's certificate is one of an authority, as some that are signed by themselves are: issue the server one of \
+                its own from it, and name the authority's in SSL_CERT_FILE",
+    },
+    Cause {
+        said: &["UnsupportedSignatureAlgorithm"],
+        means: "the server's certificate, or one that it depends on, is signed in a way that is not accepted, such as with SHA-1: \
+                issue it with SHA-256 or better",
+    },
+    Cause {
+        said: &["BadSignature"],
+        means: "a signature of the server's certificate does not hold: its key is too short (RSA keys need 2,048 bits), or the \
+                certificate is damaged",
+    },
+    Cause {
+        said: &["does not allow extended key usage", "InvalidPurpose"],
+        means: "the server's certificate is not one for servers: issue it with the extended key usage of server authentication",
+    },
+    Cause {
+        said: &["NameConstraintViolation"],
+        means: "the server's certificate has a name that its authority may not give: issue it from another one",
+    },
+    Cause {
+        said: &["UnhandledCriticalExtension", "UnsupportedCriticalExtension"],
+        means: "the server's certificate has a critical extension that is not known here: issue it without that",
+    },
+    Cause {
         said: &["invalid peer certificate"],
         means: "the server's certificate is of a kind that is not accepted, as the one is that SQL Server makes for itself when it \
-                is given none: give the server a certificate of an authority (X.509 version 3, for servers)",
+                is given none: give the server a certificate of an authority (X.509 version 3)",
     },
     Cause {
         said: &["NoApplicationProtocol", "peer doesn't support any known protocol"],
@@ -118,9 +152,30 @@ pub(super) fn not_encrypted() -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
+    use std::fmt;
+    use std::sync::Arc;
+
+    use rustls::{
+        AlertDescription, CertificateError, Error, ExtendedKeyPurpose, InvalidMessage, OtherError, PeerIncompatible,
+    };
 
     use super::*;
+
+    /// The errors of rustls's own library of certificates that it passes on as they are.
+    #[derive(Debug)]
+    enum OfWebpki {
+        CaUsedAsEndEntity,
+        UnsupportedCertVersion,
+        NameConstraintViolation,
+    }
+
+    impl fmt::Display for OfWebpki {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{self:?}")
+        }
+    }
+
+    impl std::error::Error for OfWebpki {}
 
     fn said_of(error: &Error) -> String {
         let failure = unknown(&error.to_string());
@@ -131,6 +186,19 @@ mod tests {
     #[test]
     fn each_cause_has_its_own_words_and_only_an_unknown_authority_is_advised_about() {
         let certificate = Error::InvalidCertificate;
+        let purpose = CertificateError::InvalidPurposeContext {
+            required: ExtendedKeyPurpose::ServerAuth,
+            presented: vec![ExtendedKeyPurpose::ClientAuth],
+        };
+        let algorithm = CertificateError::UnsupportedSignatureAlgorithmContext {
+            signature_algorithm_id: Vec::new(),
+            supported_algorithms: Vec::new(),
+        };
+        let for_names = |names: &[&str]| CertificateError::NotValidForNameContext {
+            expected: "host".try_into().unwrap(),
+            presented: names.iter().map(|&name| name.to_owned()).collect(),
+        };
+        let other = |error| CertificateError::Other(OtherError(Arc::new(error)));
         for (error, said) in [
             (certificate(CertificateError::UnknownIssuer), "SSL_CERT_FILE"),
             (
@@ -141,7 +209,19 @@ mod tests {
             (certificate(CertificateError::NotValidYet), "clocks"),
             (certificate(CertificateError::Revoked), "revoked"),
             (certificate(CertificateError::BadEncoding), "of a kind"),
-            (certificate(CertificateError::InvalidPurpose), "of a kind"),
+            (certificate(CertificateError::InvalidPurpose), "not one for servers"),
+            (certificate(purpose), "not one for servers"),
+            (certificate(for_names(&[])), "no subject alternative name"),
+            (certificate(for_names(&["db"])), "host_name_in_certificate"),
+            (certificate(CertificateError::BadSignature), "2,048 bits"),
+            (certificate(algorithm), "SHA-1"),
+            (certificate(other(OfWebpki::CaUsedAsEndEntity)), "one of an authority"),
+            (certificate(other(OfWebpki::UnsupportedCertVersion)), "version 3"),
+            (certificate(other(OfWebpki::NameConstraintViolation)), "may not give"),
+            (
+                certificate(CertificateError::UnhandledCriticalExtension),
+                "critical extension",
+            ),
             (Error::NoApplicationProtocol, "TDS 8.0"),
             (Error::AlertReceived(AlertDescription::NoApplicationProtocol), "TDS 8.0"),
             (
@@ -166,7 +246,8 @@ mod tests {
         ] {
             let text = said_of(&error);
             assert!(text.contains(said), "{error}: {text}");
-            let is_advised = matches!(error, Error::InvalidCertificate(CertificateError::UnknownIssuer));
+            let is_advised =
+                error.to_string().contains("UnknownIssuer") || error.to_string().contains("CaUsedAsEndEntity");
             assert_eq!(text.contains("SSL_CERT_FILE"), is_advised, "{text}");
         }
     }
