@@ -6,6 +6,7 @@ mod audit;
 mod batch_builder;
 mod code_page;
 mod column_builder;
+mod double_byte;
 #[cfg(test)]
 mod masking_tests;
 mod result_columns;

@@ -1,4 +1,4 @@
-//! Finds the code page of the varchar text of a collation.
+//! Finds the code page of the varchar text of a collation, and decodes text in it.
 //!
 //! A SQL Server collation (`SQL_…`) has a sort id, which determines its code page. A Windows collation has the language
 //! of its locale, and above it bits for the sort order, which do not affect the code page
@@ -9,6 +9,8 @@ use encoding_rs::Encoding;
 use mssql_tds::datatypes::sql_string::{EncodingType, ResolvedEncoding};
 use mssql_tds::token::tokens::SqlCollation;
 
+use super::double_byte::Differences;
+
 /// The lower 16 bits, which hold the language; the four bits above them hold the sort order.
 const LANGUAGE: u32 = 0xFFFF;
 /// The lower ten bits of a language, which name it without its region.
@@ -16,8 +18,37 @@ const WITHOUT_REGION: u32 = 0x3FF;
 /// Thai, a language that no `SQL_…` collation has.
 const THAI: u32 = 0x041E;
 
+/// A code page of Windows.
+#[derive(Debug, Clone, Copy)]
+pub struct CodePage {
+    encoding: ResolvedEncoding,
+    differences: Option<&'static Differences>,
+}
+
+impl CodePage {
+    /// Returns the code page of the varchar text of a collation, or `None` when it is not known.
+    pub fn of(collation: SqlCollation) -> Option<Self> {
+        let encoding = encoding(collation)?;
+        let differences = encoding.as_encoding_rs().and_then(Differences::of);
+        Some(Self { encoding, differences })
+    }
+
+    /// Appends `bytes` as UTF-8. Returns `true` when something was malformed and replaced.
+    pub fn append(self, out: &mut Vec<u8>, bytes: &[u8]) -> bool {
+        let append = |out: &mut Vec<u8>, bytes: &[u8]| {
+            let (text, was_malformed) = self.encoding.decode_without_bom_handling(bytes);
+            out.extend_from_slice(text.as_bytes());
+            was_malformed
+        };
+        match self.differences {
+            Some(differences) => differences.append(out, bytes, append),
+            None => append(out, bytes),
+        }
+    }
+}
+
 /// Returns the encoding of the varchar text of a collation, or `None` when it is not known.
-pub fn encoding(collation: SqlCollation) -> Option<ResolvedEncoding> {
+fn encoding(collation: SqlCollation) -> Option<ResolvedEncoding> {
     if collation.utf8() {
         return Some(encoding_rs::UTF_8.into());
     }
@@ -109,6 +140,8 @@ fn of_language_without_region(language: u32) -> Option<&'static Encoding> {
 
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::digest::{Context, SHA256};
+
     use super::*;
 
     fn of(info: u32, sort_id: u8) -> Option<&'static str> {
@@ -202,5 +235,84 @@ mod tests {
         let utf8 = 0x0400_0000;
         assert_eq!(of(utf8 | 0x0439, 0), Some("UTF-8"));
         assert_eq!(of(utf8 | 0x0409, 0), Some("UTF-8"));
+    }
+
+    /// Returns the text of some bytes, or `None` when anything in them is malformed.
+    fn decoded(page: CodePage, bytes: &[u8]) -> Option<String> {
+        let mut out = Vec::new();
+        let was_malformed = page.append(&mut out, bytes);
+        (!was_malformed).then(|| String::from_utf8(out).unwrap())
+    }
+
+    fn page(info: u32, sort_id: u8) -> CodePage {
+        let collation = SqlCollation {
+            info,
+            lcid_language_id: 0,
+            col_flags: 0,
+            sort_id,
+        };
+        CodePage::of(collation).unwrap()
+    }
+
+    /// The hashes were made of the codecs of Python (cp1250 to cp1258, cp874, cp437, cp850, cp932, gb18030, cp949, cp950),
+    /// with what Windows has beyond them: the control characters of undefined bytes below A0, U+05BA for CA in 1255, the
+    /// ranges for private use in 949 and 950, and for 19 pairs of 936 the characters of the present GB18030.
+    #[test]
+    fn every_byte_and_every_pair_of_bytes_is_what_windows_has_for_it() {
+        for (number, info, sort_id, expected) in [
+            (1250, 0x0405, 0, "a4414d201d265144449f2d8cfea0b5ff"),
+            (1251, 0x0419, 0, "96ea5bfd5def6782458f79bdffeb4182"),
+            (1252, 0x0409, 0, "8c7771ef9eb6dd8b22862a2069ab93e1"),
+            (1253, 0x0408, 0, "71e3351e8b4278d42887eb4cd577a23f"),
+            (1254, 0x041F, 0, "7e5927846f5e366569ea91ceb70bd9f9"),
+            (1255, 0x040D, 0, "d094b9b9136e3455578541f57f74274e"),
+            (1256, 0x0401, 0, "b9e810b9136bafde152b69dc0af276a5"),
+            (1257, 0x0425, 0, "c777c9ff8b04592a38d23f82618ab590"),
+            (1258, 0x042A, 0, "5d1ad664fd04da33d409d909a226b685"),
+            (874, 0x041E, 0, "0a1aec48ea856fa651ea3ef6c32c4963"),
+            (437, 0x0409, 30, "3451d28088ef77385e0dfe8839be40db"),
+            (850, 0x0409, 40, "ae2aff5778792a119e8e581276048df3"),
+            (932, 0x0411, 0, "a7dee26fee164c5d473d98b1eef66f3c"),
+            (936, 0x0804, 0, "2a8a36fc914824eac594d5e4b08a749f"),
+            (949, 0x0412, 0, "1ee737caf59c2c46ff8bf60abfd12a29"),
+            (950, 0x0404, 0, "a80ccc5922ab1a3e6aa8f276629d54fe"),
+        ] {
+            let page = page(info, sort_id);
+            let mut known = Context::new(&SHA256);
+            let mut add = |bytes: &[u8]| {
+                for byte in bytes {
+                    known.update(format!("{byte:02x}").as_bytes());
+                }
+                let text = decoded(page, bytes);
+                known.update(format!(":{}\n", text.as_deref().unwrap_or("-")).as_bytes());
+            };
+            (0..=0xFF).for_each(|byte| add(&[byte]));
+            if matches!(number, 932 | 936 | 949 | 950) {
+                (0x80..=0xFF).for_each(|lead| (0..=0xFF).for_each(|trail| add(&[lead, trail])));
+            }
+            let hash: Vec<String> = known
+                .finish()
+                .as_ref()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            assert_eq!(&hash.concat()[..32], expected, "code page {number}");
+        }
+    }
+
+    #[test]
+    fn characters_of_users_stay_apart_from_those_around_them() {
+        let big5 = page(0x0404, 0);
+        let text = b"a\xFA\x40\xF9\xFEb\xA4\x40\xC6\xA1\x81\x40";
+        assert_eq!(
+            decoded(big5, text).as_deref(),
+            Some("a\u{E000}\u{2593}b\u{4E00}\u{F6B1}\u{EEB8}")
+        );
+        assert_eq!(decoded(big5, b"\xA3\xC0"), None, "a picture of a control character");
+        assert_eq!(decoded(big5, b"\xA4"), None, "half a character");
+        // The encoding of the web reads U+0080 here.
+        let mut out = Vec::new();
+        assert!(page(0x0804, 0).append(&mut out, b"\x81\x30\x81\x30"));
+        assert_eq!(String::from_utf8(out).unwrap(), "\u{FFFD}0\u{FFFD}0");
     }
 }

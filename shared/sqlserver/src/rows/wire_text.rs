@@ -4,10 +4,10 @@
 //! page without complaint, and one such value must not block a table. Each malformed piece becomes U+FFFD, and the
 //! values with such pieces are counted.
 
-use mssql_tds::datatypes::sql_string::{EncodingType, ResolvedEncoding};
+use mssql_tds::datatypes::sql_string::EncodingType;
 use mssql_tds::token::tokens::SqlCollation;
 
-use super::code_page;
+use super::code_page::CodePage;
 
 /// The text that stands for what is malformed: U+FFFD.
 const REPLACEMENT: &str = "\u{FFFD}";
@@ -22,7 +22,7 @@ pub struct UnknownCodePage {
 /// The encoding of a column's text. It is looked up when the collation changes, so once for a column.
 #[derive(Debug, Default)]
 pub struct WireText {
-    known: Option<(SqlCollation, ResolvedEncoding)>,
+    known: Option<(SqlCollation, CodePage)>,
 }
 
 /// The way to decode a value.
@@ -32,7 +32,7 @@ pub enum Decoding {
     Utf8,
     /// The bytes are already UTF-8.
     AsIs,
-    CodePage(ResolvedEncoding),
+    CodePage(CodePage),
 }
 
 impl WireText {
@@ -43,17 +43,17 @@ impl WireText {
             EncodingType::Utf8 | EncodingType::DelayedSet => Decoding::Utf8,
             // Every code page of SQL Server is ASCII in its lower half.
             EncodingType::LcidBased(_) if bytes.is_ascii() => Decoding::AsIs,
-            EncodingType::LcidBased(collation) => Decoding::CodePage(self.resolved(collation)?),
+            EncodingType::LcidBased(collation) => Decoding::CodePage(self.page(collation)?),
         })
     }
 
-    fn resolved(&mut self, collation: SqlCollation) -> Result<ResolvedEncoding, UnknownCodePage> {
+    fn page(&mut self, collation: SqlCollation) -> Result<CodePage, UnknownCodePage> {
         match self.known {
-            Some((known, resolved)) if known == collation => Ok(resolved),
+            Some((known, page)) if known == collation => Ok(page),
             _ => {
-                let resolved = code_page::encoding(collation).ok_or(UnknownCodePage { collation })?;
-                self.known = Some((collation, resolved));
-                Ok(resolved)
+                let page = CodePage::of(collation).ok_or(UnknownCodePage { collation })?;
+                self.known = Some((collation, page));
+                Ok(page)
             }
         }
     }
@@ -69,11 +69,7 @@ impl Decoding {
                 out.extend_from_slice(bytes);
                 false
             }
-            Self::CodePage(resolved) => {
-                let (text, was_malformed) = resolved.decode_without_bom_handling(bytes);
-                out.extend_from_slice(text.as_bytes());
-                was_malformed
-            }
+            Self::CodePage(page) => page.append(out, bytes),
         }
     }
 }
