@@ -59,6 +59,8 @@ fn refuse_other_ways(address: &str) -> Result<(), &'static str> {
     let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| lower.starts_with(prefix));
     let refusal = if address.is_empty() {
         "it is empty: give the server's DNS name or IP address"
+    } else if begins(&["arn:"]) {
+        "it is an ARN: give the endpoint that the console shows for the database"
     } else if address.contains(['=', ';']) {
         "it is a connection string: give the server's DNS name or IP address alone, and everything else in fields of its own"
     } else if address.contains("://") || begins(&["jdbc:"]) || address.contains('@') {
@@ -68,7 +70,7 @@ fn refuse_other_ways(address: &str) -> Result<(), &'static str> {
          port"
     } else if begins(&["lpc:", "admin:", "(localdb)"]) {
         "it is reachable only on the server's own machine: give the server's DNS name or IP address"
-    } else if matches!(lower.as_str(), "." | "(local)")
+    } else if matches!(lower.as_str(), "." | "(local)" | "0.0.0.0" | "::" | "[::]")
         || begins(&[".\\", "(local)\\", ".,", "(local),", ".:", "(local):"])
     {
         "it means this machine: give the server's DNS name or IP address; where the server does run on this machine, that is \
@@ -109,7 +111,7 @@ fn port(digits: &str) -> Result<u16, &'static str> {
 }
 
 /// Checks an IPv4 address or a DNS name.
-fn name(host: &str) -> Result<String, &'static str> {
+pub(super) fn name(host: &str) -> Result<String, &'static str> {
     if host.parse::<Ipv4Addr>().is_ok() {
         return Ok(host.to_owned());
     }
@@ -186,6 +188,9 @@ mod tests {
             ("https://db.example.com", "URL"),
             ("Server=tcp:db,1433;Password=hunter2", "connection string"),
             ("db/sales", "path"),
+            ("arn:aws:rds:eu-west-1:123456789012:db:sales", "ARN"),
+            ("0.0.0.0", "this machine"),
+            ("[::]", "this machine"),
             ("db 1433", "blank"),
             ("db:", "port"),
             ("db:0", "port"),

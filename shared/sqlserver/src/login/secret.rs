@@ -52,6 +52,17 @@ const PUBLIC: Cloud = Cloud {
     audience: "api://AzureADTokenExchange",
 };
 
+/// What other programs call the fields, in lower case. Names in another case than that of RDS count, too.
+const OTHER_NAMES: [(&str, &[&str]); 4] = [
+    ("host", &["server", "hostname", "endpoint", "address", "data source"]),
+    (
+        "dbname",
+        &["database", "db", "database_name", "databasename", "initial catalog"],
+    ),
+    ("username", &["user", "login", "uid", "user id", "user_name"]),
+    ("password", &["pwd", "pass"]),
+];
+
 impl Cloud {
     /// Returns the cloud that a server is in, by its name.
     fn of(host: &str) -> &'static Self {
@@ -77,9 +88,17 @@ impl Login {
             );
             Error::new(ErrorCode::InvalidConfig, message)
         };
-        let fields: Value = serde_json::from_str(content.reveal()).map_err(|_| refused("it is not JSON"))?;
-        let Value::Object(fields) = fields else {
-            return Err(refused("it is not an object"));
+        // Some editors put a mark of the byte order before the text.
+        let text = content.reveal().trim_start_matches('\u{FEFF}');
+        let fields: Value = serde_json::from_str(text).map_err(|_| refused("it is not JSON"))?;
+        let fields = match fields {
+            Value::Object(fields) => fields,
+            Value::String(_) => {
+                return Err(refused(
+                    "it is not an object but a text, perhaps with the object in quotes: store the object itself",
+                ));
+            }
+            _ => return Err(refused("it is not an object")),
         };
         Self::from_fields(server, fields).map_err(|what| refused(&what))
     }
@@ -130,9 +149,24 @@ impl Content {
         let complaints = self.complaints.len();
         let text = self.text(name);
         if text.is_none() && complaints == self.complaints.len() {
-            self.complain(format!("it has no {name}"));
+            let other = self.other_name(name);
+            self.complain(format!("it has no {name}{other}"));
         }
         text
+    }
+
+    /// Returns the end of the complaint about a missing field, when the secret has one that other programs call so.
+    fn other_name(&self, name: &str) -> String {
+        let others = OTHER_NAMES
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map_or(&[][..], |(_, others)| others);
+        let is_other = |field: &&String| {
+            let field = field.to_ascii_lowercase();
+            field == name || others.contains(&field.as_str())
+        };
+        let other = self.fields.keys().find(is_other);
+        other.map_or_else(String::new, |other| format!(" (it has {other}: call it {name})"))
     }
 
     /// Takes a field, or else the setting `given`. The complaint about a missing value names the environment variable
@@ -151,7 +185,8 @@ impl Content {
                 "" => String::new(),
                 prefix => format!(", and {prefix}_{variable} is not set"),
             };
-            self.complain(format!("it has no {name}{stand_in}"));
+            let other = self.other_name(name);
+            self.complain(format!("it has no {name}{other}{stand_in}"));
         }
         text
     }
@@ -200,7 +235,16 @@ impl Content {
         let address = self.address(server);
         let database = self.or_given("dbname", server.database.as_ref(), server, "DATABASE");
         let tls = self.one_of("tls", &Tls::ALL).or(server.tls).unwrap_or(Tls::Verify);
-        let host_name_in_certificate = self.text("host_name_in_certificate");
+        let host_name_in_certificate = self.text("host_name_in_certificate").map(|name| name.trim().to_owned());
+        if host_name_in_certificate
+            .as_ref()
+            .is_some_and(|name| address::name(name).is_err())
+        {
+            self.complain(
+                "its host_name_in_certificate is not one name: give a DNS name that the certificate has, and for *.example.com any \
+                 name that it stands for",
+            );
+        }
         if host_name_in_certificate.is_some() && tls == Tls::Trust {
             self.complain("it has a host_name_in_certificate, which tls: trust does not look at");
         }
@@ -303,7 +347,8 @@ impl Content {
             client: client?,
             resource: self.text("resource").map_or_else(
                 || (*resource).to_owned(),
-                |resource| resource.trim_end_matches('/').to_owned(),
+                // A scope is a resource with an end that is added to every resource.
+                |resource| resource.trim_end_matches("/.default").trim_end_matches('/').to_owned(),
             ),
             proof: proof?,
         }))

@@ -221,3 +221,38 @@ fn a_wrong_secret_is_named_and_not_quoted() {
         );
     }
 }
+
+#[test]
+fn a_field_that_is_called_otherwise_is_found_and_its_value_not_told() {
+    let content = json!({"Server": "db", "database": "sales", "user": "u", "PASSWORD": "s3cret"});
+    let text = refused(&server(), &content);
+    for said in [
+        "no host (it has Server: call it host), and SOURCE_HOST",
+        "no dbname (it has database: call it dbname)",
+        "no username (it has user: call it username)",
+        "no password (it has PASSWORD: call it password)",
+    ] {
+        assert!(
+            text.contains(said) && !text.contains("s3cret") && !text.contains("sales"),
+            "{text}"
+        );
+    }
+    assert!(!refused(&server(), &json!({"engine": "sqlserver"})).contains("call it"));
+}
+
+#[test]
+fn a_secret_of_another_form_is_read_or_says_what_it_is() {
+    let marked = Secret::new(format!("\u{FEFF}{}", rds()));
+    assert_eq!(Login::from_secret(&server(), &marked).unwrap().host, "db");
+    let quoted = Secret::new(Value::String(rds().to_string()).to_string());
+    let text = Login::from_secret(&server(), &quoted).unwrap_err().report();
+    assert!(text.contains("in quotes") && !text.contains("s3cret"), "{text}");
+    for name in ["*.example.com", "https://db", "CN=db"] {
+        let text = refused(&server(), &but(&json!({"host_name_in_certificate": name})));
+        assert!(text.contains("host_name_in_certificate is not one name"), "{text}");
+    }
+    let scoped = json!({"authentication": "web_identity", "tenant_id": "t", "client_id": "c",
+                        "resource": "https://database.windows.net/.default"});
+    let login = read(&server(), &but(&scoped)).unwrap();
+    assert!(matches!(login.sign_in, SignIn::Entra(identity) if identity.resource == "https://database.windows.net"));
+}
