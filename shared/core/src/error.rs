@@ -240,6 +240,15 @@ impl Role {
         }
     }
 
+    /// Returns what to look for when a statement takes too long on a database that is used for this.
+    const fn advice(self) -> &'static str {
+        match self {
+            Self::Source => "look for locks, and if the table has a watermark column, index it",
+            Self::Sink => "look for locks on the sink table, and index its keys",
+            Self::WatermarkStore => "look for who holds a lock on the control table",
+        }
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Source => "source",
@@ -328,10 +337,13 @@ impl Failure {
     /// Makes the error of a database that is used for this.
     #[must_use]
     pub fn of(self, role: Role) -> Error {
-        let message = match (role, self.fault) {
+        let mut message = match (role, self.fault) {
             (Role::Source, _) | (_, Fault::Known(_)) => self.message,
             _ => format!("{}: {}", role.name(), self.message),
         };
+        if self.fault == Fault::TimedOut {
+            message = format!("{message}: {}", role.advice());
+        }
         Error {
             code: role.code(self.fault),
             message,
@@ -419,7 +431,15 @@ mod tests {
             ] {
                 let error = Failure::new(fault, "error 208").numbered(208).of(role);
                 assert_eq!(error.code(), code, "{fault:?} {role:?}");
-                assert!(error.to_string().ends_with("error 208"), "{error}");
+                let advice = match fault {
+                    Fault::TimedOut => format!(": {}", role.advice()),
+                    _ => String::new(),
+                };
+                assert!(error.to_string().ends_with(&format!("error 208{advice}")), "{error}");
+                assert!(
+                    role == Role::Source || !error.to_string().contains("watermark column"),
+                    "{error}"
+                );
             }
         }
     }

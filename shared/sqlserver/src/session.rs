@@ -236,9 +236,7 @@ impl<D: Driver> Session<D> {
         let (login, seconds) = (self.credential.login(), self.timeouts.silence.as_secs());
         Failure::new(
             Fault::TimedOut,
-            format!(
-                "{login}: no answer to a statement within {seconds} s: index the watermark column, and look for locks"
-            ),
+            format!("{login}: no answer to a statement within {seconds} s"),
         )
     }
 

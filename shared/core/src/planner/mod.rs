@@ -28,4 +28,4 @@ mod tracked_columns;
 pub(crate) const TRIES: u32 = 16;
 
 pub use self::shared_connection::SharedConnection;
-pub(crate) use self::shared_connection::{TURN_TIMEOUT, too_slow};
+pub(crate) use self::shared_connection::TURN_TIMEOUT;

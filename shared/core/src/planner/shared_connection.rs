@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Failure, Fault, Result, Role};
 
 /// How long one table may keep the connection. A table that is locked or scanned must not use up the time of the
 /// others.
@@ -23,16 +23,8 @@ impl SharedConnection {
     pub async fn take_turn<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let _turn = self.turn.lock().await;
         tokio::time::timeout(TURN_TIMEOUT, work).await.unwrap_or_else(|_| {
-            Err(too_slow(&format!(
-                "its statements took more than {} s",
-                TURN_TIMEOUT.as_secs()
-            )))
+            let what = format!("its statements took more than {} s", TURN_TIMEOUT.as_secs());
+            Err(Failure::new(Fault::TimedOut, what).of(Role::Source))
         })
     }
-}
-
-/// Makes the error of work that takes more than its share of an invocation.
-pub(crate) fn too_slow(what: &str) -> Error {
-    let message = format!("{what}: index the watermark column, and look for locks");
-    Error::new(ErrorCode::DeadlineExceeded, message)
 }

@@ -114,7 +114,7 @@ impl Merging<'_> {
             Ok(loaded)
         };
         let (read, loaded) = tokio::try_join!(reading, loading)?;
-        check_rows(read.rows, loaded)?;
+        check_rows(read.rows, loaded, "the sink's temporary table")?;
         Ok(read)
     }
 }

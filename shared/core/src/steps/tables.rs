@@ -6,9 +6,9 @@ use futures::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::model::names::ObjectName;
-use crate::planner::{SharedConnection, too_slow};
+use crate::planner::SharedConnection;
 
 /// A table that failed in a step over all tables of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,8 +128,11 @@ pub async fn for_each_table<I, T>(
 /// Those of `work`, and `DeadlineExceeded` when it takes longer.
 pub async fn before<T>(end: Option<Instant>, work: impl Future<Output = Result<T>>) -> Result<T> {
     let Some(end) = end else { return work.await };
-    let no_time = |_| Err(too_slow("this invocation has no time left for the table"));
-    tokio::time::timeout_at(end, work).await.unwrap_or_else(no_time)
+    tokio::time::timeout_at(end, work).await.unwrap_or_else(|_| {
+        let message = "this invocation has no time left for the table: look for locks on the tables of the run, or give a run \
+                       fewer of them";
+        Err(Error::new(ErrorCode::DeadlineExceeded, message))
+    })
 }
 
 fn failure(work: Work, table: &ObjectName, error: &Error) -> FailedTable {
@@ -151,7 +154,6 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::error::ErrorCode;
     use crate::planner::TURN_TIMEOUT;
 
     fn tables(names: &[&str]) -> Vec<ObjectName> {

@@ -109,7 +109,7 @@ where
         };
         // The first of the three to fail ends the others: one that feeds it, or is fed by it, only waits.
         let (pieces, encoded, read) = tokio::try_join!(uploader.run(pieces_encoded), encoding, reading)?;
-        check_rows(read.rows, encoded.rows)?;
+        check_rows(read.rows, encoded.rows, "the file")?;
         Ok((pieces, encoded, read))
     };
     // Boxed, because the types of the nested futures are deeper than the compiler follows.
@@ -170,16 +170,16 @@ pub(super) async fn within<T>(deadline: Option<Instant>, work: impl Future<Outpu
     })
 }
 
-/// Checks that every row that was read has arrived.
+/// Checks that every row that was read has arrived in `place`.
 ///
 /// Errors: `Internal` when the numbers differ.
-pub(super) fn check_rows(read: u64, arrived: u64) -> Result<()> {
+pub(super) fn check_rows(read: u64, arrived: u64, place: &str) -> Result<()> {
     if read == arrived {
         return Ok(());
     }
     Err(Error::new(
         ErrorCode::Internal,
-        format!("{read} rows were read, and {arrived} arrived in the file"),
+        format!("{read} rows were read, and {arrived} arrived in {place}"),
     ))
 }
 
