@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde_json::Value;
-use tidemark::error::{Answer, ErrorCode, Result};
+use tidemark::error::{Answer, ErrorCode};
 use tidemark::ledger::Pointers;
 use tidemark::model::slice_id::SliceId;
 use tidemark::model::table::TableSpec;
