@@ -10,7 +10,7 @@ use tidemark::model::value_text;
 use tidemark::model::watermark::WatermarkKind;
 
 use super::SqlType;
-use super::family::{Arguments, Catalogued, Family, Recognised, ValueText, no_wire_name};
+use super::family::{Arguments, Catalogued, Family, Recognised, ValueText, is_long_enough, no_wire_name};
 use super::texts::MAX;
 
 /// The longest length in bytes, except for `(max)`.
@@ -29,7 +29,7 @@ pub enum Bytes {
 
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
-    catalogued,
+    catalogued: Some(catalogued),
     described,
     wire_name: no_wire_name,
     read,
@@ -176,17 +176,14 @@ impl Family for Bytes {
     }
 
     fn holds(&self, source: SqlType) -> bool {
-        let is_enough = |needed: Option<u16>| match (self.length(), needed) {
-            (None, _) => true,
-            (Some(limit), Some(needed)) => needed <= limit,
-            (Some(_), None) => false,
-        };
         match (source, self) {
             (SqlType::Bytes(source), _) if source == *self => true,
             (SqlType::Bytes(Self::RowVersion), Self::Binary(ROWVERSION_BYTES)) => true,
             (SqlType::Bytes(Self::RowVersion), Self::Image) => false,
             // A type that pads values to its length holds only values of the same type.
-            (SqlType::Bytes(source), Self::VarBinary(_) | Self::Image) => is_enough(source.length()),
+            (SqlType::Bytes(source), Self::VarBinary(_) | Self::Image) => {
+                is_long_enough(self.length(), source.length())
+            }
             // A CLR value is read as bytes.
             (SqlType::Clr(_), Self::VarBinary(None)) => true,
             _ => false,

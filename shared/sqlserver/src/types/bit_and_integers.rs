@@ -23,7 +23,7 @@ pub enum Integer {
 
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
-    catalogued: |described| declared(described.name, Arguments(None)),
+    catalogued: None,
     described,
     wire_name,
     read,

@@ -12,7 +12,7 @@ use tidemark::model::types::{Form, WantedForms};
 
 use super::SqlType;
 use super::binaries::{Bytes, is_carried_as_bytes};
-use super::family::{Arguments, Catalogued, Family, Recognised, no_wire_name, unread};
+use super::family::{Arguments, Family, Recognised, no_wire_name, unread};
 
 /// A CLR type that belongs to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,7 +24,7 @@ pub enum Clr {
 
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
-    catalogued: |described: &Catalogued<'_>| declared(described.name, Arguments(None)),
+    catalogued: None,
     described,
     wire_name: no_wire_name,
     read: unread,

@@ -8,7 +8,7 @@ use tiberius::{TypeInfo, VarLenType};
 use tidemark::model::types::{Form, WantedForms};
 
 use super::SqlType;
-use super::family::{Arguments, Catalogued, Family, Recognised, no_wire_name, unread};
+use super::family::{Arguments, Family, Recognised, no_wire_name, unread};
 use super::texts::{Text, is_carried_as_text};
 
 /// A type of documents that the server parses.
@@ -20,7 +20,7 @@ pub enum Document {
 
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
-    catalogued: |described: &Catalogued<'_>| declared(described.name, Arguments(None)),
+    catalogued: None,
     described,
     wire_name: no_wire_name,
     read: unread,

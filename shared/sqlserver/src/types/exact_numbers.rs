@@ -35,7 +35,7 @@ pub enum ExactNumber {
 
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
-    catalogued,
+    catalogued: Some(catalogued),
     described,
     wire_name,
     read,

@@ -116,8 +116,8 @@ pub(super) trait Family: fmt::Display {
 pub(super) struct Recognised {
     /// Recognises a type by the text that declares it.
     pub(super) declared: fn(&str, Arguments<'_>) -> Option<SqlType>,
-    /// Recognises a type by its description in the catalog.
-    pub(super) catalogued: fn(&Catalogued<'_>) -> Option<SqlType>,
+    /// Recognises a type by its description in the catalog. `None` where its name says everything.
+    pub(super) catalogued: Option<fn(&Catalogued<'_>) -> Option<SqlType>>,
     /// Recognises a type by tiberius' description of a result's column.
     pub(super) described: fn(&TypeInfo) -> Option<SqlType>,
     /// Names a type for which mssql-tds has a common wire type, by its length.
@@ -190,4 +190,10 @@ pub(super) fn no_wire_name(_: TdsDataType, _: usize) -> Option<&'static str> {
 /// Returns `None`, as the `read` of a family whose values are never read as text.
 pub(super) fn unread(_: &ColumnData<'_>) -> Option<ValueText> {
     None
+}
+
+/// Returns whether a type with a limit to its length holds every value of one with this length. Without a length, both
+/// are as long as can be.
+pub(super) fn is_long_enough(limit: Option<u16>, needed: Option<u16>) -> bool {
+    limit.is_none_or(|limit| needed.is_some_and(|needed| needed <= limit))
 }

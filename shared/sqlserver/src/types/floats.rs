@@ -9,7 +9,7 @@ use tidemark::model::types::{Form, WantedForms};
 
 use super::SqlType;
 use super::bit_and_integers::Integer;
-use super::family::{Arguments, Catalogued, Family, Recognised, unread};
+use super::family::{Arguments, Family, Recognised, unread};
 
 /// A type of binary floating-point numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,7 +22,7 @@ pub enum Float {
 
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
-    catalogued: |described: &Catalogued<'_>| declared(described.name, Arguments(None)),
+    catalogued: None,
     described,
     wire_name,
     read: unread,

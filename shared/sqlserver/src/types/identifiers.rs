@@ -8,7 +8,7 @@ use tiberius::{ColumnData, TypeInfo, VarLenType};
 use tidemark::model::types::{Form, WantedForms};
 
 use super::SqlType;
-use super::family::{Arguments, Catalogued, Family, Recognised, ValueText, no_wire_name};
+use super::family::{Arguments, Family, Recognised, ValueText, no_wire_name};
 
 /// The type of identifiers of sixteen bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,7 +16,7 @@ pub struct UniqueIdentifier;
 
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
-    catalogued: |described: &Catalogued<'_>| declared(described.name, Arguments(None)),
+    catalogued: None,
     described,
     wire_name: no_wire_name,
     read,

@@ -160,7 +160,10 @@ impl SqlType {
             precision,
             scale,
         };
-        FAMILIES.iter().find_map(|family| (family.catalogued)(&described))
+        FAMILIES.iter().find_map(|family| match family.catalogued {
+            Some(catalogued) => catalogued(&described),
+            None => (family.declared)(described.name, Arguments(None)),
+        })
     }
 
     /// Returns the type of a result's column, or the name of a type that cannot be copied.

@@ -32,7 +32,7 @@ pub enum Moment {
 
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
-    catalogued,
+    catalogued: Some(catalogued),
     described,
     wire_name,
     read,

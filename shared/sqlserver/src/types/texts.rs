@@ -11,7 +11,7 @@ use tiberius::{ColumnData, TypeInfo, VarLenType};
 use tidemark::model::types::{Form, WantedForms};
 
 use super::SqlType;
-use super::family::{Arguments, Catalogued, Family, Recognised, ValueText, no_wire_name};
+use super::family::{Arguments, Catalogued, Family, Recognised, ValueText, is_long_enough, no_wire_name};
 
 /// The longest length in bytes of text in a code page, except for `(max)`.
 const MOST_BYTES: u16 = 8_000;
@@ -35,7 +35,7 @@ pub enum Text {
 
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
-    catalogued,
+    catalogued: Some(catalogued),
     described,
     wire_name: no_wire_name,
     read,
@@ -160,18 +160,13 @@ impl Family for Text {
     }
 
     fn holds(&self, source: SqlType) -> bool {
-        let is_enough = |needed: Option<u16>| match (self.length(), needed) {
-            (None, _) => true,
-            (Some(limit), Some(needed)) => needed <= limit,
-            (Some(_), None) => false,
-        };
         // A type that pads values with blanks holds only values of the same type.
         let is_varying = !matches!(self, Self::Char(_) | Self::NChar(_));
         match source {
             SqlType::Text(source) => {
                 source == *self
                     || (is_varying
-                        && is_enough(source.length())
+                        && is_long_enough(self.length(), source.length())
                         && (source.is_in_code_page() || !self.is_in_code_page()))
             }
             SqlType::Document(_) => !self.is_in_code_page() && self.length().is_none(),

@@ -11,7 +11,7 @@ use tiberius::{TypeInfo, VarLenType};
 use tidemark::model::types::{Form, VariantColumns, WantedForms};
 
 use super::SqlType;
-use super::family::{Arguments, Catalogued, Family, Recognised, no_wire_name, unread};
+use super::family::{Arguments, Family, Recognised, no_wire_name, unread};
 
 /// The type whose values can be of most other types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,7 +19,7 @@ pub struct Variant;
 
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
-    catalogued: |described: &Catalogued<'_>| declared(described.name, Arguments(None)),
+    catalogued: None,
     described,
     wire_name: no_wire_name,
     read: unread,
