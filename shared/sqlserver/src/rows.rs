@@ -33,7 +33,7 @@ use tracing::warn;
 pub use self::batch_builder::BatchBuilder;
 use crate::login::{Credential, Login};
 use crate::masks::{self, MaskKey};
-use crate::session::{KeptConnection, Mssql, MssqlClient, Opened, Session, Timeouts, parameters, unlogged, within};
+use crate::session::{KeptConnection, Mssql, MssqlClient, Opened, Session, Timeouts, parameters, within};
 use crate::source::changes::NOT_OF_REPLICAS;
 use crate::statements::{self, Statement, change_tracking};
 
@@ -143,7 +143,7 @@ impl RowReader {
                 StatementResult::NoRows { .. } => within(silence, client.advance_to_rows()).await,
             }
         };
-        if unlogged(execute).await.map_err(|error| self.session.failure(error))? {
+        if self.session.watch(execute).await? {
             return Ok(());
         }
         Err(Error::new(ErrorCode::SchemaMismatch, "the statement returned no columns").into())
@@ -156,8 +156,7 @@ impl RowReader {
             while client.advance().await? != StatementResult::End {}
             client.close_query().await
         };
-        let run = unlogged(within(self.session.timeouts().silence, run)).await;
-        run.map_err(|error| self.session.failure(error))
+        self.session.ask(run).await
     }
 
     /// Returns whether the only value in the result of a statement is 1.
@@ -168,8 +167,7 @@ impl RowReader {
             client.close_query().await?;
             Ok(row)
         };
-        let row = unlogged(within(self.session.timeouts().silence, read)).await;
-        let row = row.map_err(|error| self.session.failure(error))?;
+        let row = self.session.ask(read).await?;
         Ok(row.is_some_and(|row| row == [ColumnValues::Int(1)]))
     }
 
@@ -210,8 +208,7 @@ impl RowReader {
         let silence = self.session.timeouts().silence;
         let mut rows = 0;
         loop {
-            let has_more = unlogged(fill(client, &mut batch, silence)).await;
-            let has_more = has_more.map_err(|error| self.session.failure(error))?;
+            let has_more = self.session.watch(fill(client, &mut batch, silence)).await?;
             if let Some(full) = batch.finish()? {
                 rows += full.num_rows() as u64;
                 batches.take(full).await?;
@@ -232,8 +229,7 @@ impl RowReader {
             let message = format!("the server sent {sent} rows but {rows} were read");
             return Err(Error::new(ErrorCode::Internal, message).into());
         }
-        let close = unlogged(within(silence, client.close_query())).await;
-        close.map_err(|error| self.session.failure(error))?;
+        self.session.ask(client.close_query()).await?;
         Ok(RowsRead {
             rows,
             malformed_texts,

@@ -24,8 +24,8 @@ use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 pub use self::kept_connection::{KeptConnection, Opened};
+pub(crate) use self::mssql_driver::parameters;
 pub use self::mssql_driver::{Mssql, MssqlClient};
-pub(crate) use self::mssql_driver::{parameters, within};
 pub use self::tiberius_driver::{Tiberius, TiberiusClient};
 use crate::errors;
 use crate::login::{Credential, Login, Proof};
@@ -76,13 +76,21 @@ impl Timeouts {
     };
 }
 
+/// The error of a driver, as far as a session tells one from another.
+pub trait Silence: Sized {
+    /// Makes the error that the server sent nothing for this long.
+    fn of(limit: Duration) -> Self;
+    /// Returns whether the error is that the server sent nothing for too long.
+    fn is_silence(&self) -> bool;
+}
+
 /// The operations that a session needs from a driver.
 #[expect(async_fn_in_trait, reason = "the drivers are those of this crate")]
 pub trait Driver: Default + fmt::Debug {
     /// A connection that is logged in.
     type Connection;
     /// An error of the driver.
-    type Error;
+    type Error: Silence;
 
     /// Connects and logs in.
     async fn log_in(&self, login: &Login, proof: Proof<'_>, timeouts: Timeouts) -> Answer<Self::Connection>;
@@ -96,8 +104,6 @@ pub trait Driver: Default + fmt::Debug {
     /// Closes a connection. If it is used, its statement may still be running and is [cancelled](Self::cancel) first,
     /// in a task of its own, because whoever drops a connection cannot wait.
     fn abandon(connection: Self::Connection, is_used: bool);
-    /// Returns whether the error is that the server sent nothing for too long.
-    fn is_silence(error: &Self::Error) -> bool;
     /// Maps an error of the driver to a failure.
     fn failure(error: Self::Error) -> Failure;
 }
@@ -207,7 +213,7 @@ impl<D: Driver> Session<D> {
                 *state = State::Open(connection);
                 Ok(answer)
             }
-            Err(error) if D::is_silence(&error) => {
+            Err(error) if error.is_silence() => {
                 self.give_up(connection).await;
                 let mut connection = Box::pin(self.open(&mut state)).await?;
                 connection.set_used(false);
@@ -238,6 +244,16 @@ impl<D: Driver> Session<D> {
             Fault::TimedOut,
             format!("{login}: no answer to a statement within {seconds} s"),
         )
+    }
+
+    /// Runs work on a connection that was taken out of the session. The work ends when the server is silent for too long.
+    pub(crate) async fn ask<T>(&self, work: impl Future<Output = Result<T, D::Error>>) -> Answer<T> {
+        self.watch(within(self.timeouts.silence, work)).await
+    }
+
+    /// Runs work on a connection that was taken out of the session, and that ends by itself when the server is silent.
+    pub(crate) async fn watch<T>(&self, work: impl Future<Output = Result<T, D::Error>>) -> Answer<T> {
+        unlogged(work).await.map_err(|error| self.failure(error))
     }
 
     /// Takes the open connection out of the session, unless it is known to be broken. The caller has it alone until it
@@ -356,6 +372,17 @@ impl<D: Driver> Drop for Session<D> {
             self.kept.put(*connection);
         }
     }
+}
+
+/// Waits for work of a driver, at most for `limit`.
+///
+/// # Errors
+///
+/// [Silence] after that time.
+pub(crate) async fn within<T, E: Silence>(limit: Duration, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    tokio::time::timeout(limit, work)
+        .await
+        .unwrap_or_else(|_| Err(E::of(limit)))
 }
 
 /// Runs work of a driver without a subscriber. The work is boxed to keep the futures that await it small.

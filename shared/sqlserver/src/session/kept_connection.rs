@@ -153,7 +153,7 @@ mod tests {
 
     use super::*;
     use crate::login::Proof;
-    use crate::session::Timeouts;
+    use crate::session::{Silence, Timeouts};
 
     fn login(password: &str) -> Login {
         Login::new("db", 1433, "u", password, "d")
@@ -162,6 +162,16 @@ mod tests {
     /// A driver whose connections are words.
     #[derive(Debug, Default)]
     struct Words;
+
+    impl Silence for &'static str {
+        fn of(_: Duration) -> Self {
+            "silence"
+        }
+
+        fn is_silence(&self) -> bool {
+            *self == "silence"
+        }
+    }
 
     impl Driver for Words {
         type Connection = &'static str;
@@ -182,10 +192,6 @@ mod tests {
         async fn cancel(_: &mut &'static str) {}
 
         fn abandon(_: &'static str, _: bool) {}
-
-        fn is_silence(error: &&'static str) -> bool {
-            *error == "silence"
-        }
 
         fn failure(error: &'static str) -> Failure {
             Failure::new(Fault::Refused, error)

@@ -10,7 +10,6 @@
 //! - Its only limit is one for a whole request, whose duration depends on the number of rows, so silence is measured
 //!   here.
 
-use std::future::Future;
 use std::time::Duration;
 
 use mssql_tds::connection::client_context::{ClientContext, TdsAuthenticationMethod};
@@ -27,7 +26,7 @@ use tidemark::error::{Answer, Failure};
 
 use tokio::runtime::Handle;
 
-use super::{CANCEL_TIMEOUT, Driver, PACKET_BYTES, Timeouts, unlogged};
+use super::{CANCEL_TIMEOUT, Driver, PACKET_BYTES, Silence, Timeouts, unlogged, within};
 use crate::errors::of_mssql;
 use crate::login::{Login, Proof, Tls};
 use crate::statements::{NO_TRANSACTION, Statement};
@@ -150,10 +149,6 @@ impl Driver for Mssql {
         }
     }
 
-    fn is_silence(error: &DriverError) -> bool {
-        matches!(error, DriverError::TimeoutError(_))
-    }
-
     fn failure(error: DriverError) -> Failure {
         of_mssql(error)
     }
@@ -170,16 +165,15 @@ async fn first_value(client: &mut TdsClient, sql: &str) -> TdsResult<Option<Colu
     Ok(value)
 }
 
-/// Waits for work of the driver, at most for `limit`.
-///
-/// # Errors
-///
-/// `TimeoutError` after that time, which a session takes for [silence](Driver::is_silence).
-pub(crate) async fn within<T>(limit: Duration, work: impl Future<Output = TdsResult<T>>) -> TdsResult<T> {
-    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+impl Silence for DriverError {
+    fn of(limit: Duration) -> Self {
         let message = format!("nothing came for {} s", limit.as_secs());
-        Err(DriverError::TimeoutError(TimeoutErrorType::String(message)))
-    })
+        Self::TimeoutError(TimeoutErrorType::String(message))
+    }
+
+    fn is_silence(&self) -> bool {
+        matches!(self, Self::TimeoutError(_))
+    }
 }
 
 /// Converts the parameters of a statement to those of the driver.

@@ -175,7 +175,7 @@ async fn is_cancelled(server: &Replay) -> bool {
 /// A session that can be asked something. `ask` returns whether the statement was given up because of the server's
 /// silence.
 trait Ask {
-    fn ask(&self) -> impl Future<Output = bool>;
+    fn is_answered(&self) -> impl Future<Output = bool>;
 }
 
 fn statement() -> Statement {
@@ -186,14 +186,14 @@ fn statement() -> Statement {
 }
 
 impl Ask for Session<Tiberius> {
-    async fn ask(&self) -> bool {
+    async fn is_answered(&self) -> bool {
         let failure = self.rows(&statement()).await.err().unwrap();
         failure.fault() == Fault::TimedOut
     }
 }
 
 impl Ask for Session<Mssql> {
-    async fn ask(&self) -> bool {
+    async fn is_answered(&self) -> bool {
         let silence = self.timeouts().silence;
         let asked = self.with_connection(async |client| {
             let executing = client.execute(statement().sql, ());
@@ -212,11 +212,11 @@ const IMPATIENT: Timeouts = Timeouts {
 async fn a_statement_that_takes_too_long_is_cancelled_before_its_connection_is_closed() {
     let (server, login) = silent();
     let session = Session::<Tiberius>::new(login).with_timeouts(IMPATIENT);
-    assert!(session.ask().await, "the server is there");
+    assert!(session.is_answered().await, "the server is there");
     assert!(is_cancelled(&server).await, "{:?}", server.requests());
     let (server, login) = silent();
     let session = Session::<Mssql>::new(login).with_timeouts(IMPATIENT);
-    assert!(session.ask().await, "the server is there");
+    assert!(session.is_answered().await, "the server is there");
     assert!(is_cancelled(&server).await, "{:?}", server.requests());
 }
 
@@ -225,10 +225,10 @@ async fn a_statement_that_nobody_waits_for_any_more_is_cancelled() {
     let deadline = Duration::from_millis(500);
     let (server, login) = silent();
     let session = Session::<Tiberius>::new(login);
-    assert!(tokio::time::timeout(deadline, session.ask()).await.is_err());
+    assert!(tokio::time::timeout(deadline, session.is_answered()).await.is_err());
     assert!(is_cancelled(&server).await, "{:?}", server.requests());
     let (server, login) = silent();
     let session = Session::<Mssql>::new(login);
-    assert!(tokio::time::timeout(deadline, session.ask()).await.is_err());
+    assert!(tokio::time::timeout(deadline, session.is_answered()).await.is_err());
     assert!(is_cancelled(&server).await, "{:?}", server.requests());
 }

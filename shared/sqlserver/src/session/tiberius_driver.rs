@@ -1,6 +1,5 @@
 //! Implements sessions over tiberius, for the statements of lookups, counts and the control table.
 
-use std::future::Future;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::runtime::Handle;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
-use super::{CANCEL_TIMEOUT, Driver, PACKET_BYTES, Server, Timeouts, unlogged};
+use super::{CANCEL_TIMEOUT, Driver, PACKET_BYTES, Server, Silence, Timeouts, unlogged, within};
 use crate::errors::of_tiberius;
 use crate::login::{Login, Proof, Tls};
 use crate::statements::{NO_TRANSACTION, Statement};
@@ -77,16 +76,6 @@ impl Driver for Tiberius {
         }
     }
 
-    fn is_silence(error: &TdsError) -> bool {
-        matches!(
-            error,
-            TdsError::Io {
-                kind: ErrorKind::TimedOut,
-                ..
-            }
-        )
-    }
-
     fn failure(error: TdsError) -> Failure {
         of_tiberius(error)
     }
@@ -124,8 +113,8 @@ async fn try_connect(login: &Login, proof: Proof<'_>, timeouts: Timeouts) -> Res
 
 /// Connects to all addresses of a host at once and returns the first connection, as mssql-tds does. The name of an
 /// availability group's listener has an address in each subnet, and nothing answers at all but one of them.
-async fn connect_to_any(host: &str, port: u16) -> std::io::Result<TcpStream> {
-    first_of(lookup_host((host, port)).await?).await
+async fn connect_to_any(host: &str, port: u16) -> Result<TcpStream, TdsError> {
+    Ok(first_of(lookup_host((host, port)).await?).await?)
 }
 
 /// Returns the first connection to one of the addresses, or the last failure.
@@ -141,13 +130,19 @@ async fn first_of(addresses: impl Iterator<Item = SocketAddr>) -> std::io::Resul
     Err(failed)
 }
 
-async fn within<T, E: Into<TdsError>>(
-    limit: Duration,
-    work: impl Future<Output = Result<T, E>>,
-) -> Result<T, TdsError> {
-    match tokio::time::timeout(limit, work).await {
-        Ok(answer) => answer.map_err(Into::into),
-        Err(_) => Err(std::io::Error::from(ErrorKind::TimedOut).into()),
+impl Silence for TdsError {
+    fn of(_: Duration) -> Self {
+        std::io::Error::from(ErrorKind::TimedOut).into()
+    }
+
+    fn is_silence(&self) -> bool {
+        matches!(
+            self,
+            Self::Io {
+                kind: ErrorKind::TimedOut,
+                ..
+            }
+        )
     }
 }
 

@@ -69,8 +69,9 @@ impl Merge {
             Newest::Watermark(_) if !keys.is_empty() => Some(sink_table.map(&columns[order.newest], order.newest)?),
             _ => None,
         };
-        if procedure.is_none() {
-            check_identity(&sink_table, &mapped, &keys)?;
+        match &procedure {
+            None => check_identity(&sink_table, &mapped, &keys)?,
+            Some(_) => check_numbered(&written, &mapped)?,
         }
         Ok(Self {
             table,
@@ -143,6 +144,18 @@ fn check_identity(table: &SinkTable<'_>, mapped: &[MappedColumn], keys: &[Mapped
         Err(table.mismatch(&format!(
             "has the identity column {}, which cannot be updated: leave it out by naming the others in columns, or make it the \
              key",
+            column.name.as_str()
+        )))
+    })
+}
+
+/// Refuses a table type with an identity column among those that are filled, because nobody can give it a value.
+fn check_numbered(table_type: &SinkTable<'_>, mapped: &[MappedColumn]) -> Result<()> {
+    let numbered = mapped.iter().find(|column| column.identity);
+    numbered.map_or(Ok(()), |column| {
+        Err(table_type.mismatch(&format!(
+            "has the identity column {}, into which no value can be written: declare it without IDENTITY, or leave it out by naming \
+             the others in columns",
             column.name.as_str()
         )))
     })

@@ -24,6 +24,7 @@ fn sink_column(name: &str, sql_type: &str) -> SinkColumn {
         defaulted: false,
         collation: None,
         primary_key: false,
+        encrypted: false,
     }
 }
 
@@ -140,6 +141,10 @@ fn what_cannot_be_written_is_refused_by_name() {
         ..required.clone()
     };
     assert!(merge(&[], with(defaulted)).is_ok());
+    let encrypted = SinkColumn {
+        encrypted: true,
+        ..sink_column("name", "varchar(10)")
+    };
     let cases: Vec<(Result<Merge>, &[&str])> = vec![
         (merge(&[], fine()[..2].to_vec()), &["'at'", "id, name"]),
         (
@@ -148,6 +153,7 @@ fn what_cannot_be_written_is_refused_by_name() {
         ),
         (merge(&[], with(sink_column("at", "rowversion"))), &["at", "binary(8)"]),
         (merge(&[], with(computed("name"))), &["name", "computes"]),
+        (merge(&[], with(encrypted)), &["name", "Always Encrypted"]),
         (merge(&[], with(required)), &["must", "default"]),
         (merge(&["name"], with(identity("id", false))), &["identity column id"]),
         (merge(&["more"], with(sink_column("more", "int"))), &["key column more"]),
@@ -160,6 +166,33 @@ fn what_cannot_be_written_is_refused_by_name() {
             assert!(error.to_string().contains(word), "{word}: {error}");
         }
     }
+}
+
+#[test]
+fn a_table_type_that_numbers_its_rows_itself_is_refused() {
+    let json = r#"{"secret_arn": "a", "procedure": "p", "table_type": "t"}"#;
+    let sink: SqlServerSink = serde_json::from_str(json).unwrap();
+    let mut numbered = fine().to_vec();
+    numbered[0].identity = true;
+    let at = Identifier::new("at").unwrap();
+    let map_into = |table_type: Vec<SinkColumn>| {
+        let tables = SinkTables {
+            table: fine().to_vec(),
+            table_type,
+        };
+        map(
+            &sink,
+            &columns(&[("id", "int"), ("Name", "varchar(10)"), ("at", "datetime")]),
+            Newest::Watermark(&at),
+            &tables,
+        )
+    };
+    assert!(map_into(fine().to_vec()).is_ok());
+    let error = map_into(numbered).unwrap_err().to_string();
+    assert!(
+        error.contains("the table type dbo.t has the identity column id"),
+        "{error}"
+    );
 }
 
 #[test]

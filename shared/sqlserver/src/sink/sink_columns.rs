@@ -31,6 +31,8 @@ pub(crate) struct SinkColumn {
     pub collation: Option<Collation>,
     /// Whether the column is part of the primary key.
     pub primary_key: bool,
+    /// Whether clients encrypt its values (Always Encrypted).
+    pub encrypted: bool,
 }
 
 impl SinkColumn {
@@ -48,6 +50,7 @@ impl SinkColumn {
             defaulted,
             collation,
             primary_key,
+            encrypted,
         ] = row
         else {
             return None;
@@ -64,6 +67,7 @@ impl SinkColumn {
             defaulted: flag(defaulted)?,
             collation: None,
             primary_key: flag(primary_key)?,
+            encrypted: flag(encrypted)?,
         };
         Some(collation.map(|collation| Self { collation, ..column }))
     }
@@ -158,6 +162,12 @@ impl SinkTable<'_> {
                 "computes its column {name}: leave it out by naming the others in columns"
             )));
         }
+        if column.encrypted {
+            return Err(self.mismatch(&format!(
+                "has {name} encrypted by its clients (Always Encrypted), which Tidemark is none of: leave it out by naming the others \
+                 in columns, or merge into a column that is not encrypted"
+            )));
+        }
         let sql_type = match &column.sql_type {
             Ok(SqlType::ROWVERSION) => {
                 return Err(self.mismatch(&format!(
@@ -222,11 +232,19 @@ mod tests {
             ColumnValues::Null,
             text("Latin1_General_CI_AS"),
             bit(false),
+            bit(true),
         ];
         let column = SinkColumn::read(&row).unwrap().unwrap();
         assert_eq!(column.name, "n]ämé");
         assert_eq!(column.sql_type.unwrap().to_string(), "nvarchar(20)");
-        assert!(column.nullable && column.computed && !column.identity && !column.defaulted && !column.primary_key);
+        assert!(
+            column.encrypted
+                && column.nullable
+                && column.computed
+                && !column.identity
+                && !column.defaulted
+                && !column.primary_key
+        );
         assert_eq!(column.collation.unwrap().to_string(), "Latin1_General_CI_AS");
         row[9] = text("x COLLATE y");
         assert!(SinkColumn::read(&row).unwrap().is_err());

@@ -19,7 +19,7 @@ use tidemark::ports::merge::{Merged, SliceToMerge, StagedRows};
 use super::cells::{Cells, Row};
 use super::mapping::SinkTables;
 use super::sink_columns::SinkColumn;
-use crate::session::{Driver, Mssql, MssqlClient, Opened, Session, parameters, unlogged, within};
+use crate::session::{Mssql, MssqlClient, Opened, Session, Silence, parameters, unlogged, within};
 use crate::statements::Statement;
 use crate::statements::merge::{Merge, STAGING, drop_staging, lock, session, staged_name, unlock};
 use crate::statements::sink_table::{sink_columns, table_type_columns};
@@ -87,7 +87,7 @@ impl StagedSlice {
         match done {
             Ok(answer) => Ok(answer),
             Err(error) => {
-                if Mssql::is_silence(&error) {
+                if error.is_silence() {
                     self.session.cancel(&mut self.connection).await;
                 }
                 Err(self.session.failure(error))
@@ -100,13 +100,13 @@ impl StagedSlice {
         let sql = statement.sql.clone();
         self.run(async |client: &mut MssqlClient| {
             let first = client.execute(sql, ()).await?;
-            drain(client, first).await.map(drop)
+            drain(client, first).await
         })
         .await
     }
 
-    /// Runs a statement and returns the number of rows that it changed.
-    async fn execute(&mut self, statement: &Statement) -> Answer<u64> {
+    /// Runs a statement, and ignores its results.
+    async fn execute(&mut self, statement: &Statement) -> Answer<()> {
         self.run(async |client: &mut MssqlClient| {
             let executing = client.execute_sp_executesql(statement.sql.clone(), parameters(statement), ());
             let first = executing.await?;
@@ -114,6 +114,16 @@ impl StagedSlice {
         })
         .await
         .map_err(|failure| self.session.withheld(failure))
+    }
+
+    /// Runs a statement that answers, after whatever triggers answer, with the number of rows that it changed.
+    async fn changed(&mut self, statement: &Statement) -> Answer<u64> {
+        let last = self
+            .run(async |client: &mut MssqlClient| last_value(client, statement).await)
+            .await
+            .map_err(|failure| self.session.withheld(failure))?;
+        let rows = last.as_ref().and_then(number);
+        rows.and_then(|rows| u64::try_from(rows).ok()).ok_or_else(no_number)
     }
 
     /// Returns the only row of a statement's answer.
@@ -139,12 +149,12 @@ impl StagedSlice {
             return Ok(merged);
         }
         if let Some(statement) = self.merge.delete() {
-            merged.deleted = self.execute(&statement).await?;
+            merged.deleted = self.changed(&statement).await?;
         }
         if let Some(statement) = self.merge.update() {
-            merged.updated = self.execute(&statement).await?;
+            merged.updated = self.changed(&statement).await?;
         }
-        merged.inserted = self.execute(&self.merge.insert()).await?;
+        merged.inserted = self.changed(&self.merge.insert()).await?;
         Ok(merged)
     }
 
@@ -251,8 +261,7 @@ impl StagedRows<RecordBatch> for StagedSlice {
         for (index, name) in names.iter().enumerate() {
             bulk = bulk.add_column_mapping(ColumnMapping::by_ordinal(index, name.as_str()));
         }
-        let described = unlogged(within(limit, bulk.retrieve_destination_metadata())).await;
-        let described = described.map_err(|error| self.session.failure(error))?;
+        let described = self.session.ask(bulk.retrieve_destination_metadata()).await?;
         let declared = names.iter().map(|name| {
             let column = described.iter().find(|column| column.column_name == *name);
             column.map_or(SqlDbType::Variant, |column| column.sql_type)
@@ -320,8 +329,7 @@ async fn columns(
     kind: &str,
     name: &ObjectName,
 ) -> Answer<Vec<SinkColumn>> {
-    let described = unlogged(within(session.timeouts().silence, rows(client, statement))).await;
-    let described = described.map_err(|error| session.failure(error))?;
+    let described = session.ask(rows(client, statement)).await?;
     if described.is_empty() {
         let message = format!(
             "the sink's database has no {kind} {name}, or the login may not see it: create it, or grant the rights"
@@ -357,20 +365,31 @@ async fn rows(client: &mut MssqlClient, statement: &Statement) -> TdsResult<Vec<
     Ok(rows)
 }
 
-/// Reads all results of the statements, and returns the number of rows that they changed.
-async fn drain(client: &mut MssqlClient, first: StatementResult) -> TdsResult<u64> {
-    let mut changed = 0;
+/// Reads all results of the statements.
+async fn drain(client: &mut MssqlClient, first: StatementResult) -> TdsResult<()> {
     let mut result = first;
-    loop {
-        match result {
-            StatementResult::End => break,
-            StatementResult::Rows => {}
-            StatementResult::NoRows { rows_affected } => changed += rows_affected.unwrap_or_default(),
+    while result != StatementResult::End {
+        result = client.advance().await?;
+    }
+    client.close_query().await
+}
+
+/// Returns the first value of the last row of all results of a statement. The counts that the server sends are of no
+/// use, because a trigger without `NOCOUNT` adds its own to them.
+async fn last_value(client: &mut MssqlClient, statement: &Statement) -> TdsResult<Option<ColumnValues>> {
+    let mut last = None;
+    let executing = client.execute_sp_executesql(statement.sql.clone(), parameters(statement), ());
+    let mut result = executing.await?;
+    while result != StatementResult::End {
+        if result == StatementResult::Rows {
+            while let Some(row) = client.next_row().await? {
+                last = row.into_iter().next();
+            }
         }
         result = client.advance().await?;
     }
     client.close_query().await?;
-    Ok(changed)
+    Ok(last)
 }
 
 const fn number(value: &ColumnValues) -> Option<i64> {
@@ -383,4 +402,43 @@ const fn number(value: &ColumnValues) -> Option<i64> {
 
 fn no_number() -> Failure {
     Failure::new(Fault::Refused, "the sink did not answer with a number")
+}
+
+#[cfg(test)]
+mod tests {
+    use tidemark_replay::server::{Answer, Replay};
+    use tidemark_replay::tokens::{columns, done, end, row, short};
+
+    use super::*;
+    use crate::login::Login;
+
+    /// A trigger may count and answer, and an `int` arrives as what `@@ROWCOUNT` is.
+    #[tokio::test]
+    async fn what_a_trigger_changes_and_answers_is_not_counted() {
+        let number = |number: u32| {
+            [
+                columns(&[("rows", vec![0x26, 4])]),
+                row(&[short(&number.to_le_bytes())]),
+            ]
+            .concat()
+        };
+        let more = 0x11;
+        let tokens = [
+            done(0xFF, more, 50),
+            number(99),
+            done(0xFF, more, 1),
+            done(0xFF, more, 2),
+            number(2),
+            end(1),
+        ];
+        let server = Replay::start(Answer::Tokens {
+            tokens: tokens.concat(),
+            hangs_up: false,
+        });
+        let login = Login::new("127.0.0.1", server.port(), "u", "p", "d");
+        let session = Session::with_driver(Mssql::unencrypted(), login);
+        let mut connection = session.connect().await.unwrap();
+        let last = last_value(&mut connection, &Statement::new("UPDATE …")).await.unwrap();
+        assert_eq!(last, Some(ColumnValues::Int(2)));
+    }
 }

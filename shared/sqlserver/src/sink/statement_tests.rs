@@ -22,6 +22,7 @@ fn sink_column(name: &str, sql_type: &str, key: bool) -> SinkColumn {
         defaulted: false,
         collation: collation.map(|name| name.parse().unwrap()),
         primary_key: key,
+        encrypted: false,
     }
 }
 
@@ -85,14 +86,15 @@ fn older_rows_are_not_written_over_newer_ones() {
         "UPDATE [t] SET [name] = [s].[c1], [at] = [s].[c2], \
          [long] = [s].[c3], \
          [bytes] = [s].[c4] \
-         FROM [dbo].[o]]x] AS [t] WITH (UPDLOCK, HOLDLOCK) JOIN #tidemark AS [s] ON [t].[id] = CAST([s].[c0] AS bigint) WHERE ([t].[at] IS NULL OR [t].[at] <= [s].[c2])"
+         FROM [dbo].[o]]x] AS [t] WITH (UPDLOCK, HOLDLOCK) JOIN #tidemark AS [s] ON [t].[id] = CAST([s].[c0] AS bigint) WHERE ([t].[at] IS NULL OR [t].[at] <= [s].[c2]); \
+         SELECT @@ROWCOUNT AS [rows]"
     );
     assert_eq!(
         merge.insert().sql,
         "INSERT INTO [dbo].[o]]x] ([id], [name], [at], [long], [bytes]) SELECT CAST([s].[c0] AS bigint), [s].[c1], [s].[c2], \
          [s].[c3], [s].[c4] \
          FROM #tidemark AS [s] WHERE NOT EXISTS (SELECT 1 FROM [dbo].[o]]x] AS [t] WITH (UPDLOCK, HOLDLOCK) \
-         WHERE [t].[id] = CAST([s].[c0] AS bigint))"
+         WHERE [t].[id] = CAST([s].[c0] AS bigint)); SELECT @@ROWCOUNT AS [rows]"
     );
     assert_eq!(
         merge.keep_newest().unwrap().sql,
@@ -176,7 +178,8 @@ fn deletions_are_neither_updated_nor_inserted() {
     let merge = merge(r#"{"secret_arn": "a"}"#, &source, Newest::Version, vec![identity]);
     assert_eq!(
         merge.delete().unwrap().sql,
-        "DELETE [t] FROM [dbo].[o]]x] AS [t] JOIN #tidemark AS [s] ON [t].[id] = [s].[c0] WHERE [s].[c2] = N'D'"
+        "DELETE [t] FROM [dbo].[o]]x] AS [t] JOIN #tidemark AS [s] ON [t].[id] = [s].[c0] WHERE [s].[c2] = N'D'; \
+         SELECT @@ROWCOUNT AS [rows]"
     );
     assert_eq!(merge.update(), None, "there is nothing but the key");
     let insert = merge.insert().sql;
@@ -185,7 +188,7 @@ fn deletions_are_neither_updated_nor_inserted() {
         "{insert}"
     );
     assert!(
-        insert.contains(" AND [s].[c2] <> N'D'; SET IDENTITY_INSERT [dbo].[o]]x] OFF"),
+        insert.contains(" AND [s].[c2] <> N'D'; SELECT @@ROWCOUNT AS [rows]; SET IDENTITY_INSERT [dbo].[o]]x] OFF"),
         "{insert}"
     );
 }

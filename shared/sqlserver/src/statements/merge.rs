@@ -243,7 +243,7 @@ impl Merge {
     /// Deletes the rows of the table that are deletions in the staging table. `None` without change tracking.
     pub(crate) fn delete(&self) -> Option<Statement> {
         let operation = self.operation?;
-        Some(Statement::new(format!(
+        Some(counted(&format!(
             "DELETE [t] FROM {} AS [t] JOIN {STAGING} AS [s] ON {} WHERE [s].{} = N'D'",
             self.table.quoted(),
             self.same_keys(),
@@ -267,7 +267,7 @@ impl Merge {
             conditions.push(format!("({there} IS NULL OR {there} <= {})", self.value(watermark)));
         }
         conditions.extend(self.not_deleted());
-        Some(Statement::new(format!(
+        Some(counted(&format!(
             "UPDATE [t] SET {} FROM {} AS [t] WITH (UPDLOCK, HOLDLOCK) JOIN {STAGING} AS [s] ON {}{}",
             sets.join(", "),
             self.table.quoted(),
@@ -291,12 +291,15 @@ impl Merge {
             self.values(),
             condition(&conditions)
         );
-        Statement::new(if self.inserts_identity() {
+        let mut insert = counted(&insert);
+        if self.inserts_identity() {
             // All is one request, because the setting ends with the statement's scope.
-            format!("SET IDENTITY_INSERT {table} ON; {insert}; SET IDENTITY_INSERT {table} OFF")
-        } else {
-            insert
-        })
+            insert.sql = format!(
+                "SET IDENTITY_INSERT {table} ON; {}; SET IDENTITY_INSERT {table} OFF",
+                insert.sql
+            );
+        }
+        insert
     }
 
     /// Removes the rows from the staging table of which the table has newer ones, for a procedure, which may not
@@ -390,6 +393,11 @@ impl Merge {
             format!("CAST({value} AS {wanted})")
         }
     }
+}
+
+/// Makes a statement that answers with the number of rows that it has changed itself, whatever triggers change.
+fn counted(sql: &str) -> Statement {
+    Statement::new(format!("{sql}; SELECT @@ROWCOUNT AS [rows]"))
 }
 
 fn staged_definition((index, column): (usize, &StagedColumn)) -> String {

@@ -5,8 +5,8 @@ use tidemark::model::names::ObjectName;
 use super::{Quoted, Statement};
 
 /// Asks for the columns of a table in its order, one row each: name, type, length, precision, scale, whether it is
-/// nullable, an identity, computed or has a default, its collation, and whether it is in the primary key. There is no
-/// row when there is no such table. The period columns of a temporal table count as computed, because only the server
+/// nullable, an identity, computed or has a default, its collation, whether it is in the primary key, and whether
+/// clients encrypt it (Always Encrypted). There is no row when there is no such table. The period columns of a temporal table count as computed, because only the server
 /// writes them.
 ///
 /// An alias type is shown as its base type. CLR types, whose system type is 240, have no base type and keep their name.
@@ -28,7 +28,8 @@ fn described(object_id: &str) -> String {
          CAST([c].[scale] AS int), [c].[is_nullable], [c].[is_identity], \
          CAST(CASE WHEN [c].[is_computed] = 1 OR [c].[generated_always_type] <> 0 THEN 1 ELSE 0 END AS bit), \
          CAST(CASE WHEN [c].[default_object_id] = 0 THEN 0 ELSE 1 END AS bit), [c].[collation_name], \
-         CAST(CASE WHEN [k].[column_id] IS NULL THEN 0 ELSE 1 END AS bit) \
+         CAST(CASE WHEN [k].[column_id] IS NULL THEN 0 ELSE 1 END AS bit), \
+         CAST(CASE WHEN [c].[encryption_type] IS NULL THEN 0 ELSE 1 END AS bit) \
          FROM sys.columns AS [c] \
          LEFT JOIN sys.types AS [y] ON [y].[user_type_id] = \
          CASE WHEN [c].[system_type_id] = 240 THEN [c].[user_type_id] ELSE [c].[system_type_id] END \
