@@ -107,6 +107,21 @@ def test_a_run_in_which_tables_failed_counts_them_before_it_fails() -> None:
     assert {report["Next"], *(catch["Next"] for catch in report["Catch"])} == {"Failed"}
 
 
+def test_a_run_that_ends_before_its_tables_do_counts_them_and_gives_their_leases_back() -> None:
+    """Otherwise the next run would find its tables busy and succeed."""
+    states = json.loads((INFRA / MACHINES[0]).read_text())["States"]
+    ended = ("LookupOldWatermark", "LookupNewWatermark", "CopyWindows")
+    for name in ended:
+        catchers = [catcher["Next"] for catcher in states[name]["Catch"]]
+        assert catchers and set(catchers) == {"ReportRunFailed"}, name
+    report = states["ReportRunFailed"]
+    assert report["Arguments"]["Payload"]["failed"] == "{% [$states.context.Execution.Input.tables.table] %}"
+    assert report["Retry"] == states["ReportFailed"]["Retry"]
+    assert report["Output"] == "{% $states.input %}"
+    assert {report["Next"], *(catch["Next"] for catch in report["Catch"])} == {"RunFailed"}
+    assert states["RunFailed"]["Error"] == "{% $states.input.error %}"
+
+
 def test_a_stand_still_is_noticed_unless_that_is_switched_off() -> None:
     """Only a schedule that is on needs the alarm, because without one nobody expects a run."""
     running = {"SourceSecretArn": EVERYTHING["SourceSecretArn"], "ScheduleEnabled": "true"}

@@ -158,7 +158,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
                 "StateMachines": {
                     NAME: {
                         "TestCases": {
-                            case: {"ReportFailed": "reported"} | dict(zip(STATES, row, strict=False))
+                            case: {"ReportFailed": "reported", "ReportRunFailed": "reported"} | dict(zip(STATES, row, strict=False))
                             for case, row in CASES.items()
                         }
                     }
@@ -352,8 +352,10 @@ def test_a_dry_run_copies_nothing_even_if_windows_are_announced(case: Case, aske
 
 def test_a_failed_lookup_ends_the_run_with_its_own_error(case: Case) -> None:
     """The name and the message are the function's."""
-    outcome, _ = case("lookup-fails")
+    outcome, events = case("lookup-fails")
     assert (outcome.error, outcome.cause) == ("WatermarkRejected", "lookup-old-watermark: login failed")
+    # The lookup, and the report that counts the tables and gives their leases back.
+    assert events.count("TaskStateEntered") == 2
 
 
 def test_a_table_that_failed_in_a_lookup_fails_the_run_after_the_others(case: Case) -> None:

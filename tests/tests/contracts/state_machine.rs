@@ -31,7 +31,7 @@ fn tasks() -> Vec<(String, Value)> {
         .into_iter()
         .filter(|(_, state)| state["Type"] == "Task")
         .collect();
-    assert_eq!(tasks.len(), 7);
+    assert_eq!(tasks.len(), 8);
     tasks
 }
 
