@@ -111,9 +111,7 @@ pub(crate) const fn advice(code: ErrorCode) -> Advice {
 const fn remedy(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::SourceUnavailable => "Check that the server is up and can be reached, and run the command again.",
-        ErrorCode::SinkUnavailable => {
-            "Check that the sink can be reached, or wait for what the message names, and run the command again."
-        }
+        ErrorCode::SinkUnavailable => "Wait for what the message names, or mend it, and run the command again.",
         ErrorCode::WatermarkStoreUnavailable => "Check the server of the control table, and run the command again.",
         ErrorCode::InvalidInput => {
             "Correct the field, the name or the option that the message names. `tidemark plan` finds every mistake of tables.json at once."

@@ -87,8 +87,15 @@ impl Failure {
                 }
                 let count = mistakes.len();
                 let noun = if count == 1 { "mistake" } else { "mistakes" };
-                terminal.note(&format!("{path} has {count} {noun}. Nothing was started."));
-                ExitClass::Input
+                let class = ExitClass::Input;
+                let message = format!("{path} has {count} {noun}");
+                terminal.note(&format!("{message}. Nothing was started."));
+                let code = ErrorCode::InvalidInput;
+                terminal.event(&json!({
+                    "event": "error", "error": code.name(), "exit": class as u8, "message": message,
+                    "advice": advice(code).to_string(),
+                }));
+                class
             }
         }
     }

@@ -10,6 +10,7 @@ mod exit;
 mod failure;
 mod keys;
 mod lake;
+mod standard_input;
 mod tables_file;
 mod terminal;
 mod verbs;
@@ -73,7 +74,11 @@ fn not_parsed(error: &clap::Error) -> ExitClass {
     let is_asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     let is_written = match error.print() {
         Ok(()) => true,
-        Err(error) => error.kind() == std::io::ErrorKind::BrokenPipe,
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => true,
+        Err(error) => {
+            Terminal::new(false).error(&format!("the help cannot be written: {error}"));
+            false
+        }
     };
     if !is_asked && std::env::args_os().any(|argument| argument == "--json") {
         let message = error.render().to_string();

@@ -21,12 +21,13 @@ use tidemark::model::table::TableSpec;
 pub(crate) use self::from_adf::tables as tables_of_adf;
 pub(crate) use self::schema::json_schema;
 use crate::failure::{Failure, Mistake, Outcome, file_name};
+use crate::standard_input;
 
 /// Returns the content of a file, or of standard input when the path is `-`.
 fn text(path: &Path) -> Outcome<String> {
     let mut read = Vec::new();
     let bytes = if path == Path::new("-") {
-        std::io::stdin().read_to_end(&mut read).map(|_| read)
+        standard_input::open("the file")?.read_to_end(&mut read).map(|_| read)
     } else {
         std::fs::read(path)
     };
@@ -46,7 +47,8 @@ fn text(path: &Path) -> Outcome<String> {
 
 /// Returns the text of a file, or what is wrong with the whole of it.
 fn decoded(bytes: Vec<u8>) -> Result<String, String> {
-    if bytes.trim_ascii().is_empty() {
+    let content = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+    if content.trim_ascii().is_empty() {
         return Err("is empty. `tidemark init` proposes the tables of a database".to_owned());
     }
     // Every text in JSON begins with a character of ASCII, which has a byte of zero beside it in UTF-16.
@@ -126,9 +128,8 @@ fn tables_of(document: &Value, mut mistakes: Vec<Mistake>) -> Result<Vec<TableSp
     for (index, table) in with_defaults(document).into_iter().enumerate() {
         let path = format!("tables[{index}]");
         let within = |mistake: &Mistake| {
-            mistake.path == path
-                || mistake.path.starts_with(&format!("{path}."))
-                || mistake.path.starts_with("defaults")
+            let below = mistake.path.strip_prefix(path.as_str());
+            below.is_some_and(|rest| rest.is_empty() || rest.starts_with('.')) || mistake.path.starts_with("defaults")
         };
         if mistakes.iter().any(within) {
             continue;
@@ -324,6 +325,7 @@ mod tests {
             (little, "is UTF-16"),
             (big, "is UTF-16"),
             (b" \n".to_vec(), "is empty"),
+            (b"\xEF\xBB\xBF\n".to_vec(), "is empty"),
         ] {
             let error = decoded(bytes).unwrap_err();
             assert!(error.starts_with(said), "{error}");

@@ -182,9 +182,12 @@ impl World<'_> {
         match ended? {
             Ended::Done(report) => {
                 let class = summary::tell(terminal, &run_id, &report, &board, began.elapsed());
-                // A run leaves tables alone that somebody keeps, and a later run takes them. A command for certain
-                // windows is not done before they are.
-                let is_left = matches!(work, Work::Windows(_)) && report.has_left();
+                // A table that another run keeps is not copied now, and may be later. One that somebody has paused is
+                // left alone on purpose. A command for certain windows is not done before they are.
+                let is_left = match work {
+                    Work::Windows(_) => report.has_left(),
+                    Work::Tables(_) => !report.kept.busy.is_empty(),
+                };
                 Ok(if is_left {
                     class.worse(ExitClass::TryAgain)
                 } else {
@@ -225,10 +228,12 @@ impl World<'_> {
     }
 }
 
-/// Ctrl-C, and the signal that ends a process.
+/// Ctrl-C, the signal that ends a process, and the one that says that its terminal is gone.
 struct Interruptions {
     interrupt: Signal,
     end: Signal,
+    /// `None` where whoever started the process wants it to go on without its terminal, as `nohup` does.
+    hangup: Option<Signal>,
 }
 
 impl Interruptions {
@@ -240,16 +245,40 @@ impl Interruptions {
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             end: listen(SignalKind::terminate())?,
+            hangup: match is_hangup_ignored() {
+                true => None,
+                false => Some(listen(SignalKind::hangup())?),
+            },
         })
     }
 
-    /// Waits for either signal.
+    /// Waits for any of the signals.
     async fn next(&mut self) {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.end.recv() => {}
+            _ = hangup => {}
         }
     }
+}
+
+/// Returns whether the process was started with the signal of a lost terminal ignored. Only Linux says so.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignores_hangup(&status)
+}
+
+fn ignores_hangup(status: &str) -> bool {
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // The signal has the number 1, and so the lowest bit.
+    ignored.is_some_and(|mask| mask & 1 == 1)
 }
 
 fn tell_interrupted(terminal: &Terminal, run_id: &str, board: &Board, is_given_up: bool) {
@@ -310,6 +339,13 @@ pub(super) fn parse_duration(text: &str) -> std::result::Result<Duration, String
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_is_to_outlive_its_terminal_does() {
+        assert!(ignores_hangup("Name:\tx\nSigIgn:\t0000000000001001\n"));
+        assert!(!ignores_hangup("Name:\tx\nSigIgn:\t0000000000001000\n"));
+        assert!(!ignores_hangup(""));
+    }
 
     #[test]
     fn a_time_has_a_unit() {

@@ -86,7 +86,7 @@ fn tell(terminal: &Terminal, event: &str, held: &Held) {
     terminal.named_event(event, held);
     let now = match (held.was_paused, held.paused) {
         (false, true) => "is paused now",
-        (true, true) => "was paused already, and still is",
+        (true, true) => "was paused already, and still is. Its reason is the one that was given last",
         (true, false) => "is resumed",
         (false, false) => "was not paused, and nothing is changed",
     };

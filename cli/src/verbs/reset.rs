@@ -89,6 +89,10 @@ fn tell(sink: &Sink, started: &StartedOver, terminal: &Terminal) {
         objects,
         ..
     } = started;
+    if *documents + *objects == 0 {
+        terminal.sentence(&format!("{table}: there was nothing to start over."));
+        return;
+    }
     terminal.sentence(&format!(
         "{table} is started over: {} and {} are in {}.",
         count(*objects as u64, "file"),

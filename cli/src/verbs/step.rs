@@ -1,6 +1,7 @@
 //! `step`, which runs one step by hand, with an event. What one step writes, the next one reads.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -39,6 +40,9 @@ pub(crate) struct StepArgs {
     /// The file with the event, or - for standard input: tables.json for the first step, what the step before wrote for the others
     #[arg(default_value = "-")]
     event: PathBuf,
+    /// Copies windows at once, without the wait for transactions that are open: their rows may be in no window then
+    #[arg(long)]
+    no_wait: bool,
     #[command(flatten)]
     source: SourceArgs,
     #[command(flatten)]
@@ -82,7 +86,12 @@ pub(crate) async fn step(arguments: &StepArgs, terminal: &Terminal) -> Outcome<E
     let answer = match arguments.step {
         Step::LookupOldWatermark => world.lookup_old(first_event(event, &arguments.event)?).await?,
         Step::LookupNewWatermark => world.lookup_new(event).await?,
-        Step::CopyDelta => world.copy(event, terminal).await?,
+        Step::CopyDelta => {
+            if !arguments.no_wait {
+                settle(&event, terminal).await?;
+            }
+            world.copy(event).await?
+        }
         Step::UpdateWatermark => world.update(event).await?,
     };
     terminal.document(&answer);
@@ -129,7 +138,7 @@ impl World<'_> {
     }
 
     /// Copies one slice, or all slices of the windows in an answer of the step before.
-    async fn copy(&self, event: Value, terminal: &Terminal) -> Result<Value> {
+    async fn copy(&self, event: Value) -> Result<Value> {
         let run_id = run_of(&event);
         if event.get("windows").is_none() {
             let request = decoded(with(event, &run_id, &[]))?;
@@ -138,12 +147,6 @@ impl World<'_> {
         let windows: Vec<CopyWindow> = decoded(event["windows"].clone())?;
         let (mut copied, mut failed) = (Vec::new(), Vec::new());
         for window in &windows {
-            if window.settle_seconds > 0 && window.slices > 0 {
-                terminal.note(&format!(
-                    "{}: a run would wait {} s here.",
-                    window.table, window.settle_seconds
-                ));
-            }
             match self.copy_window(&run_id, window).await {
                 Ok(slices) => copied.extend(slices),
                 Err(error) => failed.push(failure(window, &error)),
@@ -251,6 +254,24 @@ fn first_event(event: Value, path: &Path) -> Outcome<LookupOldRequest> {
         tables,
         dry_run,
     })
+}
+
+/// Waits as a run does, so that transactions that were open when the windows were frozen can commit: once, for the
+/// longest wait of all windows.
+async fn settle(event: &Value, terminal: &Terminal) -> Result<()> {
+    let windows: Vec<CopyWindow> = match event.get("windows") {
+        Some(windows) => decoded(windows.clone())?,
+        None => return Ok(()),
+    };
+    let waits = windows.iter().filter(|window| window.slices > 0);
+    let seconds = waits.map(|window| window.settle_seconds).max().unwrap_or_default();
+    if seconds > 0 {
+        terminal.progress(&format!(
+            "Waiting {seconds} s, so that open transactions can commit, as a run does. --no-wait goes on at once."
+        ));
+        tokio::time::sleep(Duration::from_secs(seconds.into())).await;
+    }
+    Ok(())
 }
 
 fn run_of(event: &Value) -> String {

@@ -1,5 +1,6 @@
 //! The summary of a run: every table of the run, sorted, and then a line for each failure with what to do.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
@@ -189,10 +190,20 @@ pub(super) fn changes(note: &Note) -> Option<String> {
 
 /// Reports the tables that this run left alone, and why.
 pub(super) fn tell_kept(terminal: &Terminal, kept: &KeptTables) {
+    let mut runs: BTreeMap<(&str, String), Vec<&ObjectName>> = BTreeMap::new();
     for BusyTable { table, run_id, until } in &kept.busy {
-        terminal.sentence(&format!(
-            "{table}: run {run_id} is copying it. If that run has died, the table is free after {until}."
-        ));
+        runs.entry((run_id, until.to_string())).or_default().push(table);
+    }
+    for ((run_id, until), tables) in runs {
+        match tables.as_slice() {
+            [table] => terminal.sentence(&format!(
+                "{table}: run {run_id} is copying it. If that run has died, the table is free after {until}."
+            )),
+            tables => terminal.sentence(&format!(
+                "{} are left to run {run_id}, which is copying them. If that run has died, they are free after {until}.",
+                count(tables.len() as u64, "table")
+            )),
+        }
     }
     for PausedTable {
         table,

@@ -1,6 +1,6 @@
 //! Finding the source: its address and login, from an address, the environment, standard input or a secret.
 
-use std::io::BufRead;
+use std::io::BufRead as _;
 use std::sync::Arc;
 
 use clap::Args;
@@ -20,7 +20,10 @@ use tidemark_sqlserver::session::{KeptConnection, Server};
 use tidemark_sqlserver::sink::Sinks;
 
 use super::stack;
+use crate::standard_input;
 
+/// The variable that holds the address of the source.
+const SOURCE: &str = "TIDEMARK_SOURCE";
 /// The variable that holds the key for hashes itself.
 const MASK_KEY: &str = "TIDEMARK_MASK_KEY";
 /// The variable that names a file with certificate authorities.
@@ -33,14 +36,14 @@ pub(crate) struct SourceArgs {
     #[arg(
         long,
         help = "sqlserver://user[:password]@host[:port]/database, with ?tls=verify, strict or trust behind it",
-        env = "TIDEMARK_SOURCE",
+        env = SOURCE,
         hide_env_values = true,
         value_name = "ADDRESS",
         help_heading = "Source"
     )]
     pub(crate) source: Option<String>,
     /// A secret of AWS Secrets Manager with host, port, username, password and dbname
-    #[arg(long, value_name = "ARN", conflicts_with = "source", help_heading = "Source")]
+    #[arg(long, value_name = "ARN", help_heading = "Source")]
     pub(crate) secret: Option<String>,
     /// Reads the password from the first line of standard input
     ///
@@ -138,6 +141,11 @@ impl SourceArgs {
     /// Finds the login.
     pub(crate) async fn open(&self) -> Result<Source> {
         authorities()?;
+        // A variable may stand for every command of a shell, so what is typed comes before it.
+        if self.secret.is_some() && self.source.is_some() && self.source != std::env::var(SOURCE).ok() {
+            let message = "--source and --secret are both given: give one of them";
+            return Err(Error::new(ErrorCode::InvalidInput, message));
+        }
         let logins = Logins::with_tokens(Arc::new(LazyAws), Arc::new(LazyAws));
         let named = match (&self.secret, stack::deployed()) {
             (Some(arn), _) => Some(ServerSettings::of_secret(arn)),
@@ -194,7 +202,7 @@ impl SourceArgs {
     fn password(&self, in_address: Option<String>) -> Result<Option<String>> {
         if self.password_stdin {
             let mut line = String::new();
-            let read = std::io::stdin().lock().read_line(&mut line);
+            let read = standard_input::open("the password")?.lock().read_line(&mut line);
             read.map_err(|error| {
                 Error::with_source(
                     ErrorCode::InvalidInput,
@@ -289,10 +297,19 @@ struct Address {
 impl Address {
     /// Reads `sqlserver://user:password@host:port/database?tls=trust`. No error quotes what could hold a password.
     fn parse(text: &str) -> Result<Self> {
-        let rest = ["sqlserver://", "mssql://"]
-            .iter()
-            .find_map(|scheme| text.strip_prefix(scheme));
-        let rest = rest.ok_or_else(|| refused("does not begin with sqlserver://"))?;
+        let text = text.trim();
+        let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        let rest = match scheme.as_deref() {
+            Some("sqlserver" | "mssql") => text.split_once("://").map(|(_, rest)| rest),
+            _ => None,
+        };
+        let rest = rest.ok_or_else(|| match text.contains([';', '=']) {
+            true => refused(
+                "is a connection string of another program. Its server goes behind the @, its database behind the /, its user before the @, \
+                 and its password into TIDEMARK_PASSWORD",
+            ),
+            false => refused("does not begin with sqlserver://"),
+        })?;
         // A password may hold an @, and a host may not.
         let (login, place) = rest
             .rsplit_once('@')
@@ -389,6 +406,7 @@ mod tests {
             ),
             ("mssql://u:a@b@[::1]/d", "::1 1433 u a@b d"),
             ("mssql://u:a@[::1]:5433/d", "::1 5433 u a d"),
+            (" SQLServer://u:a@tcp:h/d ", "h 1433 u a d"),
             ("sqlserver://u@h,5433/d", "h 5433 u of the environment d"),
         ] {
             assert_eq!(parts(text), expected);
@@ -399,6 +417,11 @@ mod tests {
     fn a_wrong_address_says_what_is_wrong_and_never_the_password() {
         for (text, said) in [
             ("postgres://u:s3cret@h/d", "sqlserver://"),
+            (
+                "jdbc:sqlserver://h;databaseName=d;password=s3cret",
+                "its user before the @",
+            ),
+            ("Server=h;Database=d;Password=s3cret", "its user before the @"),
             ("sqlserver://h/d", "no user"),
             ("sqlserver://u:s3cret@h", "/database"),
             ("sqlserver://u:s3cret@h:x/d", "not a port from 1 to 65535"),

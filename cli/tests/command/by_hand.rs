@@ -35,6 +35,12 @@ fn runs_pass_over_a_paused_table_until_it_is_resumed() {
     assert!(status.out.contains("paused by operator:"), "{}", status.all());
     let status = world.json_lines(&["status", "--json", "orders"]);
     assert_eq!(status[0]["keeper"]["paused"]["reason"], "the source is moving");
+    world.succeeds(&["pause", "orders", "--yes"]);
+    let again = world.json_lines(&["status", "--json", "orders"]);
+    assert_eq!(
+        again[0]["keeper"], status[0]["keeper"],
+        "who pauses it again takes no reason away"
+    );
     let events = world.succeeds(&["run", "--json"]).events("paused");
     assert_eq!(events[0]["table"], "dbo.orders");
     world.succeeds(&["resume", "orders", "--yes"]);

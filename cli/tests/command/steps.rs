@@ -1,6 +1,7 @@
 //! Single steps by hand, and what is shown of a run before it starts.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -45,6 +46,21 @@ fn the_first_step_fills_in_the_defaults_of_its_event_as_a_run_does() {
         "{}",
         done.all()
     );
+}
+
+#[test]
+fn the_step_that_copies_waits_for_open_transactions_as_a_run_does() {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(2));
+    let old = world.succeeds(&["step", "lookup-old-watermark", "tables.json"]).out;
+    let new = fed(world.command(&["step", "lookup-new-watermark", "-"]), &old).out;
+    let began = Instant::now();
+    let waits = fed(world.command(&["step", "copy-delta", "-"]), &new);
+    assert_eq!(waits.code, Some(0), "{}", waits.all());
+    assert!(waits.err.contains("Waiting 2 s"), "{}", waits.all());
+    assert!(began.elapsed() >= Duration::from_secs(2), "{}", waits.all());
+    let goes_on = fed(world.command(&["step", "copy-delta", "-", "--no-wait"]), &new);
+    assert!(!goes_on.err.contains("Waiting"), "{}", goes_on.all());
 }
 
 #[test]

@@ -155,7 +155,7 @@ pub(crate) fn error(verb: &str, path: &Path, error: io::Error) -> Error {
             "you may not: give yourself the right to read and write there",
         ),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (
-            ErrorCode::SinkRejected,
+            ErrorCode::SinkUnavailable,
             "there is no space left: free some, and run again",
         ),
         ErrorKind::ReadOnlyFilesystem => (
@@ -182,6 +182,13 @@ pub(crate) fn error(verb: &str, path: &Path, error: io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_disk_is_tried_again_when_there_is_space() {
+        let full = error("write", Path::new("x"), ErrorKind::StorageFull.into());
+        assert_eq!(full.code(), ErrorCode::SinkUnavailable);
+        assert!(full.to_string().contains("free some"), "{full}");
+    }
 
     #[test]
     fn a_relative_path_has_nothing_above_it() {

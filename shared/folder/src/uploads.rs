@@ -53,8 +53,10 @@ impl Folder {
         self.own("uploads").join(id)
     }
 
+    /// Returns the path of the record of an object's upload. It does not end as the object does, so that readers who take
+    /// every file with that ending, in hidden folders too, do not take it for data.
     fn origin(&self, key: &str) -> PathBuf {
-        self.own("tokens").join(key)
+        self.own("tokens").join(format!("{key}.json"))
     }
 
     /// Creates the folder of an upload.

@@ -81,6 +81,8 @@ async fn a_reader_of_the_folder_sees_whole_objects_and_nothing_else() {
         .unwrap();
     assert_eq!(names(folder.path()), [".tidemark", "_ledger", "dbo.t"]);
     assert_eq!(fs::read(folder.path().join("dbo.t/w=1/part.csv")).unwrap(), b"1\n");
+    let hidden = names(&folder.path().join(".tidemark/tokens/dbo.t/w=1"));
+    assert_eq!(hidden, ["part.csv.json"], "no other file ends as the data does");
     assert_eq!(
         store.keys("").await.unwrap(),
         ["_ledger/dbo.t/x.json", "dbo.t/w=1/part.csv"]

@@ -29,7 +29,8 @@ pub struct Held {
     pub was_paused: bool,
 }
 
-/// Pauses the table. A run that is at work on it may end its current slice.
+/// Pauses the table. A run that is at work on it may end its current slice. A table that is paused already keeps the
+/// name and the reason of whoever paused it, unless there is a reason to put in their place.
 ///
 /// # Errors
 ///
@@ -42,7 +43,9 @@ where
     ledger.check_hold(|_| false).await?;
     let lease = Lease::new(&ledger, &pause.by, Leases::Taken);
     let was_paused = matches!(lease.keeper(context.now).await?, Some(Keeper::Paused { .. }));
-    lease.pause(context.now, pause.reason).await?;
+    if !was_paused || pause.reason.is_some() {
+        lease.pause(context.now, pause.reason).await?;
+    }
     Ok(Held {
         table: table.clone(),
         paused: true,
