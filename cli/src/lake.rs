@@ -20,7 +20,8 @@ use crate::wiring::store::Store;
 /// Returns the tables that a sink has a ledger of, in order.
 pub(crate) async fn tables(sink: &Sink) -> Result<Vec<ObjectName>> {
     let segments = sink.store.folders(&ledgers(&sink.prefix)).await?;
-    let mut found = stream::iter(segments)
+    // A folder without a dot is no table's: the runs have one.
+    let mut found = stream::iter(segments.into_iter().filter(|segment| segment.contains('.')))
         .map(|segment| named(sink, segment))
         .buffered(AT_ONCE);
     let mut tables = Vec::new();

@@ -24,7 +24,7 @@ pub(crate) enum Phase {
     Committing,
     /// Its window is committed.
     Committed,
-    /// It is left to another run, or it is paused, or its budget is spent.
+    /// It is left to another run, or it is paused, or the run's budget is spent.
     Left,
     /// It failed.
     Failed,

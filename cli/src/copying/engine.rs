@@ -70,7 +70,7 @@ pub(crate) struct Report {
     pub(crate) bucket_notes: Vec<BucketNote>,
     /// The tables that were left alone.
     pub(crate) kept: KeptTables,
-    /// The tables whose budget is spent.
+    /// The tables that are left because the run's budget is spent.
     pub(crate) stopped: Vec<StoppedTable>,
 }
 
@@ -87,12 +87,12 @@ pub(crate) struct Parts<'a> {
     pub(crate) sink: &'a Sink,
     /// The databases that tables are merged into.
     pub(crate) sinks: &'a Sinks,
-    /// How much may be copied of one table.
+    /// How much may be copied.
     pub(crate) budget: Budget,
 }
 
 impl Report {
-    /// Returns whether tables were left as they are, because somebody keeps them or their budget is spent.
+    /// Returns whether tables were left as they are, because somebody keeps them or the run's budget is spent.
     pub(crate) const fn has_left(&self) -> bool {
         self.left() > 0
     }

@@ -44,13 +44,13 @@ pub(crate) struct RunArgs {
     /// Slices that are copied at once
     #[arg(long, value_name = "SLICES", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     parallel: u16,
-    /// Rows that the run copies of one table at most; 0 is no limit. The next run goes on
+    /// Rows that the run copies at most, of all tables together; 0 is no limit. The next run goes on
     #[arg(long, env = "RUN_BUDGET_ROWS", value_name = "ROWS", default_value_t = 0)]
     budget_rows: u64,
-    /// Bytes of files that the run writes of one table at most; 0 is no limit
+    /// Bytes of files that the run writes at most, of all tables together; 0 is no limit
     #[arg(long, env = "RUN_BUDGET_BYTES", value_name = "BYTES", default_value_t = 0)]
     budget_bytes: u64,
-    /// US dollars that one table may cost at most, as `plan` estimates them for the deployed functions; 0 is no limit
+    /// US dollars that the run may cost at most, as `plan` estimates them for the deployed functions; 0 is no limit
     #[arg(long, env = "RUN_BUDGET_USD", value_name = "USD", default_value = "0")]
     budget_usd: Usd,
 }

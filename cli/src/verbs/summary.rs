@@ -217,7 +217,7 @@ pub(super) fn tell_kept(terminal: &Terminal, kept: &KeptTables) {
     }
 }
 
-/// Reports the tables of which the run has copied as much as it may.
+/// Reports the tables that are left because the run has copied as much as it may.
 fn tell_stopped(terminal: &Terminal, stopped: &[StoppedTable]) {
     for StoppedTable {
         table,
@@ -229,7 +229,7 @@ fn tell_stopped(terminal: &Terminal, stopped: &[StoppedTable]) {
     } in stopped
     {
         terminal.sentence(&format!(
-            "{table}: the budget is spent after {}, {} and about ${usd} of window {window}. {} for the next run.",
+            "{table}: the run's budget is spent after {}, {} and about ${usd}. {} of window {window} for the next run.",
             count(*rows, "row"),
             bytes(*size),
             counted(*slices_left as u64, "slice", ["is left", "are left"])

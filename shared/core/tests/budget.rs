@@ -1,18 +1,19 @@
-//! How much a run may copy of a table: it stops before the next slice and reports that, and the next run goes on.
+//! How much a run may copy: it stops before the next slice and reports that, and the next run goes on.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 
 use serde_json::json;
-use tidemark::model::budget::Budget;
+use tidemark::ledger::{Ledger, RunLease};
+use tidemark::model::budget::{Budget, Spent};
 use tidemark::model::lease::Leases;
 use tidemark::model::slice_id::SliceId;
 use tidemark::model::window::WindowName;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::run::{Pipeline, RunOutcome};
 use tidemark::testing::faults::{Gate, Gated};
-use tidemark::testing::world::{World, of_run, pipeline_behind, spec_with};
+use tidemark::testing::world::{PREFIX, World, of_run, pipeline_behind, spec_with};
 
 /// Makes a world with ten rows, each of two digits and a line end, in five slices.
 fn world(budget: Budget) -> World {
@@ -66,6 +67,51 @@ async fn a_run_stops_before_the_next_slice_and_the_next_run_goes_on() {
         assert_eq!((outcome.committed[0].rows, outcome.stopped.len()), (10, 0));
         assert_eq!(world.lines(), (1..=10).collect::<Vec<_>>());
     }
+}
+
+#[tokio::test]
+async fn what_a_run_copies_of_other_tables_counts_as_well() {
+    let world = world(Budget {
+        rows: Some(5),
+        ..Budget::default()
+    });
+    let other = "dbo.other".parse().unwrap();
+    let ledger = Ledger::new(&world.store, PREFIX, &other);
+    let copied = Spent {
+        rows: 3,
+        bytes: 6,
+        slices: 1,
+    };
+    let now = world.context.get().now;
+    RunLease::new(&ledger, "r1").try_to_count(now, copied).await;
+    let outcome = run(&world, "r1").await;
+    assert_eq!((outcome.stopped[0].rows, outcome.stopped[0].slices_left), (5, 4));
+    // A table whose turn comes when the budget is spent is left whole.
+    RunLease::new(&ledger, "r2").try_to_count(now, copied + copied).await;
+    let outcome = run(&world, "r2").await;
+    assert_eq!((outcome.stopped[0].rows, outcome.stopped[0].slices_left), (6, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn slices_that_end_at_once_are_all_counted() {
+    let world = world(Budget::default());
+    let ledger = world.ledger();
+    let copied = Spent {
+        rows: 1,
+        bytes: 2,
+        slices: 1,
+    };
+    let now = world.context.get().now;
+    let counts = (1..=50).map(async |seed| {
+        let gate = Gate::waiting(seed);
+        let store = Gated::new(&gate, &world.store);
+        let table = tidemark::testing::world::name();
+        let ledger = Ledger::new(&store, PREFIX, &table);
+        RunLease::new(&ledger, "run").try_to_count(now, copied).await;
+    });
+    futures::future::join_all(counts).await;
+    let spent = RunLease::new(&ledger, "run").spent().await.unwrap();
+    assert_eq!((spent.rows, spent.bytes, spent.slices), (50, 100, 50));
 }
 
 #[tokio::test]

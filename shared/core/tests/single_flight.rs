@@ -9,8 +9,9 @@ use serde_json::json;
 use tidemark::error::{Error, ErrorCode};
 use tidemark::ledger::{Lease, Ledger, Taken};
 use tidemark::model::kept::{BusyTable, PausedTable};
-use tidemark::model::lease::{CLOCK_MARGIN, Keeper, LEASE, Leases, Moment};
+use tidemark::model::lease::{CLOCK_MARGIN, Keeper, LEASE, Leases, Moment, RENEWED_EVERY};
 use tidemark::model::metric::Metric;
+use tidemark::model::names::ObjectName;
 use tidemark::model::table::TableSpec;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::{CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced};
@@ -173,8 +174,8 @@ async fn a_step_that_is_tried_again_finds_the_lease_of_its_own_run() {
 }
 
 #[tokio::test]
-async fn a_copy_that_fails_for_good_gives_the_lease_back_and_one_that_may_go_on_keeps_it() {
-    for (fault, is_kept) in [(Fault::CrashBefore, false), (Fault::FailsOnce, true)] {
+async fn a_copy_that_fails_keeps_the_lease_for_the_other_slices_until_the_failure_is_reported() {
+    for fault in [Fault::CrashBefore, Fault::FailsOnce] {
         let world = world();
         world.pipeline().plan("run", &[sliced()]).await.unwrap();
         let gate = Gate::at(0, fault);
@@ -192,8 +193,77 @@ async fn a_copy_that_fails_for_good_gives_the_lease_back_and_one_that_may_go_on_
         };
         let copied = pipeline.copy_slice("run", &of_run("initial"), 0).await;
         assert!(copied.is_err());
-        assert_eq!(keeper(&world).is_some(), is_kept, "{fault:?}");
+        assert!(keeper(&world).is_some(), "{fault:?}");
+        let request = ReportFailedRequest {
+            run_id: "run".into(),
+            failed: vec![name()],
+        };
+        report_failed(&world.store, PREFIX, request, world.context.get())
+            .await
+            .unwrap();
+        assert_eq!(keeper(&world), None, "{fault:?}");
     }
+}
+
+/// Returns the lease of a table that waits while a run copies another one.
+fn waiting<'a>(world: &'a World, run_id: &'a str, table: &'a ObjectName) -> Lease<'a, MemoryStore> {
+    Lease::new(&Ledger::new(&world.store, PREFIX, table), run_id, Leases::Taken)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_that_waits_for_its_turn_is_kept_for_as_long_as_its_run_copies_others() {
+    let (world, queued) = (world(), "dbo.queued".parse().unwrap());
+    let now = world.context.get().now;
+    let (copied, queued) = (world.lease("long"), |run_id| waiting(&world, run_id, &queued));
+    assert_eq!(copied.take(now).await.unwrap(), Taken::Ours);
+    assert_eq!(queued("long").take(now).await.unwrap(), Taken::Ours);
+    let hours = Duration::from_secs(3 * 3600);
+    let work = async {
+        tokio::time::sleep(hours).await;
+        let taken = queued("other").take(now + hours).await.unwrap();
+        let Taken::KeptBy(Keeper::Run { run_id, until }) = taken else {
+            panic!("{taken:?}")
+        };
+        assert!(run_id == "long" && until.0 > now + hours, "{until}");
+    };
+    copied.renewed_during(now, work).await;
+    // The table's turn comes, and its run takes what it had.
+    assert_eq!(queued("long").take(now + hours).await.unwrap(), Taken::Ours);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_that_waits_for_a_run_that_died_is_delayed_by_one_lease() {
+    let (world, queued) = (world(), "dbo.queued".parse().unwrap());
+    let now = world.context.get().now;
+    let (copied, queued) = (world.lease("dead"), |run_id| waiting(&world, run_id, &queued));
+    assert_eq!(copied.take(now).await.unwrap(), Taken::Ours);
+    assert_eq!(queued("dead").take(now).await.unwrap(), Taken::Ours);
+    let hour = Duration::from_secs(3600);
+    copied.renewed_during(now, tokio::time::sleep(hour)).await;
+    // The run dies here.
+    let last = now + hour + LEASE + CLOCK_MARGIN;
+    let before = last - RENEWED_EVERY * 2;
+    assert!(matches!(queued("other").take(before).await.unwrap(), Taken::KeptBy(_)));
+    assert_eq!(queued("other").take(last).await.unwrap(), Taken::Ours);
+}
+
+#[tokio::test]
+async fn slices_that_are_short_keep_the_tables_that_wait_as_well() {
+    let (world, queued) = (world(), "dbo.queued".parse().unwrap());
+    let now = world.context.get().now;
+    assert_eq!(waiting(&world, "long", &queued).take(now).await.unwrap(), Taken::Ours);
+    for minute in (0..60).map(|minute| Duration::from_secs(60 * minute)) {
+        assert_eq!(world.lease("long").take(now + minute).await.unwrap(), Taken::Ours);
+        let other = waiting(&world, "other", &queued).keeper(now + minute).await.unwrap();
+        assert!(other.is_some(), "{minute:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_lease_of_a_run_is_not_written_by_a_run_that_is_short() {
+    let world = world();
+    world.run("short").await;
+    assert!(!world.store.keys().iter().any(|key| key.contains("_runs/")));
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ use crate::model::window::WindowName;
 /// The prefix of every table's ledger, below that of the deployment. A table's folder cannot have this name, because it
 /// has a dot.
 const LEDGER: &str = "_ledger";
+/// The folder of the runs' leases in the ledger, which is no table's because it has no dot.
+const RUNS: &str = "_runs";
 /// The prefix of what was moved out of the way.
 const ARCHIVE: &str = "_archive";
 /// The partition key of a window. No column may have this name, because readers prefer the value in the path.
@@ -43,16 +45,33 @@ pub const fn partition_keys(layout: Layout) -> &'static [&'static str] {
 #[must_use]
 pub fn table_segment(table: &ObjectName) -> String {
     let (schema, name) = (table.schema().as_str(), table.name().as_str());
-    let plain = |text: &str| text.replace(|c: char| !is_plain(c), "_");
     let segment = format!("{}.{}", plain(schema), plain(name));
     let is_itself = schema.chars().chain(name.chars()).all(is_plain);
     if is_itself && !ends_like_a_hash(name) && segment.len() <= MAX_SEGMENT {
         return segment;
     }
-    let segment = segment.get(..MAX_SEGMENT - HASH_DIGITS - 1).unwrap_or(&segment);
     // No name has a zero byte, so the texts of two different names are different.
-    let hash = crc64nvme_hex(format!("{schema}\0{name}").as_bytes());
+    hashed(&segment, &format!("{schema}\0{name}"))
+}
+
+/// Returns a run's id as one segment of a key, by the same rules as [`table_segment`]. Whoever starts an execution may
+/// name it with other characters.
+fn run_segment(run_id: &str) -> String {
+    if run_id.chars().all(is_plain) && !ends_like_a_hash(run_id) && (1..=MAX_SEGMENT).contains(&run_id.len()) {
+        return run_id.to_owned();
+    }
+    hashed(&plain(run_id), run_id)
+}
+
+/// Cuts a segment where it is too long, and adds digits of a checksum of what it stands for.
+fn hashed(segment: &str, of: &str) -> String {
+    let segment = segment.get(..MAX_SEGMENT - HASH_DIGITS - 1).unwrap_or(segment);
+    let hash = crc64nvme_hex(of.as_bytes());
     format!("{segment}-{}", hash.get(..HASH_DIGITS).unwrap_or(&hash))
+}
+
+fn plain(text: &str) -> String {
+    text.replace(|c: char| !is_plain(c), "_")
 }
 
 const fn is_plain(c: char) -> bool {
@@ -91,6 +110,7 @@ pub struct Keys {
     data: String,
     ledger: String,
     archive: String,
+    runs: String,
 }
 
 impl Keys {
@@ -107,6 +127,7 @@ impl Keys {
             data: below(prefix, table),
             ledger: below(prefix, &format!("{LEDGER}/{table}")),
             archive: below(prefix, &format!("{ARCHIVE}/{table}")),
+            runs: below(prefix, &format!("{LEDGER}/{RUNS}")),
         }
     }
 
@@ -160,6 +181,12 @@ impl Keys {
     #[must_use]
     pub fn lease(&self) -> String {
         format!("{}/lease.json", self.ledger)
+    }
+
+    /// Returns the key of `_runs/{run}/lease.json`, which says until when a run counts as alive, and what it has copied.
+    #[must_use]
+    pub fn run_lease(&self, run_id: &str) -> String {
+        format!("{}/{}/lease.json", self.runs, run_segment(run_id))
     }
 
     /// Returns the prefix of the folders of all windows in the ledger. The name of a window follows it.
@@ -284,6 +311,33 @@ mod tests {
         assert!(long("a").len() == MAX_SEGMENT && long("a") != long("b"));
         // Nobody can give a table the name of another table's segment.
         assert_ne!(segment(&format!("sales.[order_lines-{hash}]")), odd);
+    }
+
+    #[test]
+    fn a_run_has_a_segment_of_its_own_whatever_its_name_is() {
+        let keys = Keys::new("lake", &"t".parse().unwrap());
+        let key = |run_id: &str| keys.run_lease(run_id);
+        assert_eq!(
+            key("2026-11-30T07_00"),
+            "lake/_ledger/_runs/2026-11-30T07_00/lease.json"
+        );
+        let all = [
+            "a/b",
+            "a_b",
+            "a.b",
+            "ü",
+            "",
+            "..",
+            "a_b-0123456789ab",
+            &"x".repeat(300),
+            &"x".repeat(301),
+        ];
+        let all: std::collections::BTreeSet<_> = all.into_iter().map(key).collect();
+        assert_eq!(all.len(), 9);
+        assert!(
+            all.iter().all(|key| key.split('/').count() == 5 && key.len() < 240),
+            "{all:?}"
+        );
     }
 
     proptest! {

@@ -12,11 +12,9 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::conditions::check_conditions;
-use super::{Ledger, TRIES};
+use super::{Ledger, RunLease, TRIES};
 use crate::error::{Error, ErrorCode, Result};
-use crate::model::budget::Spent;
 use crate::model::lease::{Keeper, LEASE, LeaseDocument, Leases, Moment, RENEWED_EVERY};
-use crate::model::names::ObjectName;
 use crate::model::plan::VERSION;
 use crate::ports::objects::{CreateObjects, Created, ReadObjects, ReplaceObjects, Replaced};
 
@@ -32,8 +30,7 @@ pub enum Taken {
 /// The lease of one table, as one run sees it.
 #[derive(Debug)]
 pub struct Lease<'a, S> {
-    store: &'a S,
-    table: &'a ObjectName,
+    ledger: Ledger<'a, S>,
     key: String,
     run_id: &'a str,
     leases: Leases,
@@ -42,7 +39,6 @@ pub struct Lease<'a, S> {
 /// The document as it is in the bucket, and its `ETag`.
 struct Found {
     keeper: Option<Keeper>,
-    spent: Spent,
     etag: String,
 }
 
@@ -51,9 +47,8 @@ impl<'a, S> Lease<'a, S> {
     #[must_use]
     pub fn new(ledger: &Ledger<'a, S>, run_id: &'a str, leases: Leases) -> Self {
         Self {
-            store: ledger.store,
-            table: ledger.table,
             key: ledger.keys.lease(),
+            ledger: ledger.clone(),
             run_id,
             leases,
         }
@@ -70,37 +65,43 @@ impl<S: ReadObjects> Lease<'_, S> {
         if self.leases == Leases::Ignored {
             return Ok(None);
         }
-        let keeper = self.found().await?.and_then(|found| found.keeper);
-        Ok(keeper.filter(|keeper| keeper.keeps_off(self.run_id, now)))
+        let found = self.found().await?;
+        self.keeper_of(found.as_ref(), now).await
     }
 
-    /// Returns what the run has copied of the table's window, as far as it was [counted](Self::try_to_count). It costs
-    /// one read.
-    ///
-    /// # Errors
-    ///
-    /// As [`keeper`](Self::keeper).
-    pub async fn spent(&self) -> Result<Spent> {
-        let found = self.found().await?;
-        let own = found.filter(|found| is_of(found.keeper.as_ref(), self.run_id));
-        Ok(own.map(|own| own.spent).unwrap_or_default())
+    /// Returns who keeps the table from this run by what was found: whoever has the lease, also when it has ended while
+    /// the run that took it is alive and has not come to the table yet. Only the latter costs a read.
+    async fn keeper_of(&self, found: Option<&Found>, now: OffsetDateTime) -> Result<Option<Keeper>> {
+        let Some(keeper) = found.and_then(|found| found.keeper.as_ref()) else {
+            return Ok(None);
+        };
+        if keeper.keeps_off(self.run_id, now) {
+            return Ok(Some(keeper.clone()));
+        }
+        let Keeper::Run { run_id: holder, .. } = keeper else {
+            return Ok(None);
+        };
+        if holder == self.run_id {
+            return Ok(None);
+        }
+        let alive = RunLease::new(&self.ledger, holder).keeper().await?;
+        Ok(alive.filter(|alive| alive.keeps_off(self.run_id, now)))
     }
 
     async fn found(&self) -> Result<Option<Found>> {
-        let Some(object) = self.store.get(&self.key).await? else {
+        let Some(object) = self.ledger.store.get(&self.key).await? else {
             return Ok(None);
         };
         let document: LeaseDocument = serde_json::from_slice(&object.body).map_err(|error| {
             let message = format!("{} is not what Tidemark wrote there: delete it", self.key);
             Error::with_source(ErrorCode::LedgerInvalid, message, error)
         })?;
-        if document.version != VERSION || document.table != *self.table {
+        if document.version != VERSION || document.table != *self.ledger.table {
             let message = format!("{} is the lease of another table or version: delete it", self.key);
             return Err(Error::new(ErrorCode::LedgerInvalid, message));
         }
         Ok(Some(Found {
             keeper: document.keeper,
-            spent: document.spent,
             etag: object.etag,
         }))
     }
@@ -133,8 +134,12 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
         };
         for _ in 0..TRIES {
             let found = self.found().await?;
-            match found.as_ref().and_then(|found| found.keeper.as_ref()) {
-                Some(keeper) if keeper.keeps_off(self.run_id, now) => return Ok(Taken::KeptBy(keeper.clone())),
+            if let Some(keeper) = self.keeper_of(found.as_ref(), now).await? {
+                return Ok(Taken::KeptBy(keeper));
+            }
+            let held = found.as_ref().and_then(|found| found.keeper.as_ref());
+            let is_renewal = is_of(held, self.run_id);
+            match held {
                 // The slices of a window renew the same lease, so a renewal that is recent enough serves them all.
                 Some(Keeper::Run { run_id, until: there })
                     if run_id == self.run_id && there.0 + RENEWED_EVERY > until =>
@@ -143,13 +148,16 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
                 }
                 Some(Keeper::Run { run_id, until: there }) if run_id != self.run_id => {
                     tracing::warn!(
-                        table = %self.table, holder = run_id, until = %there,
+                        table = %self.ledger.table, holder = run_id, until = %there,
                         "The run that was to copy this table has not been heard of; this one goes on."
                     );
                 }
                 _ => {}
             }
             if self.put(found, Some(&taken)).await? {
+                if is_renewal {
+                    self.run().try_to_renew(now).await;
+                }
                 return Ok(Taken::Ours);
             }
         }
@@ -183,34 +191,9 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
     /// the lease expires by itself.
     pub async fn try_to_give_back(&self) {
         if let Err(error) = self.give_back().await {
-            tracing::warn!(table = %self.table, "The lease of the table could not be given back: {}.", error.report());
+            let table = self.ledger.table;
+            tracing::warn!(%table, "The lease of the table could not be given back: {}.", error.report());
         }
-    }
-
-    /// Adds to what the run has copied. A failure is logged only, and the slice stays copied.
-    pub async fn try_to_count(&self, copied: Spent) {
-        match self.count(copied).await {
-            Ok(()) => {}
-            Err(error) => {
-                tracing::warn!(table = %self.table, "What was copied could not be counted for the budget: {}.", error.report());
-            }
-        }
-    }
-
-    async fn count(&self, copied: Spent) -> Result<()> {
-        for _ in 0..TRIES {
-            let Some(found) = self.found().await? else {
-                return Ok(());
-            };
-            if !is_of(found.keeper.as_ref(), self.run_id) {
-                return Ok(());
-            }
-            let (keeper, spent) = (found.keeper.clone(), found.spent + copied);
-            if self.put_with(Some(found), keeper.as_ref(), spent).await? {
-                return Ok(());
-            }
-        }
-        Err(self.keeps_changing())
     }
 
     /// Runs `work`, and renews the lease meanwhile. `now` is the time at which it begins.
@@ -218,7 +201,7 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
     /// When the lease is lost because this process was held up for longer than it lasts, `work` goes on: it is nearer
     /// its end than that of a run that begins now.
     pub async fn renewed_during<T>(&self, now: OffsetDateTime, work: impl Future<Output = T>) -> T {
-        let began = Instant::now();
+        let (began, table) = (Instant::now(), self.ledger.table);
         let renewals = async {
             loop {
                 tokio::time::sleep(RENEWED_EVERY).await;
@@ -227,10 +210,10 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
                     // The lease was given back, so another step of this run has ended the work on the table.
                     Ok(None) => return std::future::pending().await,
                     Ok(Some(Taken::KeptBy(keeper))) => {
-                        tracing::warn!(table = %self.table, ?keeper, "The lease of the table is lost while it is copied.");
+                        tracing::warn!(%table, ?keeper, "The lease of the table is lost while it is copied.");
                     }
                     Err(error) => {
-                        tracing::warn!(table = %self.table, "The lease of the table could not be renewed: {}.", error.report());
+                        tracing::warn!(%table, "The lease of the table could not be renewed: {}.", error.report());
                     }
                 }
             }
@@ -256,8 +239,11 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
             match found.as_ref().and_then(|found| found.keeper.clone()) {
                 None => return Ok(None),
                 Some(Keeper::Run { run_id, until: there }) if run_id == self.run_id => {
-                    let is_long = there.0 + RENEWED_EVERY > until;
-                    if is_long || self.put(found, Some(&renewed)).await? {
+                    if there.0 + RENEWED_EVERY > until {
+                        return Ok(Some(Taken::Ours));
+                    }
+                    if self.put(found, Some(&renewed)).await? {
+                        self.run().try_to_renew(now).await;
                         return Ok(Some(Taken::Ours));
                     }
                 }
@@ -308,36 +294,28 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
 
     /// Puts `keeper` in the place of what was found. Returns whether the document was still as it was found.
     async fn put(&self, found: Option<Found>, keeper: Option<&Keeper>) -> Result<bool> {
-        // What a run has copied counts for as long as it keeps the table.
-        let is_same = is_of(keeper, self.run_id)
-            && found
-                .as_ref()
-                .is_some_and(|found| is_of(found.keeper.as_ref(), self.run_id));
-        let spent = found.as_ref().filter(|_| is_same).map(|found| found.spent);
-        self.put_with(found, keeper, spent.unwrap_or_default()).await
-    }
-
-    /// Puts `keeper` in the place of what was found, with what the keeper has copied. Returns whether the document was
-    /// still as it was found.
-    async fn put_with(&self, found: Option<Found>, keeper: Option<&Keeper>, spent: Spent) -> Result<bool> {
+        let store = self.ledger.store;
         let document = LeaseDocument {
             version: VERSION,
-            table: self.table.clone(),
+            table: self.ledger.table.clone(),
             keeper: keeper.cloned(),
-            spent,
         };
         let body = serde_json::to_vec_pretty(&document)
             .map_err(|error| Error::with_source(ErrorCode::Internal, format!("cannot write {}", self.key), error))?;
         let body = Bytes::from(body);
         if let Some(found) = found {
-            return Ok(self.store.replace(&self.key, body, &found.etag).await? == Replaced::Replaced);
+            return Ok(store.replace(&self.key, body, &found.etag).await? == Replaced::Replaced);
         }
-        let is_ours = self.store.create(&self.key, body.clone()).await? == Created::Created;
+        let is_ours = store.create(&self.key, body.clone()).await? == Created::Created;
         if is_ours {
             // The check is made once for each table, when its lease is first written, before anything is frozen.
-            check_conditions(self.store, &self.key, body).await?;
+            check_conditions(store, &self.key, body).await?;
         }
         Ok(is_ours)
+    }
+
+    fn run(&self) -> RunLease<'_, S> {
+        RunLease::new(&self.ledger, self.run_id)
     }
 
     fn keeps_changing(&self) -> Error {

@@ -1,6 +1,7 @@
 //! The ledger: all state of a table, under a prefix of its own in the sink bucket. Nearly all of it is written once.
 //!
 //! ```text
+//! {prefix}/_ledger/_runs/{run}/lease.json                 which run is alive, its budget replaced by If-Match
 //! {prefix}/_ledger/{table}/lease.json                     who copies the table now       replaced by If-Match
 //! {prefix}/_ledger/{table}/{from}/previous.json           columns of the window before   create-only
 //! {prefix}/_ledger/{table}/{from}/plan.json               frozen bounds and slices       create-only
@@ -29,6 +30,7 @@ mod holds;
 pub mod keys;
 mod lease;
 mod pointers;
+mod run_lease;
 mod slices;
 
 use bytes::Bytes;
@@ -39,6 +41,7 @@ pub use self::chain::{ChainEnd, Reached};
 use self::keys::Keys;
 pub use self::lease::{Lease, Taken};
 pub use self::pointers::Pointers;
+pub use self::run_lease::RunLease;
 pub use self::slices::{Decided, Left, SliceState};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::hold::Hold;
@@ -116,6 +119,15 @@ impl<'a, S> Ledger<'a, S> {
     #[must_use]
     pub const fn keys(&self) -> &Keys {
         &self.keys
+    }
+}
+
+impl<S> Clone for Ledger<'_, S> {
+    fn clone(&self) -> Self {
+        Self {
+            keys: self.keys.clone(),
+            ..*self
+        }
     }
 }
 

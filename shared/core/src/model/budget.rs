@@ -1,4 +1,4 @@
-//! How much a run may copy of one table.
+//! How much a run may copy.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,11 +6,10 @@ use crate::model::cost::Usd;
 use crate::model::names::ObjectName;
 use crate::model::window::WindowName;
 
-/// How much a run may copy of one table. A field that is `None` sets no limit.
+/// How much a run may copy, of all its tables together. A field that is `None` sets no limit.
 ///
-/// Before a slice is begun, what the run has copied of the window so far is compared with the budget. A run therefore
-/// copies at least one slice, and slices that are under way are finished. Slices whose uploads expired are copied again
-/// all the same.
+/// Before a slice is begun, what the run has copied so far is compared with the budget. A run therefore copies at least
+/// one slice, and slices that are under way are finished. Slices whose uploads expired are copied again all the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Budget {
     /// The most rows.
@@ -37,10 +36,10 @@ impl Budget {
     }
 }
 
-/// What a run has copied of a window.
+/// What a run has copied.
 ///
-/// The run counts it in the lease of the table, slice by slice, so that one read tells it. A slice that is under way is
-/// not counted yet, and a slice whose invocation dies before it has counted never is: by so much a run may exceed its
+/// The run counts it in its own lease, slice by slice, so that one read tells it. A slice that is under way is not
+/// counted yet, and a slice whose invocation dies before it has counted never is: by so much a run may exceed its
 /// budget.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -79,19 +78,19 @@ impl std::ops::Add for Spent {
     }
 }
 
-/// A table whose budget is spent. The next run goes on with the slices that are left.
+/// A table that is left because the run's budget is spent. The next run goes on with the slices that are left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StoppedTable {
     /// The table.
     pub table: ObjectName,
     /// The window, of which readers see nothing yet.
     pub window: WindowName,
-    /// The number of rows that this run has copied of the window.
+    /// The number of rows that this run had copied by then, of all its tables.
     pub rows: u64,
     /// The number of bytes of their files.
     pub bytes: u64,
     /// The estimated cost of them.
     pub usd: Usd,
-    /// The number of slices that are left.
+    /// The number of slices of the window that are left.
     pub slices_left: usize,
 }

@@ -83,7 +83,22 @@ pub struct LeaseDocument {
     pub table: ObjectName,
     /// Who keeps the table, or `None` once the lease is given back.
     pub keeper: Option<Keeper>,
-    /// What the run that keeps the table has copied of the window, where a budget limits that.
+}
+
+/// `_runs/{run}/lease.json`: the lease of a run, for as long as any of its copies renews it. It is replaced as well.
+///
+/// The tables of a run wait for their turn, and while they wait nobody renews their leases. A table's lease that has
+/// ended therefore still counts as long as the lease of the run that took it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunLeaseDocument {
+    /// The version of the document's form.
+    pub version: u32,
+    /// The run.
+    pub run_id: String,
+    /// When the lease ends, unless a copy of the run renews it.
+    pub until: Moment,
+    /// What the run has copied, where a budget limits that.
     #[serde(default, skip_serializing_if = "Spent::is_nothing")]
     pub spent: Spent,
 }

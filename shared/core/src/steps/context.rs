@@ -35,7 +35,7 @@ pub struct RunContext {
     pub progress: fn(Progress),
     /// Whether the run takes the leases of its tables.
     pub leases: Leases,
-    /// How much the run may copy of a table.
+    /// How much the run may copy.
     pub budget: Budget,
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::merge_slice::{DecidedSlice, Merging};
 use super::upload_slice::{self, PartToBe, SliceRows, UploadedSlice, Watch, within};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
-use crate::ledger::{Decided, Lease, Ledger, Taken};
+use crate::ledger::{Decided, Lease, Ledger, RunLease, Taken};
 use crate::model::budget::Spent;
 use crate::model::cost::Usd;
 use crate::model::kept::KeptTable;
@@ -71,7 +71,7 @@ pub enum CopyAnswer {
     Split(Split),
     /// The slice is left alone, because another run is copying its table, or somebody has paused it.
     Kept(KeptTable),
-    /// The slice is left to the next run, because this run has copied as much of its table as it may.
+    /// The slice is left to the next run, because this run has copied as much as it may.
     Stopped(StoppedSlice),
     /// What would be run, for a dry run.
     DryRun(CopyDryRun),
@@ -105,7 +105,7 @@ pub struct StoppedSlice {
     pub window: WindowName,
     /// The slice.
     pub slice: SliceId,
-    /// The number of rows that this run has copied of the window.
+    /// The number of rows that this run has copied, of all its tables.
     pub rows_copied: u64,
     /// The number of bytes of their files.
     pub bytes_copied: u64,
@@ -189,7 +189,8 @@ where
         Decided::NotYet(attempt) => attempt,
     };
     let lease = Lease::new(&ledger, &request.run_id, context.leases);
-    if let Some(left) = left(&request, &attempt, &lease, context).await? {
+    let run = RunLease::new(&ledger, &request.run_id);
+    if let Some(left) = left(&request, &attempt, (&lease, &run), context).await? {
         return Ok(left);
     }
     let copying = Copying {
@@ -214,14 +215,10 @@ where
         }
     });
     match Box::pin(copied).await {
-        Ok(decided) => counted(decided, table.clone(), &lease, context).await,
-        Err(error) => {
-            // Neither a retry nor a split will follow, so the lease is not needed any more.
-            if !error.code().is_retryable() && error.code() != ErrorCode::DeadlineExceeded {
-                lease.try_to_give_back().await;
-            }
-            Err(error.context(&table))
-        }
+        Ok(decided) => counted(decided, table.clone(), &run, context).await,
+        // The lease stays taken, because other slices of the table may be under way. Whoever reports the failure of the
+        // table gives it back.
+        Err(error) => Err(error.context(&table)),
     }
 }
 
@@ -229,7 +226,7 @@ where
 async fn left<S>(
     request: &CopyRequest,
     attempt: &Attempt,
-    lease: &Lease<'_, S>,
+    (lease, run): (&Lease<'_, S>, &RunLease<'_, S>),
     context: RunContext,
 ) -> Result<Option<CopyAnswer>>
 where
@@ -237,7 +234,7 @@ where
 {
     // A slice that was copied before and whose upload expired does not count against the budget.
     if !context.budget.is_unlimited() && attempt.number == 0 {
-        let spent = lease.spent().await?;
+        let spent = run.spent().await?;
         if context.budget.is_spent(spent) {
             return Ok(Some(stopped(request, spent)));
         }
@@ -256,7 +253,7 @@ where
 async fn counted<S>(
     decided: DecidedSlice,
     table: ObjectName,
-    lease: &Lease<'_, S>,
+    run: &RunLease<'_, S>,
     context: RunContext,
 ) -> Result<CopyAnswer>
 where
@@ -264,7 +261,7 @@ where
 {
     let DecidedSlice { record, resumed } = decided;
     if !context.budget.is_unlimited() && !resumed {
-        lease.try_to_count(record.spent()).await;
+        run.try_to_count(context.now, record.spent()).await;
     }
     answer(table, record, resumed)
 }
@@ -358,7 +355,7 @@ fn stopped(request: &CopyRequest, spent: Spent) -> CopyAnswer {
     let (table, window, slice) = (request.table.clone(), request.window.clone(), request.slice.clone());
     let Spent { rows, bytes, .. } = spent;
     let usd = spent.usd();
-    tracing::warn!(%table, %window, %slice, rows, bytes, %usd, "The budget of the table is spent; the next run copies this slice.");
+    tracing::warn!(%table, %window, %slice, rows, bytes, %usd, "The budget of the run is spent; the next run copies this slice.");
     CopyAnswer::Stopped(StoppedSlice {
         table,
         window,

@@ -87,7 +87,7 @@ pub struct RunOutcome {
     pub failed: Vec<FailedTable>,
     /// The tables that were left alone.
     pub kept: KeptTables,
-    /// The tables whose budget is spent.
+    /// The tables that are left because the run's budget is spent.
     pub stopped: Vec<StoppedTable>,
 }
 
@@ -98,7 +98,7 @@ pub enum WindowOutcome {
     Committed(Committed),
     /// The window is left to another run, or until its table is resumed.
     Kept(KeptTable),
-    /// The budget of its table is spent.
+    /// The budget of the run is spent.
     Stopped(StoppedTable),
 }
 

@@ -9,7 +9,7 @@ use time::{OffsetDateTime, PrimitiveDateTime};
 use super::commit::{Commit, Committing, Missing};
 use super::pointer;
 use crate::error::Result;
-use crate::ledger::{Lease, Ledger, Taken};
+use crate::ledger::{Lease, Ledger, RunLease, Taken};
 use crate::model::budget::{Spent, StoppedTable};
 use crate::model::kept::{BusyTable, KeptTable, PausedTable};
 use crate::model::manifest::Manifest;
@@ -197,7 +197,7 @@ where
             // whose copy takes longer than uploads wait would never end.
             Taken::Ours if context.budget.is_unlimited() || !missing.is_new => Ok(waits(request, missing)),
             Taken::Ours => {
-                let spent = lease.spent().await?;
+                let spent = RunLease::new(&ledger, &request.run_id).spent().await?;
                 if !context.budget.is_spent(spent) {
                     return Ok(waits(request, missing));
                 }
@@ -272,7 +272,7 @@ fn stopped(request: UpdateRequest, spent: Spent, slices_left: usize) -> UpdateAn
     let usd = spent.usd();
     tracing::warn!(
         %table, %window, rows, bytes, %usd, slices_left,
-        "The budget of the table is spent; the next run goes on with the slices that are left."
+        "The budget of the run is spent; the next run goes on with the slices that are left."
     );
     UpdateAnswer::Stopped(StoppedTable {
         table,

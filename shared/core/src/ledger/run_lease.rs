@@ -1,0 +1,150 @@
+//! The lease of a run: until when it counts as alive, and what it has copied of its budget.
+//!
+//! It is one document for each run that takes long or has a budget. The copies of all its tables write it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use time::OffsetDateTime;
+
+use super::{Ledger, TRIES};
+use crate::error::{Error, ErrorCode, Result};
+use crate::model::budget::Spent;
+use crate::model::lease::{Keeper, LEASE, Moment, RENEWED_EVERY, RunLeaseDocument};
+use crate::model::plan::VERSION;
+use crate::ports::objects::{CreateObjects, Created, ReadObjects, ReplaceObjects, Replaced};
+
+/// The longest pause before a copy tries again to write what another copy of the run has just written.
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// The lease of one run.
+#[derive(Debug)]
+pub struct RunLease<'a, S> {
+    store: &'a S,
+    key: String,
+    run_id: &'a str,
+}
+
+/// The document as it is in the bucket, and its `ETag`.
+struct Found {
+    until: OffsetDateTime,
+    spent: Spent,
+    etag: String,
+}
+
+impl<'a, S> RunLease<'a, S> {
+    /// Makes the lease of the run `run_id` in the bucket of this ledger. It is the same for all tables.
+    #[must_use]
+    pub fn new(ledger: &Ledger<'a, S>, run_id: &'a str) -> Self {
+        Self {
+            store: ledger.store,
+            key: ledger.keys.run_lease(run_id),
+            run_id,
+        }
+    }
+}
+
+impl<S: ReadObjects> RunLease<'_, S> {
+    /// Returns the run as the keeper of its tables, or `None` when it has no lease. It costs one read.
+    ///
+    /// # Errors
+    ///
+    /// `LedgerInvalid` when the document is not one of Tidemark's, and the errors of the store.
+    pub async fn keeper(&self) -> Result<Option<Keeper>> {
+        Ok(self.found().await?.map(|found| Keeper::Run {
+            run_id: self.run_id.to_owned(),
+            until: Moment(found.until),
+        }))
+    }
+
+    /// Returns what the run has copied, as far as it was [counted](Self::try_to_count). It costs one read.
+    ///
+    /// # Errors
+    ///
+    /// As [`keeper`](Self::keeper).
+    pub async fn spent(&self) -> Result<Spent> {
+        Ok(self.found().await?.map(|found| found.spent).unwrap_or_default())
+    }
+
+    async fn found(&self) -> Result<Option<Found>> {
+        let Some(object) = self.store.get(&self.key).await? else {
+            return Ok(None);
+        };
+        let document: RunLeaseDocument = serde_json::from_slice(&object.body).map_err(|error| {
+            let message = format!("{} is not what Tidemark wrote there: delete it", self.key);
+            Error::with_source(ErrorCode::LedgerInvalid, message, error)
+        })?;
+        if document.version != VERSION || document.run_id != self.run_id {
+            let message = format!("{} is the lease of another run or version: delete it", self.key);
+            return Err(Error::new(ErrorCode::LedgerInvalid, message));
+        }
+        Ok(Some(Found {
+            until: document.until.0,
+            spent: document.spent,
+            etag: object.etag,
+        }))
+    }
+}
+
+impl<S: ReadObjects + CreateObjects + ReplaceObjects> RunLease<'_, S> {
+    /// Renews the lease, unless another copy of the run did so less than [`RENEWED_EVERY`] ago. A failure is logged
+    /// only: then the tables that wait may be copied by another run.
+    pub async fn try_to_renew(&self, now: OffsetDateTime) {
+        if let Err(error) = self.write(now, None).await {
+            tracing::warn!("The lease of the run could not be renewed: {}.", error.report());
+        }
+    }
+
+    /// Adds to what the run has copied. A failure is logged only, and the slice stays copied.
+    pub async fn try_to_count(&self, now: OffsetDateTime, copied: Spent) {
+        if let Err(error) = self.write(now, Some(copied)).await {
+            tracing::warn!(
+                "What was copied could not be counted for the budget: {}.",
+                error.report()
+            );
+        }
+    }
+
+    async fn write(&self, now: OffsetDateTime, copied: Option<Spent>) -> Result<()> {
+        let until = now + LEASE;
+        for attempt in 1..=TRIES {
+            let found = self.found().await?;
+            let is_recent = |found: &Found| found.until + RENEWED_EVERY > until;
+            if copied.is_none() && found.as_ref().is_some_and(is_recent) {
+                return Ok(());
+            }
+            if self.put(found, until, copied.unwrap_or_default()).await? {
+                return Ok(());
+            }
+            tokio::time::sleep(pause(attempt)).await;
+        }
+        Err(Error::new(
+            ErrorCode::SinkUnavailable,
+            format!("the slices that this run copies at once keep changing {}", self.key),
+        ))
+    }
+
+    /// Puts what was found with `more` copied. Returns whether the document was still as it was found.
+    async fn put(&self, found: Option<Found>, until: OffsetDateTime, more: Spent) -> Result<bool> {
+        let document = RunLeaseDocument {
+            version: VERSION,
+            run_id: self.run_id.to_owned(),
+            until: Moment(found.as_ref().map_or(until, |found| found.until.max(until))),
+            spent: found.as_ref().map(|found| found.spent).unwrap_or_default() + more,
+        };
+        let body = serde_json::to_vec_pretty(&document)
+            .map_err(|error| Error::with_source(ErrorCode::Internal, format!("cannot write {}", self.key), error))?;
+        let body = Bytes::from(body);
+        Ok(match found {
+            Some(found) => self.store.replace(&self.key, body, &found.etag).await? == Replaced::Replaced,
+            None => self.store.create(&self.key, body).await? == Created::Created,
+        })
+    }
+}
+
+/// Returns how long to wait after a failed attempt: longer after each, and by the clock's fraction of a second, so that
+/// copies that met once do not meet again.
+fn pause(attempt: u32) -> Duration {
+    let fraction = OffsetDateTime::now_utc().microsecond() % 1_000;
+    (LONGEST_PAUSE * attempt / TRIES) * fraction / 1_000
+}
