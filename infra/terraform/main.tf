@@ -139,6 +139,13 @@ resource "aws_s3_bucket_lifecycle_configuration" "sink_bucket" {
       days_after_initiation = 7
     }
   }
+
+  rule {
+    id     = "expire-leases-of-runs"
+    status = "Enabled"
+
+    filter {}
+  }
   depends_on = [aws_s3_bucket_versioning.sink_bucket]
 }
 

@@ -546,7 +546,7 @@ variable "copy_reserved_concurrency" {
 }
 
 variable "run_budget_rows" {
-  description = "Rows that a run may copy of one table; 0 is no limit. A run that has copied as many begins no other slice of the table, and says so; the next run goes on. Each table of a run has this limit for itself, so a run may copy as many times this as it has tables."
+  description = "Rows that a run may copy, of all its tables together; 0 is no limit. A run that has copied as many begins no other slice, and says so; the next run goes on. With TableListKey each run of TablesPerRun tables has this budget for itself."
   type        = string
   default     = "0"
 
@@ -557,7 +557,7 @@ variable "run_budget_rows" {
 }
 
 variable "run_budget_bytes" {
-  description = "Bytes of files that a run may write of one table; 0 is no limit. As RunBudgetRows."
+  description = "Bytes of files that a run may write; 0 is no limit. As RunBudgetRows."
   type        = string
   default     = "0"
 
@@ -568,7 +568,7 @@ variable "run_budget_bytes" {
 }
 
 variable "run_budget_usd" {
-  description = "US dollars that a run may cost for one table, like 2.50; 0 is no limit. They are estimated from the files and the slices by list prices of us-east-1, as \"tidemark plan\" does. As RunBudgetRows."
+  description = "US dollars that the copies of a run may cost, like 2.50; 0 is no limit. They are estimated from the files and the slices by list prices of us-east-1, as \"tidemark plan\" does. As RunBudgetRows."
   type        = string
   default     = "0"
 

@@ -15,9 +15,10 @@ from awscrt import checksums
 from verify.rows import Unreadable, count
 from verify.stores import Entry, Store, fetched
 
-# The keys of a window's documents, of the pointer, and of the lease, which says nothing of what is copied.
+# The keys of a window's documents, of the pointer, and of the lease, which says nothing of what is copied. A table's
+# folder has a dot. That of the runs' leases has none.
 LEDGER_KEY = re.compile(
-    r"(?P<root>(?:.*/)?)_ledger/(?P<table>[^/]+)/"
+    r"(?P<root>(?:.*/)?)_ledger/(?P<table>[^/]*\.[^/]*)/"
     r"(?:(?P<window>[^/]+)/(?P<name>[^/]+)|(?P<pointer>watermark\.json)|lease\.json)"
 )
 # The keys in a window's partition, in the folder of the table or of one of its later generations (`.g1`, …).
