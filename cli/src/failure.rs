@@ -154,12 +154,17 @@ pub(crate) fn failed_event(failed: &FailedTable) -> Value {
     })
 }
 
+/// Returns the tables that failed in the order of their names.
+pub(crate) fn sorted(failed: &[FailedTable]) -> Vec<&FailedTable> {
+    let mut sorted: Vec<_> = failed.iter().collect();
+    sorted.sort_by(|one, other| one.table.cmp(&other.table));
+    sorted
+}
+
 /// Reports the tables that failed. A cause that several of them share is told once, with what to do about it.
 pub(crate) fn tell_failed(terminal: &Terminal, failed: &[FailedTable]) {
     let mut causes: Vec<((&str, String), Vec<&FailedTable>)> = Vec::new();
-    let mut sorted: Vec<&FailedTable> = failed.iter().collect();
-    sorted.sort_by(|one, other| one.table.cmp(&other.table));
-    for table in sorted {
+    for table in sorted(failed) {
         let cause = (table.error.as_str(), without_table(&table.table, &table.cause));
         match causes.iter_mut().find(|(known, _)| *known == cause) {
             Some((_, tables)) => tables.push(table),

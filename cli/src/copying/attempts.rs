@@ -5,6 +5,7 @@ use std::time::Duration;
 use tidemark::error::{Error, ErrorCode, OfRole, Result, Role};
 use tidemark_sqlserver::session::Server;
 
+use crate::terminal::Terminal;
 use crate::wiring::source::Source;
 
 /// How often something is tried, and how long the waits in between are.
@@ -62,6 +63,12 @@ pub(crate) async fn reach(source: &Source, server: &Server, tell: impl Fn(&Error
     has_address(source).await?;
     let greet = async || server.greet().await.of(Role::Source);
     Attempts::TO_CONNECT.run(tell, greet).await.map(drop)
+}
+
+/// Connects as [`reach`] does, and writes every failure that is followed by another attempt.
+pub(crate) async fn reach_and_tell(source: &Source, server: &Server, terminal: &Terminal) -> Result<()> {
+    let tell = |error: &Error, next: &str| terminal.progress(&format!("{}. {next}", error.report()));
+    reach(source, server, tell).await
 }
 
 /// Checks that the host of the source has an address.

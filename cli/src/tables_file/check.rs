@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use tidemark::model::names::{Identifier, ObjectName, nearest};
 
-use super::shape::{FILE, Field, Shape, TABLE};
+use super::fields::{FILE, Field, Shape, TABLE};
 use crate::failure::Mistake;
 
 /// Checks the whole document, and adds its mistakes to `mistakes`.

@@ -5,10 +5,10 @@
 
 mod check;
 mod comments;
+mod fields;
 mod from_adf;
 mod repeated;
 mod schema;
-mod shape;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -23,8 +23,12 @@ pub(crate) use self::schema::json_schema;
 use crate::failure::{Failure, Mistake, Outcome, file_name};
 use crate::standard_input;
 
-/// Returns the content of a file, or of standard input when the path is `-`.
-fn text(path: &Path) -> Outcome<String> {
+/// What to do about a file without tables.
+const PROPOSED: &str = "`tidemark init` proposes the tables of a database";
+
+/// Returns the content of a file, or of standard input when the path is `-`. `when_empty` says what to do about one that
+/// is empty.
+fn text(path: &Path, when_empty: &str) -> Outcome<String> {
     let mut read = Vec::new();
     let bytes = if path == Path::new("-") {
         standard_input::open("the file")?.read_to_end(&mut read).map(|_| read)
@@ -39,17 +43,17 @@ fn text(path: &Path) -> Outcome<String> {
         );
         Error::new(ErrorCode::InvalidInput, message)
     })?;
-    decoded(bytes).map_err(|what| {
+    decoded(bytes, when_empty).map_err(|what| {
         let message = format!("{} {what}", file_name(path));
         Error::new(ErrorCode::InvalidInput, message).into()
     })
 }
 
 /// Returns the text of a file, or what is wrong with the whole of it.
-fn decoded(bytes: Vec<u8>) -> Result<String, String> {
+fn decoded(bytes: Vec<u8>, when_empty: &str) -> Result<String, String> {
     let content = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
     if content.trim_ascii().is_empty() {
-        return Err("is empty. `tidemark init` proposes the tables of a database".to_owned());
+        return Err(format!("is empty. {when_empty}"));
     }
     // Every text in JSON begins with a character of ASCII, which has a byte of zero beside it in UTF-16.
     if bytes.starts_with(&[0xFF, 0xFE])
@@ -73,9 +77,10 @@ fn said(error: &std::io::Error) -> String {
     }
 }
 
-/// Reads a document of JSON from a file, or from standard input when the path is `-`.
-pub(crate) fn document(path: &Path) -> Outcome<Value> {
-    let (document, mistakes) = json(&text(path)?).unwrap_or_else(|mistake| (Value::Null, vec![mistake]));
+/// Reads a document of JSON from a file, or from standard input when the path is `-`. `when_empty` says what to do about
+/// one that is empty.
+pub(crate) fn document(path: &Path, when_empty: &str) -> Outcome<Value> {
+    let (document, mistakes) = json(&text(path, when_empty)?).unwrap_or_else(|mistake| (Value::Null, vec![mistake]));
     if mistakes.is_empty() {
         Ok(document)
     } else {
@@ -83,15 +88,18 @@ pub(crate) fn document(path: &Path) -> Outcome<Value> {
     }
 }
 
-/// Reads the tables of a file, or of standard input when the path is `-`.
+/// Reads the tables of a file, or of standard input when the path is `-`, in the order of their names.
 pub(crate) fn read(path: &Path) -> Outcome<Vec<TableSpec>> {
-    parse(&text(path)?).map_err(|mistakes| Failure::Mistakes(PathBuf::from(path), mistakes))
+    let tables = parse(&text(path, PROPOSED)?);
+    let mut tables = tables.map_err(|mistakes| Failure::Mistakes(PathBuf::from(path), mistakes))?;
+    tables.sort_by(|one, other| one.table.cmp(&other.table));
+    Ok(tables)
 }
 
 /// Reads the tables of a file, or of standard input when the path is `-`, each as it is there with the fields of
 /// `defaults` that it does not have itself.
 pub(crate) fn expanded(path: &Path) -> Outcome<Vec<Value>> {
-    let text = text(path)?;
+    let text = text(path, PROPOSED)?;
     let checked = parse(&text).and_then(|_| json(&text).map_err(|mistake| vec![mistake]));
     let (document, _) = checked.map_err(|mistakes| Failure::Mistakes(PathBuf::from(path), mistakes))?;
     Ok(with_defaults(&document))
@@ -327,10 +335,10 @@ mod tests {
             (b" \n".to_vec(), "is empty"),
             (b"\xEF\xBB\xBF\n".to_vec(), "is empty"),
         ] {
-            let error = decoded(bytes).unwrap_err();
+            let error = decoded(bytes, PROPOSED).unwrap_err();
             assert!(error.starts_with(said), "{error}");
         }
-        assert_eq!(decoded(text.as_bytes().to_vec()).unwrap(), text);
+        assert_eq!(decoded(text.as_bytes().to_vec(), PROPOSED).unwrap(), text);
     }
 
     #[test]

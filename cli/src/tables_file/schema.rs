@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::shape::{Field, Shape, TABLE};
+use super::fields::{Field, Shape, TABLE};
 
 /// Returns the schema (draft 2020-12).
 pub(crate) fn json_schema() -> Value {

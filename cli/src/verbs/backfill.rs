@@ -13,7 +13,7 @@ use tidemark::steps::context::RunContext;
 
 use super::copy_run::{Work, World, run_id};
 use super::plan::with_values;
-use crate::copying::reach;
+use crate::copying::reach_and_tell;
 use crate::exit::ExitClass;
 use crate::failure::{Outcome, file_name};
 use crate::tables_file;
@@ -87,8 +87,7 @@ pub(crate) async fn backfill(arguments: &BackfillArgs, terminal: &Terminal) -> O
     let sink = arguments.sink.open()?;
     let server = source.server();
     let watermarks = arguments.sink.watermarks(&sink, source.writer())?;
-    let tell = |error: &Error, next: &str| terminal.progress(&format!("{}. {next}", error.report()));
-    reach(&source, &server, tell).await?;
+    reach_and_tell(&source, &server, terminal).await?;
     let sinks = source.sinks(spec.sink.iter());
     let world = World {
         source: &source,

@@ -110,8 +110,7 @@ enum Ended {
 
 /// Runs once, or repeatedly until it is interrupted.
 pub(crate) async fn run(arguments: &RunArgs, terminal: &Terminal) -> Outcome<ExitClass> {
-    let mut tables = tables_file::read(&arguments.tables)?;
-    tables.sort_by(|one, other| one.table.cmp(&other.table));
+    let tables = tables_file::read(&arguments.tables)?;
     let source = arguments.source.open().await?;
     let sink = arguments.sink.open()?;
     let watermarks = arguments.sink.watermarks(&sink, source.writer())?;

@@ -11,7 +11,7 @@ use tidemark::model::table::Layout;
 use tidemark_sqlserver::inventory::{InventoryColumn, InventoryTable};
 use tidemark_sqlserver::source::{OPERATION_COLUMN, VERSION_COLUMN};
 
-use crate::copying::reach;
+use crate::copying::reach_and_tell;
 use crate::exit::ExitClass;
 use crate::failure::Outcome;
 use crate::tables_file;
@@ -80,8 +80,7 @@ pub(crate) async fn init(arguments: &InitArgs, terminal: &Terminal) -> Outcome<E
     }
     let source = arguments.source.open().await?;
     let server = source.server();
-    let tell = |error: &Error, next: &str| terminal.progress(&format!("{}. {next}", error.report()));
-    reach(&source, &server, tell).await?;
+    reach_and_tell(&source, &server, terminal).await?;
     let mut tables = server.inventory().await.of(Role::Source)?;
     if tables.is_empty() {
         let message = "the login sees no table: grant it SELECT on the tables to copy";
@@ -131,7 +130,7 @@ pub(crate) async fn init(arguments: &InitArgs, terminal: &Terminal) -> Outcome<E
 
 /// Writes the tables of an Azure Data Factory pipeline.
 fn from_adf(arguments: &InitArgs, path: &Path, terminal: &Terminal) -> Outcome<ExitClass> {
-    let document = tables_file::document(path)?;
+    let document = tables_file::document(path, "Give the pipeline as Azure Data Factory exports it")?;
     let tables = tables_file::tables_of_adf(&document, arguments.sink_secret.as_deref())
         .map_err(|error| error.context(path.display()))?;
     for table in &tables {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use futures::stream::{self, StreamExt};
 use serde::Serialize;
-use tidemark::error::{Error, ErrorCode, OfRole, Result, Role};
+use tidemark::error::{ErrorCode, OfRole, Result, Role};
 use tidemark::ledger::AT_ONCE;
 use tidemark::model::kept::{KeptTable, KeptTables};
 use tidemark::model::lease::Keeper;
@@ -21,7 +21,7 @@ use tidemark::steps::tables::FailedTable;
 use tidemark_sqlserver::session::Server;
 
 use super::summary::{changes, tell_kept};
-use crate::copying::reach;
+use crate::copying::reach_and_tell;
 use crate::estimate::Estimate;
 use crate::exit::{ExitClass, code_named};
 use crate::failure::{Outcome, failed_event, tell_failed};
@@ -68,14 +68,12 @@ struct Planned {
 
 /// Shows what the next run would copy.
 pub(crate) async fn plan(arguments: &PlanArgs, terminal: &Terminal) -> Outcome<ExitClass> {
-    let mut tables = tables_file::read(&arguments.tables)?;
-    tables.sort_by(|one, other| one.table.cmp(&other.table));
+    let tables = tables_file::read(&arguments.tables)?;
     let source = arguments.source.open().await?;
     let sink = arguments.sink.open()?;
     let watermarks = arguments.sink.watermarks(&sink, source.writer())?;
     let server = source.server();
-    let tell = |error: &Error, next: &str| terminal.progress(&format!("{}. {next}", error.report()));
-    reach(&source, &server, tell).await?;
+    reach_and_tell(&source, &server, terminal).await?;
     let found = look_ahead(&server, &watermarks, &sink, &tables).await?;
     let mut planned = Vec::new();
     for dry_run in &found.dry_run {

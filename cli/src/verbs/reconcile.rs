@@ -14,7 +14,7 @@ use tidemark::ports::source::CountRows;
 use tidemark::steps::tables::FailedTable;
 use tidemark_sqlserver::session::Server;
 
-use crate::copying::reach;
+use crate::copying::reach_and_tell;
 use crate::exit::ExitClass;
 use crate::failure::{Outcome, failed_event, tell_failed};
 use crate::keys::{Compared, Comparison, NotCompared, Side as Where};
@@ -153,14 +153,12 @@ impl Differences<'_> {
 /// Compares the tables.
 pub(crate) async fn reconcile(arguments: &ReconcileArgs, terminal: &Terminal) -> Outcome<ExitClass> {
     let mut specs = tables_file::read(&arguments.file)?;
-    specs.sort_by(|one, other| one.table.cmp(&other.table));
     let sink = arguments.sink.open()?;
     let chosen = lake::chosen(&sink, &arguments.tables).await?;
     specs.retain(|spec| chosen.contains(&spec.table));
     let source = arguments.source.open().await?;
     let server = source.server();
-    let tell = |error: &Error, next: &str| terminal.progress(&format!("{}. {next}", error.report()));
-    reach(&source, &server, tell).await?;
+    reach_and_tell(&source, &server, terminal).await?;
     let mut differences = Differences {
         path: &arguments.differences,
         file: None,

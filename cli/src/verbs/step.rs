@@ -21,7 +21,7 @@ use tidemark_files::encoder::Files;
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
 
-use crate::copying::reach;
+use crate::copying::reach_and_tell;
 use crate::exit::ExitClass;
 use crate::failure::Outcome;
 use crate::tables_file;
@@ -62,6 +62,18 @@ enum Step {
     UpdateWatermark,
 }
 
+impl Step {
+    /// Returns what to do about an event that is empty.
+    const fn when_empty(self) -> &'static str {
+        match self {
+            Self::LookupOldWatermark => "Give tables.json, which `tidemark init` proposes",
+            Self::LookupNewWatermark | Self::CopyDelta | Self::UpdateWatermark => {
+                "The step before wrote nothing, because it failed: its message says why"
+            }
+        }
+    }
+}
+
 /// What the steps are given.
 struct World<'a> {
     source: &'a Source,
@@ -72,7 +84,12 @@ struct World<'a> {
 
 /// Runs a step.
 pub(crate) async fn step(arguments: &StepArgs, terminal: &Terminal) -> Outcome<ExitClass> {
-    let event = tables_file::document(&arguments.event)?;
+    let event = tables_file::document(&arguments.event, arguments.step.when_empty())?;
+    if !event.is_object() {
+        let message =
+            "the event is no object: give tables.json to the first step, and to the others what the step before wrote";
+        return Err(Error::new(ErrorCode::InvalidInput, message).into());
+    }
     let source = arguments.source.open().await?;
     let sink = arguments.sink.open()?;
     let world = World {
@@ -81,8 +98,7 @@ pub(crate) async fn step(arguments: &StepArgs, terminal: &Terminal) -> Outcome<E
         sink: &sink,
         source: &source,
     };
-    let tell = |error: &Error, next: &str| terminal.progress(&format!("{}. {next}", error.report()));
-    reach(&source, &world.server, tell).await?;
+    reach_and_tell(&source, &world.server, terminal).await?;
     let answer = match arguments.step {
         Step::LookupOldWatermark => world.lookup_old(first_event(event, &arguments.event)?).await?,
         Step::LookupNewWatermark => world.lookup_new(event).await?,

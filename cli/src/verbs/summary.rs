@@ -9,12 +9,11 @@ use tidemark::model::kept::{BusyTable, KeptTables, PausedTable};
 use tidemark::model::lookup::Note;
 use tidemark::model::names::ObjectName;
 use tidemark::steps::lookup_old::BucketNote;
-use tidemark::steps::tables::FailedTable;
 use tidemark::steps::update::Committed;
 
 use crate::copying::{Board, Report};
 use crate::exit::{ExitClass, code_named};
-use crate::failure::{failed_event, tell_failed};
+use crate::failure::{failed_event, sorted, tell_failed};
 use crate::terminal::{Side, Terminal, bytes, count, counted, duration, number};
 
 /// The columns that the other cells of a row take.
@@ -235,12 +234,6 @@ fn tell_stopped(terminal: &Terminal, stopped: &[StoppedTable]) {
             counted(*slices_left as u64, "slice", ["is left", "are left"])
         ));
     }
-}
-
-fn sorted(failed: &[FailedTable]) -> Vec<&FailedTable> {
-    let mut failed: Vec<_> = failed.iter().collect();
-    failed.sort_by(|one, other| one.table.cmp(&other.table));
-    failed
 }
 
 fn tell_machines(terminal: &Terminal, run_id: &str, report: &Report, board: &Board, elapsed: Duration) {

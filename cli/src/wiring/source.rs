@@ -411,6 +411,8 @@ mod tests {
         ] {
             assert_eq!(parts(text), expected);
         }
+        let shown = login("sqlserver://u:a@[::1]:5433/d").unwrap().to_string();
+        assert_eq!(shown, "[::1]:5433/d");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::world::{Done, SCRIPT, World, bare};
+use crate::world::{Done, SCRIPT, World, bare, fed};
 
 #[test]
 fn mistakes_of_the_file_are_all_said_before_anything_starts() {
@@ -126,4 +126,47 @@ fn a_wrong_name_of_a_table_is_answered_with_the_one_that_is_like_it() {
             assert!(done.all().contains(meant), "{verb}, {meant}: {}", done.all());
         }
     }
+}
+
+#[test]
+fn standard_input_is_one_thing_only_and_so_is_the_source() {
+    let world = World::new(SCRIPT);
+    let done = fed(
+        world.command(&["run", "-", "--password-stdin"]),
+        r#"{"tables": [{"table": "t", "tracking": {"change_tracking": {}}}]}"#,
+    );
+    assert_eq!(done.code, Some(1), "{}", done.all());
+    let said = "standard input is the file already, and cannot be the password as well";
+    assert!(done.err.contains(said), "{}", done.all());
+    world.tables(&World::both(0));
+    let done = world.run(&["run", "--source", "sqlserver://u@h/d", "--secret", "arn:s"]);
+    assert_eq!(done.code, Some(1), "{}", done.all());
+    assert!(
+        done.err.contains("--source and --secret are both given"),
+        "{}",
+        done.all()
+    );
+}
+
+#[test]
+fn mistakes_of_the_file_end_with_a_line_that_has_the_exit_code() {
+    let world = World::new("");
+    world.tables(&json!([{"table": "t"}]));
+    let done = world.run(&["run", "--json"]);
+    assert_eq!(done.code, Some(1), "{}", done.all());
+    assert_eq!(done.events("mistake").len(), 1, "{}", done.all());
+    let end = &done.events("error")[0];
+    assert_eq!(
+        (&end["error"], &end["exit"]),
+        (&json!("InvalidInput"), &json!(1)),
+        "{end}"
+    );
+    assert!(
+        done.out
+            .lines()
+            .last()
+            .is_some_and(|line| line.contains("has 1 mistake")),
+        "{}",
+        done.all()
+    );
 }

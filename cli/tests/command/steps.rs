@@ -64,6 +64,19 @@ fn the_step_that_copies_waits_for_open_transactions_as_a_run_does() {
 }
 
 #[test]
+fn a_step_after_one_that_failed_says_so() {
+    let world = World::new(SCRIPT);
+    for (event, said) in [
+        ("", "The step before wrote nothing, because it failed"),
+        ("[]", "the event is no object"),
+    ] {
+        let done = fed(world.command(&["step", "copy-delta", "-"]), event);
+        assert_eq!(done.code, Some(1), "{}", done.all());
+        assert!(done.err.contains(said), "{}", done.all());
+    }
+}
+
+#[test]
 fn a_plan_counts_the_rows_of_a_reload_and_those_without_a_watermark() {
     let world = World::new(
         "CREATE TABLE t (id int NOT NULL PRIMARY KEY, note nvarchar(9) NULL, [Geändert] datetime2(3) NULL);
