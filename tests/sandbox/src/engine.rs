@@ -27,7 +27,9 @@ pub struct Engine {
     pub token: Mutex<Option<String>>,
     /// The login's default database.
     pub database: String,
-    rowversions: Mutex<Rowversions>,
+    rowversions: Mutex<HashMap<String, Rowversions>>,
+    /// Whether the databases are those of a secondary replica.
+    pub replica: AtomicBool,
     /// The last identity value of each table.
     identities: Mutex<HashMap<i64, i64>>,
     /// Locks, and the numbers of transactions.
@@ -47,12 +49,21 @@ pub struct Engine {
     pub clock: Mutex<Clock>,
 }
 
-/// The rowversion counter of the server.
+/// The rowversion counter of a database.
 #[derive(Debug)]
 struct Rowversions {
     last: u64,
     /// The first value that each open transaction has used.
     open: HashMap<u64, u64>,
+}
+
+impl Default for Rowversions {
+    fn default() -> Self {
+        Rowversions {
+            last: 2000,
+            open: HashMap::new(),
+        }
+    }
 }
 
 /// The order of commits, and the snapshots that still look at the past.
@@ -98,7 +109,7 @@ impl Default for Local {
 /// The counters that a statement moves, kept so that they can be set back when it was only tried.
 #[derive(Debug)]
 pub struct Counters {
-    rowversion: u64,
+    rowversions: HashMap<String, u64>,
     identities: HashMap<i64, i64>,
 }
 
@@ -118,10 +129,8 @@ impl Engine {
             password: password.to_owned(),
             token: Mutex::default(),
             database: database.to_owned(),
-            rowversions: Mutex::new(Rowversions {
-                last: 2000,
-                open: HashMap::new(),
-            }),
+            rowversions: Mutex::default(),
+            replica: AtomicBool::new(false),
             identities: Mutex::default(),
             locks: Locks::default(),
             writing: Mutex::default(),
@@ -145,48 +154,53 @@ impl Engine {
         self.next_session.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Takes the next rowversion for a transaction.
-    pub fn next_rowversion(&self, tx: u64) -> u64 {
-        let mut all = locked(&self.rowversions);
-        all.last = all.last.wrapping_add(1);
-        let value = all.last;
-        all.open.entry(tx).or_insert(value);
-        value
+    fn rowversions<T>(&self, db: &str, work: impl FnOnce(&mut Rowversions) -> T) -> T {
+        work(locked(&self.rowversions).entry(db.to_lowercase()).or_default())
     }
 
-    /// Returns the last used rowversion, `@@DBTS`.
-    pub fn rowversion(&self) -> u64 {
-        locked(&self.rowversions).last
+    /// Takes the next rowversion of a database for a transaction.
+    pub fn next_rowversion(&self, db: &str, tx: u64) -> u64 {
+        self.rowversions(db, |all| {
+            all.last = all.last.wrapping_add(1);
+            all.open.entry(tx).or_insert(all.last);
+            all.last
+        })
     }
 
-    /// Returns the lowest rowversion of the transactions that are open, or the one that comes next when there is none,
-    /// which is `MIN_ACTIVE_ROWVERSION()`
+    /// Returns the last used rowversion of a database, `@@DBTS`.
+    pub fn rowversion(&self, db: &str) -> u64 {
+        self.rowversions(db, |all| all.last)
+    }
+
+    /// Returns the lowest rowversion of the transactions that are open in a database, or the one that comes next when
+    /// there is none, which is `MIN_ACTIVE_ROWVERSION()`
     /// (<https://learn.microsoft.com/en-us/sql/t-sql/functions/min-active-rowversion-transact-sql>).
-    pub fn min_active_rowversion(&self) -> u64 {
-        let all = locked(&self.rowversions);
-        all.open
-            .values()
-            .min()
-            .copied()
-            .unwrap_or_else(|| all.last.wrapping_add(1))
+    pub fn min_active_rowversion(&self, db: &str) -> u64 {
+        self.rowversions(db, |all| {
+            let lowest = all.open.values().min().copied();
+            lowest.unwrap_or_else(|| all.last.wrapping_add(1))
+        })
     }
 
-    /// Sets the last used rowversion.
-    pub fn set_rowversion(&self, last: u64) {
-        locked(&self.rowversions).last = last;
+    /// Sets the last used rowversion of a database.
+    pub fn set_rowversion(&self, db: &str, last: u64) {
+        self.rowversions(db, |all| all.last = last);
     }
 
     /// Returns the counters as they are now. The caller must hold the lock of [`Engine::writing`].
     pub fn counters(&self) -> Counters {
+        let all = locked(&self.rowversions);
         Counters {
-            rowversion: self.rowversion(),
+            rowversions: all.iter().map(|(db, all)| (db.clone(), all.last)).collect(),
             identities: locked(&self.identities).clone(),
         }
     }
 
     /// Sets the counters back.
     pub fn restore(&self, counters: Counters) {
-        self.set_rowversion(counters.rowversion);
+        for (db, last) in counters.rowversions {
+            self.set_rowversion(&db, last);
+        }
         *locked(&self.identities) = counters.identities;
     }
 
@@ -248,7 +262,9 @@ impl Engine {
 
     /// Ends a transaction for everyone who waits for it or depends on it.
     pub fn end_transaction(&self, tx: u64) {
-        locked(&self.rowversions).open.remove(&tx);
+        for all in locked(&self.rowversions).values_mut() {
+            all.open.remove(&tx);
+        }
         self.end_snapshot(tx);
         self.locks.end(tx);
     }

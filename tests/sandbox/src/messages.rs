@@ -130,6 +130,7 @@ const ALL: &str = r#"102 15 1 Incorrect syntax near '%s'.
 4145 15 1 An expression of non-boolean type specified in a context where a condition is expected.
 4188 16 1 Column or parameter '%s' has type '%s' and collation '%s'. The legacy LOB types do not support UTF-8 or UTF-16 encodings. Use types varchar(max), nvarchar(max) or a collation which does not have the _SC or _UTF8 flags.
 4511 16 1 Create View or Function failed because no column name was specified for column %s.
+4512 16 3 Cannot schema bind view '%s' because name '%s' is invalid for schema binding. Names must be in two-part format and an object cannot reference itself.
 4701 16 1 Cannot find the object "%s" because it does not exist or you do not have permissions.
 4804 16 1 While reading current row from host, a premature end-of-message was encountered--an incoming data stream was interrupted when the server expected to see more data.
 4816 16 1 Invalid column type from bcp client for colid %s.

@@ -203,9 +203,14 @@ impl Sandbox {
         Ok(OpenSession(session))
     }
 
-    /// Sets the last used rowversion, `@@DBTS`. The next row gets the one after it.
+    /// Sets the last used rowversion, `@@DBTS`, of the first database. The next row gets the one after it.
     pub fn set_rowversion(&self, last: u64) {
-        self.engine.set_rowversion(last);
+        self.engine.set_rowversion(&self.engine.database, last);
+    }
+
+    /// Lets every database answer as that of a secondary replica does.
+    pub fn become_replica(&self) {
+        self.engine.replica.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// Lets all changes that change tracking has until now expire: the cleanup removes them, and the lowest valid

@@ -286,3 +286,52 @@ fn the_wall_clock_follows_its_zone() {
         ],
     );
 }
+
+#[test]
+fn what_a_view_reads_is_shown_to_who_may_see_its_definition() {
+    let sandbox = sandbox();
+    sandbox.execute(TABLE).unwrap();
+    sandbox
+        .execute(
+            "CREATE VIEW w AS SELECT t.id FROM dbo.t JOIN [hidden] AS h ON h.a = t.id\nGO\nGRANT SELECT ON w TO reader",
+        )
+        .unwrap();
+    let asked = "SELECT referenced_schema_name, referenced_entity_name, CASE WHEN referenced_id = OBJECT_ID('t') THEN 't' END, referenced_database_name
+        FROM sys.dm_sql_referenced_entities(N'[dbo].[w]', N'OBJECT')";
+    let mut reader = sandbox.session_of("reader", "Reader-1").unwrap();
+    all_as(&mut reader, &[(asked, Ok(""))]);
+    sandbox
+        .execute("GRANT VIEW DEFINITION ON w TO reader; GRANT SELECT ON t TO reader")
+        .unwrap();
+    all_as(&mut reader, &[(asked, Ok("dbo|t|t|NULL\nNULL|hidden|NULL|NULL"))]);
+    all(
+        &sandbox,
+        &[
+            ("CREATE VIEW x WITH SCHEMABINDING AS SELECT id FROM t", Err(4512)),
+            ("CREATE VIEW x WITH SCHEMABINDING AS SELECT id FROM dbo.t", Ok("")),
+            (
+                "SELECT OBJECTPROPERTY(OBJECT_ID('x'), 'IsSchemaBound'), OBJECTPROPERTY(OBJECT_ID('w'), 'IsSchemaBound'), OBJECTPROPERTY(OBJECT_ID('t'), 'IsTable')",
+                Ok("1|0|1"),
+            ),
+            (
+                "SELECT PARSENAME('[a]].b].c', 2), PARSENAME('a.b.c', 3), PARSENAME('a.b', 3)",
+                Ok("a].b|a|NULL"),
+            ),
+        ],
+    );
+}
+
+/// The owner of a view may read its tables, but no owner gives the right to see behind a mask.
+#[test]
+fn a_mask_is_shown_through_a_view() {
+    let sandbox = sandbox();
+    sandbox.execute(TABLE).unwrap();
+    sandbox
+        .execute("ALTER TABLE t ALTER COLUMN secret ADD MASKED WITH (FUNCTION = 'default()')\nGO\nCREATE VIEW w AS SELECT id, secret AS s FROM t\nGO\nGRANT SELECT ON w TO reader")
+        .unwrap();
+    let mut reader = sandbox.session_of("reader", "Reader-1").unwrap();
+    all_as(&mut reader, &[("SELECT id, s FROM w", Ok("1|xxxx"))]);
+    all(&sandbox, &[("SELECT id, s FROM w", Ok("1|a"))]);
+    sandbox.execute("GRANT UNMASK TO reader").unwrap();
+    all_as(&mut reader, &[("SELECT id, s FROM w", Ok("1|a"))]);
+}

@@ -138,3 +138,25 @@ async fn drivers_are_told_a_timestamp_of_eight_bytes() {
     assert_eq!(rv, last);
     assert_eq!(rows[0].columns()[0].column_type(), tiberius::ColumnType::BigBinary);
 }
+
+#[test]
+fn every_database_has_a_counter_of_its_own() {
+    let s = sandbox();
+    s.execute("CREATE DATABASE other\nGO\nUSE other\nGO\nCREATE TABLE t (id int, rv rowversion); INSERT t (id) VALUES (1), (2)")
+        .unwrap();
+    s.execute("CREATE TABLE t (id int, rv rowversion)").unwrap();
+    s.set_rowversion(99);
+    s.execute("INSERT t (id) VALUES (1); INSERT other.dbo.t (id) VALUES (3)")
+        .unwrap();
+    all(
+        &s,
+        &[
+            ("SELECT CAST(MAX(rv) AS bigint) FROM t", Ok("100")),
+            ("SELECT CAST(MAX(rv) AS bigint) FROM other.dbo.t", Ok("2003")),
+            (
+                "SELECT CAST(@@DBTS AS bigint), CAST(MIN_ACTIVE_ROWVERSION() AS bigint)",
+                Ok("100|101"),
+            ),
+        ],
+    );
+}

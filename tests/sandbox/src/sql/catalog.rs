@@ -164,6 +164,11 @@ impl Table {
         }
     }
 
+    /// Returns the SQLite SQL of the next rowversion of its database.
+    pub fn next_rowversion(&self) -> String {
+        format!("t_rowversion({})", literal(&self.db))
+    }
+
     /// Returns a column by its name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|c| crate::value::text::same(&c.name, name))

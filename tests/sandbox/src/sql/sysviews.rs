@@ -40,7 +40,10 @@ pub fn find(session: &Session, name: &[String]) -> SqlResult<Option<View>> {
         .into_iter()
         .map(|c| (c.name, c.ty.unwrap_or(Ty::Int), c.nullable == Some(true)))
         .collect();
-    let mut sql = sql.replace("{objects}", OBJECTS).replace("{keys}", KEYS);
+    let mut sql = sql
+        .replace("{objects}", OBJECTS)
+        .replace("{keys}", KEYS)
+        .replace("{parts}", PARTS);
     if sql.contains("{types}") {
         sql = sql.replace("{types}", &types());
     }
@@ -102,6 +105,9 @@ const KEYS: &str = "
      SELECT k.object_id, k.id, k.n, c.id AS column_id
      FROM k JOIN main._column c ON c.object_id = k.object_id AND c.name = k.name WHERE k.n > 0)";
 
+/// The columns by which tables are partitioned. Their indexes are aligned with them.
+const PARTS: &str = "(SELECT c.object_id, c.id, c.name FROM main._storage s JOIN main._column c ON c.object_id = s.object_id AND c.name = s.part)";
+
 const OBJECT_COLUMNS: &str = "(name sysname, object_id int, schema_id int, type char(2), type_desc nvarchar(60) NULL,
     create_date datetime, modify_date datetime, is_ms_shipped bit)";
 
@@ -124,9 +130,9 @@ const VIEWS: [(&str, &str, &str); 21] = [
         "databases",
         "(name sysname, database_id int, create_date datetime, compatibility_level tinyint, collation_name sysname NULL,
           state tinyint NULL, state_desc nvarchar(60) NULL, snapshot_isolation_state tinyint NULL,
-          snapshot_isolation_state_desc nvarchar(60) NULL, is_read_committed_snapshot_on bit NULL, is_read_only bit NULL)",
+          snapshot_isolation_state_desc nvarchar(60) NULL, is_read_committed_snapshot_on bit NULL, is_read_only bit NULL, is_in_standby bit NULL)",
         "SELECT d.name, d.id, d.created, 160, 'SQL_Latin1_General_CP1_CI_AS', 0, 'ONLINE', ifnull(v.snapshot, 1),
-           CASE WHEN ifnull(v.snapshot, 1) THEN 'ON' ELSE 'OFF' END, ifnull(v.read_committed, 1), 0
+           CASE WHEN ifnull(v.snapshot, 1) THEN 'ON' ELSE 'OFF' END, ifnull(v.read_committed, 1), 0, 0
          FROM main._database d LEFT JOIN main._versioning v ON v.db = d.name",
     ),
     (
@@ -198,8 +204,10 @@ const VIEWS: [(&str, &str, &str); 21] = [
     (
         "index_columns",
         "(object_id int, index_id int, index_column_id int, column_id int, key_ordinal tinyint, is_descending_key bit NULL,
-          is_included_column bit NULL)",
-        "SELECT object_id, id, n, column_id, n, 0, 0 FROM {keys}",
+          is_included_column bit NULL, partition_ordinal tinyint)",
+        "SELECT k.object_id, k.id, n, column_id, n, 0, 0, EXISTS(SELECT 1 FROM {parts} p WHERE p.object_id = k.object_id AND p.id = column_id)
+         FROM {keys} k UNION ALL SELECT i.object_id, i.id, 100, p.id, 0, 0, 1, 1 FROM main._index i JOIN {parts} p ON p.object_id = i.object_id
+         WHERE instr(char(10) || i.columns || char(10), char(10) || p.name || char(10)) = 0 AND i.{here}",
     ),
     (
         "stats",

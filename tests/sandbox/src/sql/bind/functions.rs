@@ -39,9 +39,14 @@ const FUNCTIONS: [Function; 9] = [
     Function("DATALENGTH", &[Any], "t_datalength({0}, {0t})", Count),
     Function("LEN", &[Text], "t_len({0}, {0t})", Count),
     Function("LOWER", &[Text], "t_lower({0})", Gives::Text),
-    Function("MIN_ACTIVE_ROWVERSION", &[], "t_min_active()", Always(Ty::Binary(8))),
     Function("NCHAR", &[Int], "t_nchar({0})", Always(Ty::NChar(1))),
     Function("NEWID", &[], "t_newid()", Always(Ty::Guid)),
+    Function(
+        "PARSENAME",
+        &[Text, Int],
+        "t_parsename({0}, {1})",
+        Always(Ty::NVarChar(128)),
+    ),
     Function("REPLICATE", &[Text, Int], "t_replicate({0}, {1}, {t})", Gives::Text),
     Function(
         "SUBSTRING",

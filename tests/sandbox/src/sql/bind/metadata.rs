@@ -9,7 +9,8 @@ use super::{Binder, Bound};
 use crate::engine;
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{Call, Expr};
-use crate::sql::{catalog, parser};
+use crate::sql::catalog::{self, literal};
+use crate::sql::parser;
 use crate::value::Ty;
 
 const NAME: Ty = Ty::NVarChar(128);
@@ -49,7 +50,7 @@ impl Binder<'_> {
             "CONNECTIONS" => Self::int(s.engine.connections.load(Ordering::Relaxed), Ty::Int),
             "SERVERNAME" | "SERVICENAME" => self.name_value(Some("sandbox".to_owned())),
             "LOCK_TIMEOUT" => Self::int(s.options.lock_timeout, Ty::Int),
-            "DBTS" => Bound::required("t_dbts()", Ty::VarBinary(8)),
+            "DBTS" => Bound::required(format!("t_dbts({})", literal(&s.db)), Ty::VarBinary(8)),
             _ => {
                 return Err(SqlError::of(137, &[&format!("@{name}")]));
             }
@@ -78,11 +79,11 @@ impl Binder<'_> {
                 }
             }
             "DB_ID" => {
-                let db = self.constant(call, 0)?.unwrap_or_else(|| s.db.clone());
-                Self::maybe_int(
-                    s.lookup_id("SELECT id FROM main._database WHERE name = ?1", &db)?,
-                    Ty::Int,
-                )
+                let db = match call.args.first() {
+                    Some(_) => self.arg(call, 0, NAME)?.sql,
+                    None => literal(&s.db),
+                };
+                Bound::new(format!("(SELECT id FROM main._database WHERE name = {db})"), Ty::Int)
             }
             "OBJECT_ID" => {
                 arguments(name, call, 1, 2)?;
@@ -91,6 +92,25 @@ impl Binder<'_> {
             }
             "OBJECT_SCHEMA_NAME" => self.name_by_id(call, "SELECT schema FROM main._object WHERE id =")?,
             "OBJECT_NAME" => self.name_by_id(call, "SELECT name FROM main._object WHERE id =")?,
+            "OBJECTPROPERTY" => {
+                let (id, asked) = (self.arg(call, 0, Ty::Int)?, self.constant(call, 1)?.unwrap_or_default());
+                let holds = match asked.to_ascii_lowercase().as_str() {
+                    "istable" => "o.type = 'U'",
+                    "isview" => "o.type = 'V'",
+                    "isschemabound" => "o.type = 'V' AND o.definition LIKE '/*SCHEMABINDING*/%'",
+                    other => return Err(SqlError::unsupported(format!("OBJECTPROPERTY {other}"))),
+                };
+                let visible = s.visible();
+                Bound::new(
+                    format!("(SELECT {holds} FROM main._object o WHERE o.id = {}{visible})", id.sql),
+                    Ty::Int,
+                )
+            }
+            "DATABASEPROPERTYEX" => {
+                let read_only = s.engine.replica.load(Ordering::Relaxed);
+                self.name_value(Some(if read_only { "READ_ONLY" } else { "READ_WRITE" }.to_owned()))
+            }
+            "MIN_ACTIVE_ROWVERSION" => Bound::required(format!("t_min_active({})", literal(&s.db)), Ty::Binary(8)),
             "HAS_PERMS_BY_NAME" => self.has_permission(call)?,
             "USER_NAME" => self.name_value(Some(s.user()?)),
             "CHANGE_TRACKING_CURRENT_VERSION" => self.current_version(call)?,

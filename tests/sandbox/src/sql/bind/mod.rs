@@ -10,6 +10,7 @@ pub mod mask;
 mod metadata;
 mod order;
 mod query;
+mod references;
 mod source;
 mod tracking;
 pub mod types;

@@ -162,7 +162,7 @@ impl Binder<'_> {
             self.session.check_right("SELECT", id, &place.name, &place.schema)?;
             let (query, session) = (parser::view(&text)?, self.session);
             let outer = (std::mem::take(&mut self.scopes), std::mem::take(&mut self.ctes));
-            let bound = session.chained(|| self.nested(&query));
+            let bound = session.chained(true, || self.nested(&query));
             (self.scopes, self.ctes) = outer;
             let bound = bound?;
             return self.derived(&format!("({})", bound.sql), &bound.columns, alias, &[]);
@@ -198,7 +198,7 @@ impl Binder<'_> {
             .collect::<Result<_, _>>()?;
         texts
             .iter()
-            .map(|text| session.chained(|| self.filter(text, source)))
+            .map(|text| session.chained(true, || self.filter(text, source)))
             .collect()
     }
 
@@ -263,7 +263,10 @@ impl Binder<'_> {
             format!("{handle}.")
         };
         let denied = self.session.columns_without("SELECT", table)?;
-        let masked = self.session.columns_without("UNMASK", table)?;
+        // Who may read a view may not therefore see what is masked in its tables.
+        let masked = self
+            .session
+            .chained(false, || self.session.columns_without("UNMASK", table))?;
         for column in table.stored() {
             let mut bound =
                 Bound::new(format!("{prefix}{}", catalog::quote(&column.name)), column.ty).nullable(column.nullable);
@@ -383,6 +386,10 @@ impl Binder<'_> {
             }
             (2, "DM_DB_STATS_HISTOGRAM") if crate::value::text::same(&name[0], "sys") => {
                 let (sql, columns) = self.stats_histogram(args)?;
+                self.derived(&sql, &columns, &alias, names)
+            }
+            (2, "DM_SQL_REFERENCED_ENTITIES") if crate::value::text::same(&name[0], "sys") => {
+                let (sql, columns) = self.referenced_entities(args)?;
                 self.derived(&sql, &columns, &alias, names)
             }
             (1, "OPENJSON" | "STRING_SPLIT" | "OPENROWSET") => Err(SqlError::unsupported(upper)),

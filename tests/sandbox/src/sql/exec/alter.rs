@@ -83,7 +83,7 @@ impl Session {
         let value = if let Some((seed, increment)) = column.identity {
             format!("t_identity({}, {seed}, {increment})", table.id)
         } else if column.ty == Ty::RowVersion {
-            "t_rowversion()".to_owned()
+            table.next_rowversion()
         } else if let (Some(text), false) = (&column.default, column.nullable) {
             let mut binder = Binder::new(self);
             let bound = binder.expr(&parser::expression(text)?)?;

@@ -292,7 +292,7 @@ fn update_sql(binder: &mut Binder<'_>, table: &Table, target: &Target, sets: &[A
             out.push((column, value));
         }
         for column in table.columns.iter().filter(|c| c.ty == Ty::RowVersion) {
-            out.push((column.name.clone(), "t_rowversion()".to_owned()));
+            out.push((column.name.clone(), table.next_rowversion()));
         }
         for column in table.columns.iter().filter(|c| c.period == Some(Period::Start)) {
             let bound = binder.expr(&crate::sql::parser::expression(Period::Start.value())?)?;

@@ -242,7 +242,7 @@ fn targets(
     let mut others = Vec::new();
     for column in table.stored().filter(|c| !given.iter().any(|g| g.id == c.id)) {
         if column.ty == Ty::RowVersion {
-            others.push((column.clone(), "t_rowversion()".to_owned()));
+            others.push((column.clone(), table.next_rowversion()));
         } else if let Some((seed, increment)) = column.identity {
             if explicit_identity && !bulk {
                 return Err(SqlError::of(545, &[&table.name]));
@@ -375,7 +375,7 @@ fn written_by_server(column: &Column) -> Option<&str> {
 
 fn default_or_null(binder: &mut Binder<'_>, column: &Column, table: &Table) -> SqlResult<String> {
     match written_by_server(column) {
-        _ if column.ty == Ty::RowVersion => Ok("t_rowversion()".to_owned()),
+        _ if column.ty == Ty::RowVersion => Ok(table.next_rowversion()),
         Some(text) => default_sql(binder, column, text, table),
         None => Ok("NULL".to_owned()),
     }

@@ -15,9 +15,9 @@ impl Session {
         self.login.is_none() || !self.procedure.is_empty() || self.in_view.get()
     }
 
-    /// Binds the query of a view, which may read what its owner may.
-    pub(crate) fn chained<T>(&self, work: impl FnOnce() -> T) -> T {
-        let outer = self.in_view.replace(true);
+    /// Binds the query of a view, which may read what its owner may, or what no owner gives a right to.
+    pub(crate) fn chained<T>(&self, in_view: bool, work: impl FnOnce() -> T) -> T {
+        let outer = self.in_view.replace(in_view);
         let result = work();
         self.in_view.set(outer);
         result

@@ -118,14 +118,16 @@ fn rowversion(value: u64) -> Value {
 
 fn counters(conn: &Connection, engine: &Arc<Engine>, local: &Arc<Local>) -> SqlResult<()> {
     let (shared, own) = (Arc::clone(engine), Arc::clone(local));
-    scalar(conn, "t_rowversion", 0, IMPURE, move |_| {
-        Ok(rowversion(shared.next_rowversion(own.tx.load(Relaxed))))
+    scalar(conn, "t_rowversion", 1, IMPURE, move |a| {
+        Ok(rowversion(shared.next_rowversion(a.text(0)?, own.tx.load(Relaxed))))
     })?;
     let shared = Arc::clone(engine);
-    scalar(conn, "t_dbts", 0, IMPURE, move |_| Ok(rowversion(shared.rowversion())))?;
+    scalar(conn, "t_dbts", 1, IMPURE, move |a| {
+        Ok(rowversion(shared.rowversion(a.text(0)?)))
+    })?;
     let shared = Arc::clone(engine);
-    scalar(conn, "t_min_active", 0, IMPURE, move |_| {
-        Ok(rowversion(shared.min_active_rowversion()))
+    scalar(conn, "t_min_active", 1, IMPURE, move |a| {
+        Ok(rowversion(shared.min_active_rowversion(a.text(0)?)))
     })?;
     let shared = Arc::clone(engine);
     scalar(conn, "t_identity", 3, IMPURE, move |a| {

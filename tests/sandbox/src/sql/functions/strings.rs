@@ -37,6 +37,12 @@ pub(super) fn register(conn: &Connection) -> SqlResult<()> {
         };
         Ok(Value::Integer(i64::try_from(length).unwrap_or(0)))
     })?;
+    strict(conn, "t_parsename", 2, |a| {
+        let parts = crate::sql::parser::name(a.text(0)?).unwrap_or_default();
+        let at = parts.len().checked_sub(usize::try_from(a.int(1)?).unwrap_or(0));
+        let part = at.and_then(|at| parts.get(at)).filter(|part| !part.is_empty());
+        Ok(part.map_or(Value::Null, |part| Value::Text(part.clone())))
+    })?;
     strict(conn, "t_upper", 1, |a| text_value(a.text(0)?.to_uppercase()))?;
     strict(conn, "t_lower", 1, |a| text_value(a.text(0)?.to_lowercase()))?;
     strict(conn, "t_substring", 3, |a| slice(a.text(0)?, a.int(1)?, a.int(2)?))?;

@@ -132,12 +132,29 @@ impl Parser<'_> {
             self.inline_function()?;
             ("IF", from)
         } else if what == "view" {
-            if self.eat("with") {
+            let is_bound = self.eat("with");
+            if is_bound {
                 self.expect("schemabinding")?;
             }
             self.expect("as")?;
             let from = self.start();
             self.query()?;
+            if is_bound {
+                let text = self.source(from);
+                // Names of two parts are the objects of this database.
+                if let Some(other) = super::sources(&text)?.iter().find(|name| name.len() != 2) {
+                    return Err(SqlError::of(4512, &[&name.join("."), &other.join(".")]));
+                }
+                let text = format!("/*SCHEMABINDING*/{text}");
+                return Ok(Some(Kind::CreateModule(
+                    name,
+                    Module {
+                        kind: "V",
+                        text,
+                        alters,
+                    },
+                )));
+            }
             ("V", from)
         } else {
             self.expect("for")?;

@@ -92,6 +92,26 @@ pub fn view(text: &str) -> SqlResult<Query> {
     Ok(query)
 }
 
+/// Returns the names that follow `FROM` and `JOIN` in the query of a view.
+pub fn sources(text: &str) -> SqlResult<Vec<Name>> {
+    let tokens = lexer::tokens(text)?;
+    let is_source =
+        |tok: &Tok| matches!(tok, Tok::Word(word) if ["from", "join"].contains(&word.to_lowercase().as_str()));
+    let starts = (0..tokens.len()).filter(|at| is_source(&tokens[*at].tok));
+    let names = starts.map(|at| {
+        let mut rest = tokens[at + 1..].iter().map(|token| &token.tok);
+        let mut name = Name::new();
+        while let Some(Tok::Word(part) | Tok::Quoted(part)) = rest.next() {
+            name.push(part.clone());
+            if rest.next() != Some(&Tok::Sym(".")) {
+                break;
+            }
+        }
+        name
+    });
+    Ok(names.filter(|name| !name.is_empty()).collect())
+}
+
 /// Parses an inline function from its parameters on.
 pub fn inline_function(text: &str) -> SqlResult<(Vec<Param>, Query)> {
     Parser::new(text)?.inline_function()
