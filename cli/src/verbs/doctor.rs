@@ -170,6 +170,7 @@ async fn table(
         columns,
         tracked_by,
         is_filtered,
+        is_veiled,
     } = match examine(server, spec).await {
         Ok(examined) => examined,
         Err(error) => return Err(advised(server, spec, user, error).await),
@@ -187,6 +188,9 @@ async fn table(
     };
     let (mark, hidden) = if is_filtered {
         (Mark::Doubtful, "; a security policy may hide rows from the login")
+    } else if is_veiled {
+        let what = "; the login lacks UNMASK, and this view may show it masks in place of values";
+        (Mark::Doubtful, what)
     } else {
         (mark, "")
     };

@@ -162,6 +162,11 @@ fn tell_notes(terminal: &Terminal, report: &Report) {
         if let Some(said) = changes(note) {
             terminal.sentence(&format!("{table}: {said}."));
         }
+        if note.veiled {
+            terminal.sentence(&format!(
+                "{table}: it could not be looked whether this login, which lacks UNMASK, reads masks in place of values."
+            ));
+        }
         if note.filtered {
             terminal.sentence(&format!(
                 "{table}: a security policy filters its rows; what it hides from this login is not copied."

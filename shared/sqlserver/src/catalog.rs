@@ -4,7 +4,7 @@ use tiberius::{MetaDataColumn, Row};
 use tidemark::error::{Answer, Failure, Fault, Result};
 use tidemark::model::names::{Identifier, ObjectName, is_alike, nearest};
 use tidemark::model::types::{TypeName, WantedForms};
-use tidemark::ports::source::{Access, Catalog, CatalogColumn, Counting, DeclaredColumn};
+use tidemark::ports::source::{Access, Catalog, CatalogColumn, Counting, DeclaredColumn, Veil};
 
 use crate::answers::{unexpected_answer, unless_unreachable};
 use crate::session::Server;
@@ -94,19 +94,53 @@ impl Server {
         let rows = self.catalog_rows(&catalog::columns(tables)).await?.unwrap_or_default();
         let mut rows = rows.iter().peekable();
         let mut catalogs = Vec::with_capacity(tables.len());
-        for place in 0..tables.len() {
+        for (place, table) in tables.iter().enumerate() {
             let mut found: Option<Catalog> = None;
+            let mut doubts = Doubts::default();
             while let Some(row) = rows.next_if(|row| row.result_index() == place) {
                 let column = catalog_column(row)?;
                 let catalog = found.get_or_insert_default();
-                catalog.is_filtered = is_one(row, 6)?;
-                catalog.name = declared_name(row, 12);
-                catalog.is_veiled = is_one(row, 14)?;
+                catalog.name = declared_name(row);
+                catalog.object = number(row, "object_id").ok();
+                catalog.is_filtered = number(row, "filtered")? == 1;
+                catalog.veil = match number(row, "veiled")? {
+                    0 => Veil::None,
+                    1 => Veil::Possible,
+                    _ => Veil::Certain,
+                };
+                doubts.filter |= number(row, "filtered")? == 2;
+                doubts.computed |= number(row, "masked")? == 2;
                 catalog.columns.push(column);
+            }
+            if let Some(catalog) = &mut found {
+                self.decide(table, catalog, doubts).await?;
             }
             catalogs.push(found);
         }
         Ok(catalogs)
+    }
+
+    /// Decides what the catalog leaves open, by what a view reads and of what columns are computed, as far as the login
+    /// may see that.
+    async fn decide(&self, table: &ObjectName, catalog: &mut Catalog, doubts: Doubts) -> Answer<()> {
+        if doubts.filter || catalog.veil == Veil::Certain {
+            let reads = self.reads_of(table).await?;
+            catalog.is_filtered |= doubts.filter && (reads.is_filtered || !reads.is_complete);
+            if reads.is_complete && !reads.is_masked && reads.outside.is_none() {
+                catalog.veil = Veil::None;
+            }
+        }
+        if doubts.computed {
+            let rows = self.catalog_rows(&catalog::computed_of_unmasked(table)).await?;
+            let rows = rows.unwrap_or_default();
+            let unmasked: Vec<&str> = rows.iter().filter_map(|row| text(row, "name")).collect();
+            for column in &mut catalog.columns {
+                if column.access == Access::Mask && unmasked.contains(&column.name.as_str()) {
+                    column.access = Access::Values;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Returns what the catalog says about the table or view that a synonym stands for. It is `None` when there is no
@@ -114,13 +148,10 @@ impl Server {
     async fn catalog_of_synonym(&self, synonym: &ObjectName) -> Answer<Option<Catalog>> {
         let rows = self.catalog_rows(&catalog::synonym(synonym)).await?.unwrap_or_default();
         let Some(row) = rows.first() else { return Ok(None) };
-        let base = row.try_get::<&str, _>(0).ok().flatten();
-        let Some(base) = base.and_then(|base| base.parse::<ObjectName>().ok()) else {
-            return Ok(None);
-        };
+        let Some(base) = base_of(row)? else { return Ok(None) };
         let mut found = self.catalogs_together(&[&base]).await?.pop().flatten();
         if let Some(catalog) = &mut found {
-            catalog.name = declared_name(row, 1);
+            catalog.name = declared_name(row);
             // A right to the synonym may stand in for one to what it stands for, so the server decides at reading.
             let refused = catalog
                 .columns
@@ -177,8 +208,7 @@ impl Server {
     pub(crate) async fn meant(&self, table: &ObjectName) -> Option<ObjectName> {
         let rows = self.catalog_rows(&catalog::names()).await.ok()??;
         let names = rows.iter().filter_map(|row| {
-            let text = |at| row.try_get::<&str, _>(at).ok().flatten();
-            format!("{}.{}", text(0)?.quoted(), text(1)?.quoted())
+            format!("{}.{}", text(row, "schema")?.quoted(), text(row, "table")?.quoted())
                 .parse::<ObjectName>()
                 .ok()
         });
@@ -194,8 +224,11 @@ impl Server {
     async fn row_version_columns(&self, table: &ObjectName) -> Answer<Vec<String>> {
         let rows = self.catalog_rows(&catalog::row_version_columns(table)).await?;
         let rows = rows.unwrap_or_default();
-        let names = rows.iter().map(|row| row.try_get::<&str, _>(0).ok().flatten());
-        Ok(names.flatten().map(str::to_owned).collect())
+        Ok(rows
+            .iter()
+            .filter_map(|row| text(row, "name"))
+            .map(str::to_owned)
+            .collect())
     }
 }
 
@@ -204,32 +237,53 @@ fn row_versions(catalog: &Catalog) -> Vec<String> {
     columns.map(|column| column.name.clone()).collect()
 }
 
-/// Returns whether a column of the row is 1. It must be 1 or 0.
-fn is_one(row: &Row, at: usize) -> Answer<bool> {
-    match row.try_get::<i32, _>(at) {
-        Ok(Some(answer)) => Ok(answer == 1),
-        _ => Err(unexpected_answer()),
-    }
+/// What one question to the catalog leaves open.
+#[derive(Debug, Clone, Copy, Default)]
+struct Doubts {
+    /// Whether a security policy filters what the view reads.
+    filter: bool,
+    /// Whether columns are computed of masked ones.
+    computed: bool,
 }
 
-/// Returns the name of a schema at `at` and that of an object after it.
-fn declared_name(row: &Row, at: usize) -> Option<ObjectName> {
-    let part = |at: usize| Identifier::new(row.try_get::<&str, _>(at).ok()??).ok();
-    Some(ObjectName::new(part(at)?, part(at + 1)?))
+pub(crate) fn text<'a>(row: &'a Row, name: &str) -> Option<&'a str> {
+    row.try_get::<&str, _>(name).ok().flatten()
+}
+
+/// Returns an `int` that is not NULL.
+pub(crate) fn number(row: &Row, name: &str) -> Answer<i32> {
+    let number = row.try_get::<i32, _>(name).ok().flatten();
+    number.ok_or_else(unexpected_answer)
+}
+
+/// Returns the name of an object as it was declared.
+pub(crate) fn declared_name(row: &Row) -> Option<ObjectName> {
+    let part = |name: &str| Identifier::new(text(row, name)?).ok();
+    Some(ObjectName::new(part("schema_name")?, part("object_name")?))
+}
+
+/// Returns what a synonym stands for, unless that is in another database.
+pub(crate) fn base_of(row: &Row) -> Answer<Option<ObjectName>> {
+    let Some(name) = text(row, "base_name").filter(|_| number(row, "is_outside").is_ok_and(|outside| outside == 0))
+    else {
+        return Ok(None);
+    };
+    let schema = text(row, "base_schema").unwrap_or("dbo");
+    Ok(Some(ObjectName::new(Identifier::new(schema)?, Identifier::new(name)?)))
 }
 
 fn catalog_column(row: &Row) -> Answer<CatalogColumn> {
-    let name = row.try_get::<&str, _>(0).ok().flatten().ok_or_else(unexpected_answer)?;
-    let access = match (is_one(row, 2)?, is_one(row, 3)?, is_one(row, 4)?) {
+    let is = |name: &str| Ok::<_, Failure>(number(row, name)? != 0);
+    let access = match (is("denied")?, is("encrypted")?, is("masked")?) {
         (true, ..) => Access::Nothing,
         (_, true, _) => Access::Ciphertext,
         (.., true) => Access::Mask,
         _ => Access::Values,
     };
     Ok(CatalogColumn {
-        name: name.to_owned(),
-        in_star: is_one(row, 1)?,
-        is_row_version: is_one(row, 5)?,
+        name: text(row, "name").ok_or_else(unexpected_answer)?.to_owned(),
+        in_star: is("in_star")?,
+        is_row_version: is("row_version")?,
         access,
         counting: counting(row),
     })
@@ -237,12 +291,16 @@ fn catalog_column(row: &Row) -> Answer<CatalogColumn> {
 
 /// Returns the type of a column that can be a watermark, if the catalog describes it completely.
 fn counting(row: &Row) -> Option<Counting> {
-    let number = |at: usize| row.try_get::<i32, _>(at).ok().flatten();
-    let name = row.try_get::<&str, _>(7).ok().flatten()?;
-    let sql_type = SqlType::from_catalog(name, number(8)?, number(9)?, number(10)?)?;
+    let size = |name: &str| number(row, name).ok();
+    let sql_type = SqlType::from_catalog(
+        text(row, "type_name")?,
+        size("max_length")?,
+        size("precision")?,
+        size("scale")?,
+    )?;
     sql_type.watermark_kind()?;
     Some(Counting {
         sql_type: sql_type.name(),
-        nullable: number(11)? == 1,
+        nullable: size("nullable")? == 1,
     })
 }

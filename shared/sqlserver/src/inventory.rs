@@ -50,7 +50,7 @@ impl Server {
     /// or its certificate is not trusted.
     pub async fn greet(&self) -> Answer<String> {
         let rows = self.rows(&inventory::version()).await?;
-        let version = text(single(&rows)?, 0)?.unwrap_or_default();
+        let version = text(single(&rows)?, "version")?.unwrap_or_default();
         Ok(version.lines().next().unwrap_or_default().trim().to_owned())
     }
 
@@ -76,7 +76,7 @@ impl Server {
             None => self.rows(&inventory::columns_of_all_tables(false)).await?,
         };
         for row in rows {
-            let (Some(schema), Some(table)) = (text(&row, 0)?, text(&row, 1)?) else {
+            let (Some(schema), Some(table)) = (text(&row, "schema_name")?, text(&row, "table_name")?) else {
                 return Err(unexpected_answer());
             };
             let name: Result<ObjectName, Error> = format!("{}.{}", schema.quoted(), table.quoted()).parse();
@@ -87,10 +87,10 @@ impl Server {
                 None => tables.push(InventoryTable {
                     name,
                     rows: row
-                        .try_get::<i64, _>(9)
+                        .try_get::<i64, _>("all_rows")
                         .map_err(|_| unexpected_answer())?
                         .and_then(|rows| u64::try_from(rows).ok()),
-                    is_tracked: flag(&row, 8)?,
+                    is_tracked: flag(&row, "tracked")?,
                     columns: vec![column],
                 }),
             }
@@ -101,22 +101,22 @@ impl Server {
 
 fn column(row: &Row) -> Answer<InventoryColumn> {
     Ok(InventoryColumn {
-        name: text(row, 2)?.unwrap_or_default().to_owned(),
-        type_name: text(row, 3)?.unwrap_or_default().to_owned(),
-        is_nullable: flag(row, 4)?,
-        is_identity: flag(row, 5)?,
-        is_key: flag(row, 6)?,
-        leads_an_index: flag(row, 7)?,
-        default: text(row, 10)?.map(str::to_owned),
+        name: text(row, "column_name")?.unwrap_or_default().to_owned(),
+        type_name: text(row, "type_name")?.unwrap_or_default().to_owned(),
+        is_nullable: flag(row, "is_nullable")?,
+        is_identity: flag(row, "is_identity")?,
+        is_key: flag(row, "key_place")?,
+        leads_an_index: flag(row, "leads")?,
+        default: text(row, "definition")?.map(str::to_owned),
     })
 }
 
-fn text(row: &Row, column: usize) -> Answer<Option<&str>> {
+fn text<'a>(row: &'a Row, column: &str) -> Answer<Option<&'a str>> {
     row.try_get(column).map_err(|_| unexpected_answer())
 }
 
 /// Returns whether a column of the row is a number other than 0.
-fn flag(row: &Row, column: usize) -> Answer<bool> {
+fn flag(row: &Row, column: &str) -> Answer<bool> {
     let number: Option<i32> = row.try_get(column).map_err(|_| unexpected_answer())?;
     Ok(number.is_some_and(|number| number != 0))
 }

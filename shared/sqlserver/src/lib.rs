@@ -12,6 +12,7 @@ pub mod inventory;
 pub mod login;
 pub mod masks;
 mod moment;
+mod references;
 pub mod rows;
 pub mod session;
 pub mod sink;

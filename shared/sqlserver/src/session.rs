@@ -343,8 +343,15 @@ impl<D: Driver> Session<D> {
         if !self.credential.login().read_intent {
             return Ok(());
         }
-        let message = format!("{why}: take read_intent away for this source, or track by another column");
-        Err(self.named(Error::new(ErrorCode::InvalidConfig, message).into()))
+        Err(self.is_replica(why))
+    }
+
+    /// Builds the failure for a replica, which cannot answer what only the primary knows. `why` begins the message.
+    pub(crate) fn is_replica(&self, why: &str) -> Failure {
+        let message = format!(
+            "{why}: take read_intent away for this source, or give it the primary's address, or track by another column"
+        );
+        self.named(Error::new(ErrorCode::InvalidConfig, message).into())
     }
 
     /// Maps an error on a connection of this session to a failure that names the database.

@@ -16,10 +16,15 @@ use tidemark::ports::source::{
 };
 
 use crate::answers::{number, single, unexpected_answer};
+use crate::catalog::number as named;
 use crate::session::Server;
 pub use crate::statements::change_tracking::{OPERATION_COLUMN, VERSION_COLUMN};
 use crate::statements::{self, Statement, watermark};
 use crate::types::{HeldBack, SqlType, ValueText, value_text};
+
+/// The beginning of a message: why a row version cannot be a watermark on a replica.
+const ROW_VERSIONS_OF_REPLICA: &str = "a rowversion cannot be followed on a replica, which does not know which transactions are \
+     open on the primary, and their rows would be left out";
 
 impl KnowTypes for Server {
     fn watermark(&self, sql_type: &TypeName, text: &str) -> Result<Watermark> {
@@ -58,10 +63,7 @@ impl ProbeSource for Server {
         let statement = if sql_type == SqlType::ROWVERSION {
             // A replica answers with the row versions that it has replayed; transactions of the primary below them may
             // still be open.
-            self.refuse_replica(
-                "a rowversion cannot be followed with read_intent, because a replica does not know which transactions are open on \
-                 the primary, and their rows would be left out",
-            )?;
+            self.refuse_replica(ROW_VERSIONS_OF_REPLICA)?;
             watermark::row_version_growth(column, old)?
         } else {
             watermark::growth(column, old, self.held_back(column).await?)?
@@ -79,6 +81,14 @@ impl ProbeSource for Server {
             }),
             None => None,
         };
+        if sql_type == SqlType::ROWVERSION {
+            if named(row, "is_replica")? == 1 {
+                return Err(self.is_replica(ROW_VERSIONS_OF_REPLICA));
+            }
+            if named(row, "stays_here")? == 0 {
+                self.refuse_outside(column.table).await?;
+            }
+        }
         let count = |at| {
             let count = number(row, at)?.and_then(|count| u64::try_from(count).ok());
             count.ok_or_else(unexpected_answer)

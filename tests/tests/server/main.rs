@@ -5,6 +5,7 @@
 
 mod clock;
 mod columns;
+mod elsewhere;
 mod objects;
 mod packets;
 mod rights;

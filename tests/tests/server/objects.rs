@@ -2,6 +2,7 @@
 //! between two windows.
 
 use serde_json::{Value, json};
+use tidemark::model::table::OnSchemaChange;
 use tidemark_sqlserver::session::Server;
 use tidemark_tests::stand_in::World;
 use tidemark_tests::table_copy::TableCopy;
@@ -52,6 +53,46 @@ async fn a_synonym_is_copied_as_what_it_stands_for() {
         .execute("create table u (v int, id int); insert into u values (9, 7); drop synonym s; create synonym s for u");
     assert_eq!(synonym.run().await.committed[0].rows, 1);
     assert_eq!(synonym.lines(), ["1,1", "2,2", "3,3", "7,9"]);
+}
+
+/// Rows of the other table at or below the watermark are not read. Whether they are new, the server does not know.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_stands_for_another_table_than_before_is_noted_and_refused_by_who_takes_no_change() {
+    let world = World::new(TABLE).await;
+    world.execute("create synonym s for dbo.t");
+    let swaps = [
+        (
+            "t",
+            "drop table t; create table t (id int primary key, v int, name nvarchar(9)); insert into t values (9, 9, 'i')",
+        ),
+        (
+            "s",
+            "create table u (id int primary key, v int, name nvarchar(9)); insert into u values (9, 99, 'j'); drop synonym s; \
+               create synonym s for u",
+        ),
+    ];
+    for (name, swap) in swaps {
+        let mut table = copy(&world, name, &json!({}));
+        assert!(table.run().await.committed[0].rows > 0);
+        assert!(table.plan().await.notes.is_empty());
+        world.execute(swap);
+        let mut strict = table.spec.clone();
+        strict.on_schema_change = Some(OnSchemaChange::Fail);
+        let taken = std::mem::replace(&mut table.spec, strict);
+        let failed = table.plan().await.failed;
+        assert!(
+            failed[0].cause.contains("stands for another table"),
+            "{name}: {failed:?}"
+        );
+        table.spec = taken;
+        let notes = table.plan().await.notes;
+        assert!(
+            notes[0].schema_changes[0].contains("stands for another table"),
+            "{name}: {notes:?}"
+        );
+        table.run().await;
+        assert!(table.plan().await.notes.is_empty(), "it is told once");
+    }
 }
 
 /// Returns whether the server was asked to sort all of a view since the statements were taken last.
@@ -110,6 +151,34 @@ async fn a_partitioned_table_is_counted_once_cut_and_copied_by_windows() {
     world.execute("insert into p values (9, 9, 'i'); alter table p add more int null");
     assert_eq!(table.run().await.committed[0].rows, 1);
     assert!(table.lines().contains(&"9,9,i,".to_owned()), "{:?}", table.lines());
+}
+
+/// The index of the watermark column is divided among the partitions, so no index has the rows in its order: the server
+/// would read and sort all of it for each cut, and read all of it for the maximum.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_partitioned_by_another_column_than_its_watermark_is_cut_by_its_key() {
+    let world = World::new(
+        "create partition function by_part (int) as range right for values (3, 6)\nGO
+         create partition scheme by_part as partition by_part all to ([primary])\nGO
+         create table p (id int not null, part int not null, v int not null, primary key (part, id)) on by_part (part)\nGO
+         create index p_v on p (v)\nGO
+         insert into p values (1, 1, 8), (2, 2, 7), (3, 3, 6), (4, 4, 5), (5, 5, 4), (6, 6, 3), (7, 7, 2), (8, 8, 1)",
+    )
+    .await;
+    let mut table = copy(&world, "p", &json!({ "slice_rows": 3 }));
+    world.sandbox.statements();
+    let first = table.run().await;
+    assert_eq!(first.committed[0].rows, 8);
+    assert!(first.committed[0].objects > 1, "{first:?}");
+    assert!(!world.sandbox.statements().join("\n").contains("ORDER BY [v]"));
+    world.execute("insert into p values (9, 9, 9)");
+    assert_eq!(table.run().await.committed[0].rows, 1);
+    let asked = world.sandbox.statements().join("\n");
+    assert!(asked.contains("MAX([v]) FROM [dbo].[p] WHERE [v] >= @B1"), "{asked}");
+    // When nothing is left from the old watermark on, the whole column says that it was restored.
+    world.execute("delete p where v > 5");
+    let failed = table.try_run().await.failed;
+    assert_eq!(failed[0].error, "WatermarkRegression", "{failed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tidemark::error::ErrorCode;
-use tidemark::ports::source::ProbeSource;
+use tidemark::ports::source::{ProbeSource, Veil};
 use tidemark_sqlserver::session::Server;
 use tidemark_tests::stand_in::World;
 use tidemark_tests::table_copy::TableCopy;
@@ -124,7 +124,7 @@ async fn a_mask_is_found_behind_a_computed_column_and_a_synonym() {
 async fn a_view_may_show_masks_unless_the_login_sees_that_there_are_none() {
     let world = World::new(TABLE).await;
     world.execute("create view w as select v, secret as s from t; grant select on w to reader");
-    let is_veiled = async |user: &str| {
+    let veil = async |user: &str| {
         let login = match user {
             "reader" => world.login_as("reader", "Reader-1"),
             _ => world.login(),
@@ -132,17 +132,21 @@ async fn a_view_may_show_masks_unless_the_login_sees_that_there_are_none() {
         let server = Server::new(login);
         let (view, table) = ("w".parse().unwrap(), "t".parse().unwrap());
         let catalogs = server.catalogs(&[&view, &table]).await.unwrap();
-        let veiled: Vec<_> = catalogs.into_iter().map(|catalog| catalog.unwrap().is_veiled).collect();
-        assert!(!veiled[1], "the catalog says of a table which columns are masked");
+        let veiled: Vec<_> = catalogs.into_iter().map(|catalog| catalog.unwrap().veil).collect();
+        assert_eq!(
+            veiled[1],
+            Veil::None,
+            "the catalog says of a table which columns are masked"
+        );
         veiled[0]
     };
-    assert!(is_veiled("reader").await, "it cannot know");
+    assert_eq!(veil("reader").await, Veil::Possible, "it cannot know");
     world.execute("grant view definition to reader");
-    assert!(!is_veiled("reader").await, "it sees that there is no mask");
+    assert_eq!(veil("reader").await, Veil::None, "it sees that there is no mask");
     world.execute("alter table t alter column secret add masked with (function = 'default()')");
-    assert!(is_veiled("reader").await);
+    assert_eq!(veil("reader").await, Veil::Certain);
     world.execute("grant unmask to reader");
-    assert!(!is_veiled("reader").await && !is_veiled("owner").await);
+    assert_eq!((veil("reader").await, veil("owner").await), (Veil::None, Veil::None));
 }
 
 /// Every spelling would have a ledger, a stored watermark and files of its own.

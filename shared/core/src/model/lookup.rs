@@ -182,6 +182,9 @@ pub struct Note {
     pub held_back: bool,
     /// Whether a security policy filters the table: the rows that it hides from the login are in no window.
     pub filtered: bool,
+    /// Whether it could not be looked whether the login reads masks in place of values, because the table is a view or
+    /// is in another database.
+    pub veiled: bool,
     /// What changed in the columns, or in the form of the files, since the last window.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub schema_changes: Vec<String>,
@@ -208,6 +211,7 @@ impl Note {
             future_rows: 0,
             held_back: false,
             filtered: false,
+            veiled: false,
             schema_changes: Vec::new(),
             generation: None,
         }

@@ -192,6 +192,9 @@ pub struct Previous {
     /// The number of that folder.
     #[serde(default, skip_serializing_if = "is_first")]
     pub generation: u32,
+    /// The number by which the server knew the table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<i32>,
     /// The [name](crate::model::record::Record::mask_key) of the key with which its columns are hashed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask_key: Option<String>,
@@ -208,6 +211,7 @@ impl Previous {
             format: self.format,
             layout: self.layout,
             generation: self.generation,
+            object: self.object,
             mask_key: self.mask_key,
             ..plan
         }
@@ -227,6 +231,7 @@ impl Previous {
             format: plan.format.clone(),
             layout: plan.layout,
             generation: plan.generation,
+            object: plan.object,
             mask_key: mask_key.map(str::to_owned),
         }
     }

@@ -51,6 +51,9 @@ pub struct Plan {
     /// begins the next, so that the files of a folder are alike.
     #[serde(default, skip_serializing_if = "is_first")]
     pub generation: u32,
+    /// The number by which the server knows the table behind the name, where a watermark tracks it and the catalog tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<i32>,
     /// The file format of the parts.
     pub format: Format,
     /// The [name](crate::model::record::Record::mask_key) of the key with which the columns of the window before are
@@ -203,6 +206,7 @@ impl Plan {
             schema: String::new(),
             field_ids: FieldIds::default(),
             generation: 0,
+            object: None,
             mask_key: None,
             format: spec.format.clone(),
             filter: spec.filter.clone(),

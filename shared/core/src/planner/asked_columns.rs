@@ -3,9 +3,10 @@
 
 use super::columns::{find, not_excluded};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
-use crate::model::names::Identifier;
+use crate::model::lookup::Note;
+use crate::model::names::{Identifier, ObjectName};
 use crate::model::table::{MaskedColumns, TableSpec};
-use crate::ports::source::{Access, Catalog, CatalogColumn, Counting, DeclaredColumn, ProbeSource};
+use crate::ports::source::{Access, Catalog, CatalogColumn, Counting, DeclaredColumn, ProbeSource, Veil};
 
 /// The columns of a table that its window needs.
 pub(super) struct AskedColumns {
@@ -13,8 +14,33 @@ pub(super) struct AskedColumns {
     pub(super) declared: Vec<DeclaredColumn>,
     /// The names of the columns to copy; all of them when absent.
     pub(super) names: Option<Vec<Identifier>>,
-    /// Whether a security policy may hide rows from the login.
+    /// The number by which the server knows the table.
+    pub(super) object: Option<i32>,
+    /// What the login may not see of the table.
+    pub(super) sight: Sight,
+}
+
+/// What a login may not see of a table.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sight {
+    /// Whether a security policy may hide rows from it.
     pub(super) is_filtered: bool,
+    /// Whether it may read masks in place of values without knowing of it.
+    pub(super) is_veiled: bool,
+}
+
+impl Sight {
+    /// Adds what is not seen of a table to its note.
+    pub(super) fn noted(self, note: Option<Note>, table: &ObjectName) -> Option<Note> {
+        if !(self.is_filtered || self.is_veiled) {
+            return note;
+        }
+        Some(Note {
+            filtered: self.is_filtered,
+            veiled: self.is_veiled,
+            ..note.unwrap_or_else(|| Note::of(table.clone()))
+        })
+    }
 }
 
 /// The columns that will be asked for, as far as the catalog knows them.
@@ -24,8 +50,8 @@ pub(super) struct ChosenColumns {
     watermark: Option<Identifier>,
     /// What the catalog knows of the watermark column.
     pub(super) counting: Option<Counting>,
-    /// Whether a security policy may hide rows from the login.
-    pub(super) is_filtered: bool,
+    /// What the login may not see of the table.
+    pub(super) sight: Sight,
 }
 
 impl ChosenColumns {
@@ -61,6 +87,7 @@ pub(super) async fn choose<P: ProbeSource>(
             catalogs.into_iter().next().flatten()
         }
     };
+    let refuses_masks = spec.masked_columns == MaskedColumns::Refuse;
     let Some(found) = &catalog else {
         tracing::warn!(
             table = %spec.table,
@@ -71,19 +98,29 @@ pub(super) async fn choose<P: ProbeSource>(
             names: names.map(<[Identifier]>::to_vec),
             watermark: watermark.cloned(),
             counting: None,
-            is_filtered: false,
+            sight: Sight {
+                is_filtered: false,
+                is_veiled: refuses_masks,
+            },
         });
     };
     found.check_spelling(&spec.table)?;
-    if found.is_veiled && spec.masked_columns == MaskedColumns::Refuse {
+    let is_veiled = found.veil != Veil::None && refuses_masks;
+    if is_veiled {
+        if found.veil == Veil::Certain {
+            return Err(veiled(spec));
+        }
         tracing::warn!(
             table = %spec.table,
             "This is a view, and what it shows of masked columns would be copied as masks, because the login lacks UNMASK: set masked_columns \
              to copy if that is as it should be."
         );
     }
-    let is_filtered = found.is_filtered;
-    if is_filtered {
+    let sight = Sight {
+        is_filtered: found.is_filtered,
+        is_veiled,
+    };
+    if sight.is_filtered {
         tracing::warn!(table = %spec.table, "A security policy filters the rows of this table: what it hides from the login is not copied.");
     }
     let watermark = watermark
@@ -99,7 +136,7 @@ pub(super) async fn choose<P: ProbeSource>(
         names,
         watermark,
         counting,
-        is_filtered,
+        sight,
     })
 }
 
@@ -113,7 +150,7 @@ pub(super) async fn describe<P: ProbeSource>(
         catalog,
         names,
         watermark,
-        is_filtered,
+        sight,
         ..
     } = chosen;
     let asked_for: Option<Vec<&Identifier>> = names.as_ref().map(|names| {
@@ -125,8 +162,19 @@ pub(super) async fn describe<P: ProbeSource>(
     Ok(AskedColumns {
         declared,
         names,
-        is_filtered,
+        object: catalog.and_then(|catalog| catalog.object),
+        sight,
     })
+}
+
+fn veiled(spec: &TableSpec) -> Error {
+    let message = format!(
+        "{} is a view of a database with masked columns, and this login lacks UNMASK and does not see whether the view shows any: their \
+         masks would be copied in place of the values. Grant it UNMASK, or VIEW DEFINITION on the view and on what it reads so that this \
+         is seen, or set masked_columns to copy",
+        spec.table
+    );
+    Error::new(ErrorCode::SourceRejected, message)
 }
 
 /// Returns the names of the columns to copy, as they were declared. Fails, naming the column, when the login does not

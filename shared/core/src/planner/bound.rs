@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::asked_columns::{self, AskedColumns, ChosenColumns};
+use super::asked_columns::{self, AskedColumns, ChosenColumns, Sight};
 use super::audit;
 use super::columns::{find, selected};
 use super::cut;
@@ -53,9 +53,10 @@ impl Next<'_> {
     }
 
     /// Returns a note of the rows that the window does not select, if there are any.
-    fn note(&self, measured: &Measured, is_filtered: bool) -> Option<Note> {
+    fn note(&self, measured: &Measured, sight: Sight) -> Option<Note> {
         let with_nulls = self.with_nulls(measured.old.as_ref());
-        note(&self.table.spec, &measured.growth, with_nulls, is_filtered)
+        let spec = &self.table.spec;
+        sight.noted(note(spec, &measured.growth, with_nulls), &spec.table)
     }
 }
 
@@ -70,12 +71,12 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
 ) -> Result<Probed> {
     let Next { table, tracking, .. } = next;
     let chosen = choose(source, &table.spec, tracking, catalog).await?;
-    let is_filtered = chosen.is_filtered;
+    let sight = chosen.sight;
     let mut seen = None;
     if let (Some(name), Some(counting)) = (chosen.watermark(), &chosen.counting) {
         let measured = measure(source, next, name, counting).await?;
         if measured.new.is_none() {
-            let note = next.note(&measured, is_filtered);
+            let note = next.note(&measured, sight);
             return Ok(Probed { next: None, note });
         }
         seen = Some((counting.clone(), measured));
@@ -92,7 +93,7 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
             measure(source, next, &name, &counting).await?
         }
     };
-    let note = next.note(&measured, is_filtered);
+    let note = next.note(&measured, sight);
     let plan = match &measured.new {
         Some(new) => Some(Box::new(
             plan(source, next, described, measured.old.as_ref(), new).await?,
@@ -122,6 +123,7 @@ async fn plan<P: ProbeSource + CutSource>(
         columns,
         column,
         kind,
+        object,
         ..
     } = described;
     let name = Identifier::new(column.name)?;
@@ -157,6 +159,7 @@ async fn plan<P: ProbeSource + CutSource>(
     let plan = Plan::new(spec, bounds, content, author).copying(columns, cut.slices);
     Ok(Plan {
         settle_seconds: tracking.settle_seconds(kind),
+        object,
         ..audit::added(spec, plan)?
     })
 }
@@ -171,8 +174,10 @@ pub(super) struct Described {
     pub(super) column: DeclaredColumn,
     /// The kind of values that it holds.
     pub(super) kind: WatermarkKind,
-    /// Whether a security policy may hide rows from the login.
-    pub(super) is_filtered: bool,
+    /// The number by which the server knows the table.
+    pub(super) object: Option<i32>,
+    /// What the login may not see of the table.
+    pub(super) sight: Sight,
 }
 
 /// Asks for the columns of the table.
@@ -203,7 +208,8 @@ async fn describe<P: ProbeSource>(
     let AskedColumns {
         mut declared,
         names,
-        is_filtered,
+        object,
+        sight,
     } = asked_columns::describe(source, spec, chosen).await?;
     let mut columns = selected(spec, &declared, names.as_deref())?;
     let column = find(&spec.table, &declared, &tracking.column)?.clone();
@@ -219,7 +225,8 @@ async fn describe<P: ProbeSource>(
         columns,
         column,
         kind,
-        is_filtered,
+        object,
+        sight,
     })
 }
 
@@ -262,7 +269,7 @@ async fn measure<P: ProbeSource>(
 }
 
 /// Returns a note of the rows that the window does not select, if there are any, and logs them.
-fn note(spec: &TableSpec, growth: &Growth, with_nulls: bool, filtered: bool) -> Option<Note> {
+fn note(spec: &TableSpec, growth: &Growth, with_nulls: bool) -> Option<Note> {
     let Growth {
         future_rows, held_back, ..
     } = *growth;
@@ -273,11 +280,10 @@ fn note(spec: &TableSpec, growth: &Growth, with_nulls: bool, filtered: bool) -> 
     if held_back {
         tracing::warn!(table = %spec.table, "A transaction that is still open holds the window back: what was committed since it began waits for its end.");
     }
-    (null_rows + future_rows > 0 || held_back || filtered).then(|| Note {
+    (null_rows + future_rows > 0 || held_back).then(|| Note {
         null_rows,
         future_rows,
         held_back,
-        filtered,
         ..Note::of(spec.table.clone())
     })
 }

@@ -4,7 +4,8 @@
 //! Where an index begins with the watermark column, a window is cut by the watermark: at the ends of the steps of its
 //! histogram, without reading a row. Where a step is larger than a slice, or rows came after the statistics were made,
 //! it is cut by steps over the index, each of which reads as many entries as a slice has rows. Where no index begins
-//! with the watermark column, or a first load has too few different watermarks, a window is cut by the key. A window
+//! with the watermark column, or that index is divided among partitions by another column, or a first load has too few
+//! different watermarks, a window is cut by the key. A window
 //! that would need too many slices, or take too long to be cut, ends earlier, and the next run goes on from there.
 
 use crate::error::{OfRole, Result, Role};
@@ -73,7 +74,8 @@ pub(crate) async fn cut<P: CutSource>(
     let leading = source.leading_columns(&spec.table).await.of(Role::Source)?;
     let key = key(&leading, declared, Some(window.interval.column));
     if !leads(&leading, window.interval.column) {
-        return cutter.window_without_index(window, key, extent).await;
+        cutter.tell_why(&leading, window.interval.column, extent);
+        return cutter.window_without_order(window, key, extent).await;
     }
     // As a rule, the rows since the last run came after the statistics, so only a first load asks for them.
     let is_first_load = window.interval.old.is_none();
@@ -144,9 +146,10 @@ pub(crate) fn key(
     keys.find_map(|column| sliceable(declared, &column.name))
 }
 
-/// Returns whether an index begins with `column`.
+/// Returns whether an index has the rows in the order of `column`.
 pub(crate) fn leads(leading: &[LeadingColumn], column: &Identifier) -> bool {
-    leading.iter().any(|leads| is_alike(&leads.name, column.as_str()))
+    let is_it = |leads: &LeadingColumn| is_alike(&leads.name, column.as_str());
+    leading.iter().any(|leads| is_it(leads) && !leads.is_split)
 }
 
 /// Cuts the windows of one table.
@@ -157,13 +160,25 @@ struct TableCutter<'a, P> {
 }
 
 impl<P: CutSource> TableCutter<'_, P> {
-    /// Cuts a window whose watermark column no index begins with, so that everything is read in any case.
-    async fn window_without_index(&self, window: &Window<'_>, key: Option<CutColumn>, extent: Extent) -> Result<Cut> {
-        let (spec, column) = (self.spec, window.interval.column.as_str());
-        tracing::warn!(
-            table = %spec.table, column, rows = extent.rows,
-            "No index begins with the watermark column, so every lookup and every slice scans the table: CREATE INDEX on it."
-        );
+    /// Logs why no index has the rows in the watermark's order.
+    fn tell_why(&self, leading: &[LeadingColumn], watermark: &Identifier, extent: Extent) {
+        let (table, column, rows) = (&self.spec.table, watermark.as_str(), extent.rows);
+        if leading.iter().any(|leads| is_alike(&leads.name, column)) {
+            tracing::info!(
+                %table, column, rows,
+                "The index of the watermark column is divided among partitions by another column, so the window is cut by the key."
+            );
+        } else {
+            tracing::warn!(
+                %table, column, rows,
+                "No index begins with the watermark column, so every lookup and every slice scans the table: CREATE INDEX on it."
+            );
+        }
+    }
+
+    /// Cuts a window where no index has the rows in the watermark's order.
+    async fn window_without_order(&self, window: &Window<'_>, key: Option<CutColumn>, extent: Extent) -> Result<Cut> {
+        let spec = self.spec;
         // A first load is the whole table.
         let rows = match window.interval.old {
             None => extent.rows,

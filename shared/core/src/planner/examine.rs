@@ -20,6 +20,8 @@ pub struct Examined {
     pub tracked_by: TrackedBy,
     /// Whether a security policy may hide rows from the login.
     pub is_filtered: bool,
+    /// Whether the login may read masks in place of values without knowing of it.
+    pub is_veiled: bool,
 }
 
 /// What a table is tracked by.
@@ -52,25 +54,20 @@ where
         Tracking::ChangeTracking(_) => {
             let tracked = tracked_columns::ask(source, spec, &SharedConnection::default()).await?;
             let TrackedColumns {
-                key,
-                in_files,
-                is_filtered,
-                ..
+                key, in_files, sight, ..
             } = tracked;
             // Two columns of the files describe the change and are none of the table.
             let columns = in_files.len().saturating_sub(2);
             return Ok(Examined {
                 columns,
                 tracked_by: TrackedBy::Changes(key),
-                is_filtered,
+                is_filtered: sight.is_filtered,
+                is_veiled: sight.is_veiled,
             });
         }
     };
     let Described {
-        columns,
-        column,
-        is_filtered,
-        ..
+        columns, column, sight, ..
     } = bound::columns(source, spec, tracking).await?;
     let leading = source.leading_columns(&spec.table).await.of(Role::Source)?;
     let is_indexed = leads(&leading, &Identifier::new(column.name.as_str())?);
@@ -81,7 +78,8 @@ where
             is_indexed,
             nulls: tracking.null_watermark,
         },
-        is_filtered,
+        is_filtered: sight.is_filtered,
+        is_veiled: sight.is_veiled,
     })
 }
 

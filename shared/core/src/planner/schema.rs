@@ -46,6 +46,9 @@ enum Change {
     Reformatted,
     /// The files would lie in other places in their folder.
     Rearranged,
+    /// The name stands for another table or view than in the last window. Tables are rebuilt under their name and views
+    /// made anew, with the same rows, so that only the user can tell whether rows below the watermark are new.
+    Replaced,
 }
 
 impl Change {
@@ -53,7 +56,7 @@ impl Change {
     /// was. Columns may always be NULL in files, so it does not matter whether they may be in the table.
     const fn is_compatible(&self) -> bool {
         match self {
-            Self::Added(_) | Self::MadeNullable(_) | Self::MadeNotNull(_) => true,
+            Self::Added(_) | Self::MadeNullable(_) | Self::MadeNotNull(_) | Self::Replaced => true,
             Self::Retyped { is_alike, .. } => *is_alike,
             Self::Returned(_)
             | Self::Dropped(_)
@@ -84,6 +87,11 @@ impl fmt::Display for Change {
             Self::Reordered => f.write_str("the columns are in another order"),
             Self::Reformatted => f.write_str("the files would have another format, or other options of it"),
             Self::Rearranged => f.write_str("the files would have another layout"),
+            Self::Replaced => f.write_str(
+                "the name stands for another table or view than before (one that was made anew, renamed or named by a synonym), and its \
+                 rows up to the stored watermark are not copied again: start the table over (tidemark reset) if they are not those \
+                 that were copied",
+            ),
         }
     }
 }
@@ -109,6 +117,11 @@ pub(crate) fn fit(spec: &TableSpec, previous: Previous, plan: Plan) -> Result<Fi
             *change = Change::Returned(std::mem::take(name));
         }
     }
+    let is_replaced = previous
+        .object
+        .zip(plan.object)
+        .is_some_and(|(before, now)| before != now);
+    changes.extend((is_replaced && plan.supersedes().is_none()).then_some(Change::Replaced));
     if spec.sink.is_none() {
         changes.extend((!is_same_format(&previous.format, &plan.format)).then_some(Change::Reformatted));
         changes.extend((previous.layout != plan.layout).then_some(Change::Rearranged));

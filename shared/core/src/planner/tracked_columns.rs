@@ -1,7 +1,7 @@
 //! The columns of a tracked table: those asked for, always those of its key, and the two that describe the change.
 
 use super::SharedConnection;
-use super::asked_columns::{self, AskedColumns};
+use super::asked_columns::{self, AskedColumns, Sight};
 use super::columns::{find, selected};
 use super::masks::{self, Found};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
@@ -20,17 +20,14 @@ pub(super) struct TrackedColumns {
     pub(super) declared: Vec<DeclaredColumn>,
     /// The columns in the files: those to copy, then the two that describe the change.
     pub(super) in_files: Vec<Column>,
-    /// Whether a security policy may hide rows from the login.
-    pub(super) is_filtered: bool,
+    /// What the login may not see of the table.
+    pub(super) sight: Sight,
 }
 
 impl TrackedColumns {
     /// Returns the note about a table of which the login may not see every row.
     pub(super) fn note(&self, spec: &TableSpec) -> Option<Note> {
-        self.is_filtered.then(|| Note {
-            filtered: true,
-            ..Note::of(spec.table.clone())
-        })
+        self.sight.noted(None, &spec.table)
     }
 }
 
@@ -47,7 +44,8 @@ pub(super) async fn ask<P: ProbeSource + ProbeChanges>(
     let AskedColumns {
         mut declared,
         names,
-        is_filtered,
+        sight,
+        ..
     } = connection.take_turn(asked).await?;
     let mut copied = selected(spec, &declared, names.as_deref())?;
     // The names are taken as the columns are spelled in the answer, which may differ from the key's spelling.
@@ -85,7 +83,7 @@ pub(super) async fn ask<P: ProbeSource + ProbeChanges>(
         key: spelled,
         declared,
         in_files: copied,
-        is_filtered,
+        sight,
     })
 }
 

@@ -91,13 +91,28 @@ pub trait ProbeSource: KnowTypes {
 pub struct Catalog {
     /// The table's name as it was declared, where the catalog tells it.
     pub name: Option<ObjectName>,
+    /// The number that the server gave the table when it was created; for a synonym, that of what it stands for. A table
+    /// of the same name that is made anew has another.
+    pub object: Option<i32>,
     /// Every column, in the table's order.
     pub columns: Vec<CatalogColumn>,
     /// Whether a security policy is in force that may hide rows from this login. It is also false where the login may
     /// not know.
     pub is_filtered: bool,
     /// Whether it is a view that may show this login masks in place of values without saying of which columns.
-    pub is_veiled: bool,
+    pub veil: Veil,
+}
+
+/// Whether a view may show masks in columns of which the catalog does not say so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Veil {
+    /// It shows none.
+    #[default]
+    None,
+    /// The login does not see whether there are masked columns at all.
+    Possible,
+    /// There are masked columns in the database, and the login does not see that the view reads none of them.
+    Certain,
 }
 
 impl Catalog {
@@ -193,6 +208,9 @@ pub struct LeadingColumn {
     pub name: String,
     /// Whether the index is the clustered one or the primary key, which hold every row.
     pub is_key: bool,
+    /// Whether every index that begins with it is divided among partitions by another column, so that no index has the
+    /// rows in its order.
+    pub is_split: bool,
 }
 
 /// The values of a column as the server's statistics have them. They are approximate, may be old, and may be missing.

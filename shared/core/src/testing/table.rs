@@ -179,6 +179,7 @@ impl CutSource for MemoryTable {
         Ok(vec![LeadingColumn {
             name: WATERMARK.into(),
             is_key: false,
+            is_split: false,
         }])
     }
 

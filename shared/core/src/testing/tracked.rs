@@ -304,6 +304,7 @@ impl CutSource for MemoryTracked {
         Ok(vec![LeadingColumn {
             name: "id".into(),
             is_key: true,
+            is_split: false,
         }])
     }
 

@@ -9,7 +9,7 @@ use tidemark::model::values::Values;
 use tidemark::ports::changes::{ChangeColumns, ProbeChanges, Versions};
 
 use crate::answers::{number, single, unexpected_answer};
-use crate::catalog::no_table;
+use crate::catalog::{no_table, number as named};
 use crate::session::Server;
 use crate::statements::Quoted;
 use crate::statements::change_tracking::{self, OPERATION_COLUMN, VERSION_COLUMN};
@@ -18,7 +18,7 @@ use crate::types::SqlType;
 /// The beginning of a message: a version that one replica reported may not have reached the replica that answers the
 /// next connection.
 pub(crate) const NOT_OF_REPLICAS: &str =
-    "change tracking cannot be read with read_intent, because each replica answers with versions of its own";
+    "change tracking cannot be read on a replica, because each one answers with versions of its own";
 
 impl ProbeChanges for Server {
     fn change_columns(&self, wanted: WantedForms) -> ChangeColumns {
@@ -32,6 +32,9 @@ impl ProbeChanges for Server {
         self.refuse_replica(NOT_OF_REPLICAS)?;
         let rows = self.rows(&change_tracking::versions(table)).await?;
         let row = single(&rows)?;
+        if named(row, "is_replica")? == 1 {
+            return Err(self.is_replica(NOT_OF_REPLICAS));
+        }
         match (number(row, 0)?, number(row, 1)?) {
             (Some(current), Some(min_valid)) => Ok(Versions {
                 current,
@@ -40,7 +43,8 @@ impl ProbeChanges for Server {
             }),
             (current, _) => {
                 let seen = self.seen(table).await?;
-                let meant = if seen.table { None } else { self.meant(table).await };
+                let is_there = seen.table || seen.view || seen.synonym;
+                let meant = if is_there { None } else { self.meant(table).await };
                 Err(meant.map_or_else(
                     || not_tracked(table, current.is_some(), seen),
                     |meant| no_table(table, &meant),
@@ -101,23 +105,35 @@ impl Server {
             tracked_database: is_there(1)?,
             tracked_table: is_there(2)?,
             primary_key: is_there(3)?,
+            view: is_there(4)?,
+            synonym: is_there(5)?,
         })
     }
 }
 
 /// What the login can see in the catalog of a table that has no versions.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an answer of its own")]
 struct Seen {
     table: bool,
     tracked_database: bool,
     tracked_table: bool,
     primary_key: bool,
+    view: bool,
+    synonym: bool,
 }
 
 /// Builds the failure for a table that has no versions: the reason, and what to do. The catalog hides what the login
 /// may not see, so something that is not seen may also be a missing permission.
 fn not_tracked(table: &ObjectName, has_version: bool, seen: Seen) -> Failure {
     let name = table.quoted();
+    if seen.view || seen.synonym {
+        let what = if seen.view { "a view" } else { "a synonym" };
+        let message = format!(
+            "{table} is {what}, and only a table has changes to read: name the table itself, or track {what} by a watermark"
+        );
+        return Error::new(ErrorCode::ChangeTrackingInvalid, message).into();
+    }
     if !seen.table {
         let message = format!(
             "there is no table {table}, or the login may not see it: check its name, and GRANT SELECT ON {name}"
@@ -171,6 +187,8 @@ mod tests {
             tracked_database: true,
             tracked_table: true,
             primary_key: true,
+            view: false,
+            synonym: false,
         };
         let hidden = Seen { table: false, ..all };
         let cases = [

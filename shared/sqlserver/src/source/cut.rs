@@ -32,8 +32,9 @@ impl CutSource for Server {
         let rows = self.catalog_rows(&cut::leading_columns(table)).await?;
         let column = |row: &Row| {
             Some(LeadingColumn {
-                name: row.try_get::<&str, _>(0).ok()??.to_owned(),
-                is_key: row.try_get::<i32, _>(1).ok()? == Some(1),
+                name: row.try_get::<&str, _>("name").ok()??.to_owned(),
+                is_key: row.try_get::<i32, _>("is_key").ok()? == Some(1),
+                is_split: row.try_get::<i32, _>("is_split").ok()? == Some(1),
             })
         };
         rows.unwrap_or_default()

@@ -9,7 +9,7 @@ use tidemark::model::names::ObjectName;
 use tidemark::model::rows::{Changes, Load};
 use tidemark::model::types::Column;
 
-use super::{Query, Quoted, Statement, Values, key_conditions, selected, where_key};
+use super::{IS_REPLICA, Query, Quoted, Statement, Values, key_conditions, selected, where_key};
 use crate::types::SqlType;
 
 /// The column with the version at which a row was last changed, in every file.
@@ -17,26 +17,32 @@ pub const VERSION_COLUMN: &str = "SYS_CHANGE_VERSION";
 /// The column with the operation of a row's change, `I`, `U` or `D`, in every file.
 pub const OPERATION_COLUMN: &str = "SYS_CHANGE_OPERATION";
 
-/// Asks for one row: the version of the database, the least valid version of the table, and the version at which its
-/// tracking began. A value is NULL when the table is not tracked.
+/// Asks for one row: the version of the database, the least valid version of the table, the version at which its tracking
+/// began, and whether the database is a replica ([`super::IS_REPLICA`]). A version is NULL when the table is not tracked.
 pub(crate) fn versions(table: &ObjectName) -> Statement {
     Statement::with(
-        "SELECT CHANGE_TRACKING_CURRENT_VERSION() AS [current_version], \
-         CHANGE_TRACKING_MIN_VALID_VERSION(OBJECT_ID(@P1)) AS [min_valid_version], \
-         (SELECT [begin_version] FROM sys.change_tracking_tables WHERE [object_id] = OBJECT_ID(@P1)) AS [begin_version]",
+        format!(
+            "SELECT CHANGE_TRACKING_CURRENT_VERSION() AS [current_version], \
+             CHANGE_TRACKING_MIN_VALID_VERSION(OBJECT_ID(@P1)) AS [min_valid_version], \
+             (SELECT [begin_version] FROM sys.change_tracking_tables WHERE [object_id] = OBJECT_ID(@P1)) AS [begin_version], \
+             {IS_REPLICA} AS [is_replica]"
+        ),
         &[&table.quoted()],
     )
 }
 
 /// Asks for one row that explains why a table has no versions. It counts what the login can see: tables of this name,
-/// this database among the tracked ones, this table among the tracked ones, and primary keys of the table.
+/// this database among the tracked ones, this table among the tracked ones, primary keys of the table, and views and
+/// synonyms of this name.
 pub(crate) fn diagnosis(table: &ObjectName) -> Statement {
     Statement::with(
         "SELECT (SELECT COUNT_BIG(*) FROM sys.tables WHERE [object_id] = OBJECT_ID(@P1)) AS [tables], \
          (SELECT COUNT_BIG(*) FROM sys.change_tracking_databases WHERE [database_id] = DB_ID()) AS [tracked_databases], \
          (SELECT COUNT_BIG(*) FROM sys.change_tracking_tables WHERE [object_id] = OBJECT_ID(@P1)) AS [tracked_tables], \
          (SELECT COUNT_BIG(*) FROM sys.indexes WHERE [object_id] = OBJECT_ID(@P1) AND [is_primary_key] = 1) \
-         AS [primary_keys]",
+         AS [primary_keys], \
+         (SELECT COUNT_BIG(*) FROM sys.objects WHERE [object_id] = OBJECT_ID(@P1) AND [type] = 'V') AS [views], \
+         (SELECT COUNT_BIG(*) FROM sys.synonyms WHERE [object_id] = OBJECT_ID(@P1)) AS [synonyms]",
         &[&table.quoted()],
     )
 }

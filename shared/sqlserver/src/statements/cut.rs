@@ -57,12 +57,19 @@ fn ordered(mut query: Query, column: &str, number: u64) -> Statement {
 
 /// Asks for one row: the approximate rows of a table and the bytes of its pages, as the server keeps count of them
 /// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-partitions-transact-sql>).
-/// Both are NULL for a view.
+/// A memory-optimized table has no pages, so its bytes are the most that its rows can have. Both are NULL for a view, even
+/// for one with an index: not every edition uses that without being told to
+/// (<https://learn.microsoft.com/en-us/sql/relational-databases/views/create-indexed-views>).
 pub(crate) fn extent(table: &ObjectName) -> Statement {
-    let sql = "SELECT SUM(CASE WHEN [a].[type] = 1 THEN [p].[rows] END) AS [rows], \
-               SUM([a].[used_pages]) * 8192 AS [bytes] FROM sys.partitions AS [p] JOIN sys.allocation_units AS [a] \
+    let sql = "SELECT [r].[rows], ISNULL((SELECT SUM([a].[used_pages]) * 8192 FROM sys.partitions AS [p] \
+               JOIN sys.allocation_units AS [a] \
                ON [a].[container_id] = CASE WHEN [a].[type] = 2 THEN [p].[partition_id] ELSE [p].[hobt_id] END \
-               WHERE [p].[object_id] = OBJECT_ID(@P1) AND [p].[index_id] IN (0, 1)";
+               WHERE [p].[object_id] = OBJECT_ID(@P1) AND [p].[index_id] IN (0, 1)), \
+               [r].[rows] * (SELECT SUM(CASE WHEN [c].[max_length] < 0 THEN 8000 ELSE [c].[max_length] END) FROM sys.columns AS [c] \
+               WHERE [c].[object_id] = OBJECT_ID(@P1))) AS [bytes] \
+               FROM (SELECT SUM([p].[rows]) AS [rows] FROM sys.partitions AS [p] WHERE [p].[object_id] = OBJECT_ID(@P1) \
+               AND EXISTS (SELECT 1 FROM sys.tables AS [t] WHERE [t].[object_id] = [p].[object_id]) AND [p].[index_id] = \
+               (SELECT MIN([q].[index_id]) FROM sys.partitions AS [q] WHERE [q].[object_id] = OBJECT_ID(@P1))) AS [r]";
     Statement::with(sql, &[&table.quoted()])
 }
 
@@ -102,13 +109,35 @@ pub(crate) fn histogram(
 }
 
 /// Asks for the columns with which an index of the table begins, each with 1 when such an index is the clustered one or
-/// the primary key, else 0.
+/// the primary key, else 0 (`is_key`), and with 1 when each of these indexes is divided among partitions by another column,
+/// so that none has the rows in the column's order, else 0 (`is_split`).
 pub(crate) fn leading_columns(table: &ObjectName) -> Statement {
-    let sql = "SELECT [c].[name], MAX(CASE WHEN [i].[type] = 1 OR [i].[is_primary_key] = 1 THEN 1 ELSE 0 END) AS [is_key] \
+    let sql = "SELECT [c].[name], MAX(CASE WHEN [i].[type] = 1 OR [i].[is_primary_key] = 1 THEN 1 ELSE 0 END) AS [is_key], \
+               MIN(CASE WHEN [d].[column_id] IS NULL THEN 0 ELSE 1 END) AS [is_split] \
                FROM sys.indexes AS [i] JOIN sys.index_columns AS [k] \
                ON [k].[object_id] = [i].[object_id] AND [k].[index_id] = [i].[index_id] AND [k].[key_ordinal] = 1 \
                JOIN sys.columns AS [c] ON [c].[object_id] = [k].[object_id] AND [c].[column_id] = [k].[column_id] \
+               LEFT JOIN sys.index_columns AS [d] ON [d].[object_id] = [i].[object_id] AND [d].[index_id] = [i].[index_id] \
+               AND [d].[partition_ordinal] = 1 AND [d].[column_id] <> [k].[column_id] \
                WHERE [i].[object_id] = OBJECT_ID(@P1) AND [i].[type] IN (1, 2) AND [i].[is_disabled] = 0 \
-               AND [i].[has_filter] = 0 GROUP BY [c].[name] ORDER BY [is_key] DESC, [c].[name]";
+               AND [i].[has_filter] = 0 \
+               AND EXISTS (SELECT 1 FROM sys.tables AS [t] WHERE [t].[object_id] = [i].[object_id]) GROUP BY [c].[name] ORDER BY [is_key] DESC, [is_split], [c].[name]";
     Statement::with(sql, &[&table.quoted()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An index of a view is not used by every edition, and a memory-optimized table has no allocation units.
+    #[test]
+    fn only_tables_have_an_extent_and_leading_columns_and_those_in_memory_do() {
+        let table: ObjectName = "t".parse().unwrap();
+        for sql in [extent(&table).sql, leading_columns(&table).sql] {
+            assert!(sql.contains("EXISTS (SELECT 1 FROM sys.tables AS [t] "), "{sql}");
+        }
+        let sql = extent(&table).sql;
+        let rows = sql.split("FROM (SELECT SUM([p].[rows])").nth(1).unwrap();
+        assert!(!rows.contains("allocation_units"), "{rows}");
+    }
 }

@@ -38,7 +38,8 @@ pub(crate) fn columns_of_all_tables(with_defaults: bool) -> Statement {
          FROM sys.tables AS [t] \
          JOIN sys.schemas AS [s] ON [s].[schema_id] = [t].[schema_id] \
          JOIN sys.columns AS [c] ON [c].[object_id] = [t].[object_id] \
-         JOIN sys.types AS [y] ON [y].[user_type_id] = [c].[user_type_id] \
+         JOIN sys.types AS [y] ON [y].[user_type_id] = \
+         CASE WHEN [c].[system_type_id] = 240 THEN [c].[user_type_id] ELSE [c].[system_type_id] END \
          LEFT JOIN (SELECT [x].[object_id], [e].[column_id], CAST([e].[key_ordinal] AS int) AS [place] \
          FROM sys.indexes AS [x] JOIN sys.index_columns AS [e] \
          ON [e].[object_id] = [x].[object_id] AND [e].[index_id] = [x].[index_id] WHERE [x].[is_primary_key] = 1) AS [k] \
@@ -56,4 +57,19 @@ pub(crate) fn columns_of_all_tables(with_defaults: bool) -> Statement {
          {defaults}\
          WHERE [t].[is_ms_shipped] = 0 ORDER BY [s].[name], [t].[name], [c].[column_id]"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An alias type has a name of its own, which says nothing of its values. CLR types have no other.
+    #[test]
+    fn an_alias_type_is_shown_as_its_base_type() {
+        let sql = columns_of_all_tables(true).sql;
+        assert!(
+            sql.contains("WHEN [c].[system_type_id] = 240 THEN [c].[user_type_id] ELSE [c].[system_type_id] END"),
+            "{sql}"
+        );
+    }
 }

@@ -85,6 +85,15 @@ impl Quoted for ObjectName {
 /// transaction, else 0.
 pub(crate) const NO_TRANSACTION: &str = "SELECT CASE WHEN @@TRANCOUNT = 0 THEN 1 ELSE 0 END AS [answer]";
 
+/// The expression that is 1 when the database is the copy of another one that goes on: a secondary replica, however it is
+/// reached, or one to which logs are shipped. A database that somebody has set to read-only is not one.
+///
+/// (<https://learn.microsoft.com/en-us/sql/t-sql/functions/databasepropertyex-transact-sql>, `Updateability`, and
+/// <https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-databases-transact-sql>)
+const IS_REPLICA: &str = "CASE WHEN CAST(DATABASEPROPERTYEX(DB_NAME(), N'Updateability') AS nvarchar(128)) = N'READ_ONLY' \
+     AND NOT EXISTS (SELECT 1 FROM sys.databases WHERE [database_id] = DB_ID() AND [is_read_only] = 1 AND [is_in_standby] = 0) \
+     THEN 1 ELSE 0 END";
+
 /// A query under construction: its text so far, and the values that it names.
 #[derive(Debug)]
 struct Query {

@@ -7,7 +7,7 @@ use tidemark::model::types::Column;
 use tidemark::model::watermark::{Watermark, WatermarkKind};
 use tidemark::ports::source::WatermarkColumn;
 
-use super::{Query, Quoted, Statement, Values, and, key_conditions, selected};
+use super::{IS_REPLICA, Query, Quoted, Statement, Values, and, key_conditions, selected};
 use crate::types::{HeldBack, SqlType};
 
 /// Asks for one row with these values:
@@ -20,31 +20,45 @@ use crate::types::{HeldBack, SqlType};
 ///   a watermark.
 /// - `held_back`: 0.
 ///
+/// With an old watermark, the rows from it on are asked first, and all rows only when there is none: the maximum of an
+/// index that is divided among partitions by another column is found by reading all of it
+/// (<https://support.microsoft.com/en-us/help/2965553>), while the rows from a value on are sought in each partition.
+///
 /// While the window is held back behind the clock, its maximum may be below `old`, which was read before; that counts
 /// as equal.
 pub(crate) fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>, held: HeldBack) -> Result<Statement> {
     let sql_type = SqlType::of(column.sql_type)?;
     let (name, table) = (column.name.quoted(), column.table.quoted());
     let below_clock = sql_type.below_clock(column.clock, held);
-    let below_clock = below_clock.map_or_else(String::new, |bound| format!(" WHERE {name} {bound}"));
-    let mut values = Values::default();
-    let mut ordering = "1".to_owned();
-    if let Some(old) = old {
-        let bound = values.bound_of(sql_type, old)?;
-        let regressed = match held {
-            HeldBack::No => -1,
-            HeldBack::OneHour => 0,
-        };
-        ordering = format!(
-            "CASE WHEN [m].[new_watermark] > {bound} THEN 1 WHEN [m].[new_watermark] < {bound} THEN {regressed} ELSE 0 END"
-        );
-    }
+    let below = |word: &str| {
+        let below = below_clock.as_ref();
+        below.map_or_else(String::new, |bound| format!(" {word} {name} {bound}"))
+    };
     let future = sql_type.clock(column.clock).map(|clock| format!("{name} > {clock}"));
-    let future_rows = rows_where(column, future);
-    let sql = format!(
-        "SELECT [m].[new_watermark], {ordering} AS [ordering], {future_rows} AS [future_rows], {} AS [null_rows], {NONE} AS [held_back] \
-         FROM (SELECT MAX({name}) AS [new_watermark] FROM {table}{below_clock}) AS [m]",
+    let counts = format!(
+        "{} AS [future_rows], {} AS [null_rows], {NONE} AS [held_back]",
+        rows_where(column, future),
         null_rows(column)
+    );
+    let mut values = Values::default();
+    let of_all = format!("MAX({name}) AS [new_watermark] FROM {table}{}", below("WHERE"));
+    let Some(old) = old else {
+        let sql = format!("SELECT [m].[new_watermark], 1 AS [ordering], {counts} FROM (SELECT {of_all}) AS [m]");
+        return Ok(values.statement(&sql));
+    };
+    let bound = values.bound_of(sql_type, old)?;
+    values.declare(&format!("@New {}", sql_type.of_variable()));
+    let regressed = match held {
+        HeldBack::No => -1,
+        HeldBack::OneHour => 0,
+    };
+    let greatest = format!("SELECT @New = MAX({name}) FROM {table}");
+    let sql = format!(
+        "{greatest} WHERE {name} >= {bound}{} OPTION (RECOMPILE); IF @New IS NULL {greatest}{}; \
+         SELECT @New AS [new_watermark], \
+         CASE WHEN @New > {bound} THEN 1 WHEN @New < {bound} THEN {regressed} ELSE 0 END AS [ordering], {counts}",
+        below("AND"),
+        below("WHERE")
     );
     Ok(values.statement(&sql))
 }
@@ -87,7 +101,9 @@ pub(crate) fn clock_goes_back() -> Statement {
 
 /// Asks for one row like that of [`growth`], for a column of row versions. `new_watermark` is the lowest version that a
 /// transaction in progress uses, or the next version. `ordering` is 1 when the table has rows from `old` to below it, 0
-/// when it has none, and -1 when it is below `old`. `held_back` is 1 when the last used version is not below it.
+/// when it has none, and -1 when it is below `old`. `held_back` is 1 when the last used version is not below it. Two more
+/// values say whether the version is that of the rows: `is_replica` of [`super::IS_REPLICA`], and `stays_here` of
+/// [`super::catalog::stays_here`].
 ///
 /// The version is read in a statement of its own, before the rows that it bounds
 /// (<https://learn.microsoft.com/en-us/sql/t-sql/functions/min-active-rowversion-transact-sql>).
@@ -97,6 +113,7 @@ pub(crate) fn row_version_growth(column: &WatermarkColumn<'_>, old: Option<&Wate
     // This is read first: a version that was used after reading `@New` would look like one that is held back.
     values.declare("@Used binary(8) = @@DBTS");
     values.declare("@New binary(8) = MIN_ACTIVE_ROWVERSION()");
+    let object = values.text(&table);
     let (mut regressed, mut above) = (String::new(), String::new());
     if let Some(old) = old {
         let old_bound = values.bound(old)?;
@@ -106,8 +123,10 @@ pub(crate) fn row_version_growth(column: &WatermarkColumn<'_>, old: Option<&Wate
     let sql = format!(
         "SELECT @New AS [new_watermark], \
          CASE {regressed}WHEN EXISTS (SELECT 1 FROM {table} WHERE {above}{name} < @New) THEN 1 ELSE 0 END AS [ordering], \
-         {NONE} AS [future_rows], {} AS [null_rows], CAST(CASE WHEN @Used >= @New THEN 1 ELSE 0 END AS bigint) AS [held_back]",
-        null_rows(column)
+         {NONE} AS [future_rows], {} AS [null_rows], CAST(CASE WHEN @Used >= @New THEN 1 ELSE 0 END AS bigint) AS [held_back], \
+         {IS_REPLICA} AS [is_replica], {} AS [stays_here]",
+        null_rows(column),
+        super::catalog::is_here(&object)
     );
     Ok(values.statement(&sql))
 }
@@ -212,13 +231,13 @@ mod tests {
         let statement = growth(&probe.column(), Some(&old), HeldBack::No).unwrap();
         assert_eq!(
             statement.sql,
-            "DECLARE @B1 datetime = CAST(@P1 AS datetime); \
-             SELECT [m].[new_watermark], CASE WHEN [m].[new_watermark] > @B1 THEN 1 \
-             WHEN [m].[new_watermark] < @B1 THEN -1 ELSE 0 END AS [ordering], \
+            "DECLARE @B1 datetime = CAST(@P1 AS datetime), @New datetime; \
+             SELECT @New = MAX([m]]]) FROM [sales].[o]]x] WHERE [m]]] >= @B1 AND [m]]] <= CAST(SYSUTCDATETIME() AS datetime) \
+             OPTION (RECOMPILE); IF @New IS NULL SELECT @New = MAX([m]]]) FROM [sales].[o]]x] \
+             WHERE [m]]] <= CAST(SYSUTCDATETIME() AS datetime); \
+             SELECT @New AS [new_watermark], CASE WHEN @New > @B1 THEN 1 WHEN @New < @B1 THEN -1 ELSE 0 END AS [ordering], \
              (SELECT COUNT_BIG(*) FROM [sales].[o]]x] WHERE [m]]] > CAST(SYSUTCDATETIME() AS datetime)) AS [future_rows], \
-             (SELECT COUNT_BIG(*) FROM [sales].[o]]x] WHERE [m]]] IS NULL) AS [null_rows], CAST(0 AS bigint) AS [held_back] FROM \
-             (SELECT MAX([m]]]) AS [new_watermark] FROM [sales].[o]]x] \
-             WHERE [m]]] <= CAST(SYSUTCDATETIME() AS datetime)) AS [m] OPTION (RECOMPILE)"
+             (SELECT COUNT_BIG(*) FROM [sales].[o]]x] WHERE [m]]] IS NULL) AS [null_rows], CAST(0 AS bigint) AS [held_back] OPTION (RECOMPILE)"
         );
         assert_eq!(statement.parameters, ["2010-01-01T00:00:00.000"]);
 
@@ -249,12 +268,17 @@ mod tests {
         assert_eq!(
             statement.sql,
             "DECLARE @Used binary(8) = @@DBTS, @New binary(8) = MIN_ACTIVE_ROWVERSION(), \
-             @B3 binary(8) = CONVERT(binary(8), @P1, 1); SELECT @New AS [new_watermark], CASE WHEN @New < @B3 THEN -1 \
+             @B3 binary(8) = CONVERT(binary(8), @P2, 1); SELECT @New AS [new_watermark], CASE WHEN @New < @B3 THEN -1 \
              WHEN EXISTS (SELECT 1 FROM [dbo].[orders] WHERE [rv] >= @B3 AND [rv] < @New) THEN 1 ELSE 0 END AS [ordering], \
              CAST(0 AS bigint) AS [future_rows], CAST(0 AS bigint) AS [null_rows], \
-             CAST(CASE WHEN @Used >= @New THEN 1 ELSE 0 END AS bigint) AS [held_back] OPTION (RECOMPILE)"
+             CAST(CASE WHEN @Used >= @New THEN 1 ELSE 0 END AS bigint) AS [held_back], \
+             CASE WHEN CAST(DATABASEPROPERTYEX(DB_NAME(), N'Updateability') AS nvarchar(128)) = N'READ_ONLY' AND NOT EXISTS \
+             (SELECT 1 FROM sys.databases WHERE [database_id] = DB_ID() AND [is_read_only] = 1 AND [is_in_standby] = 0) \
+             THEN 1 ELSE 0 END AS [is_replica], \
+             CASE WHEN OBJECTPROPERTY(OBJECT_ID(@P1), N'IsTable') = 1 \
+             OR OBJECTPROPERTY(OBJECT_ID(@P1), N'IsSchemaBound') = 1 THEN 1 ELSE 0 END AS [stays_here] OPTION (RECOMPILE)"
         );
-        assert_eq!(statement.parameters, [old.value()]);
+        assert_eq!(statement.parameters, ["[dbo].[orders]", old.value()]);
         let interval = Interval {
             table: &probe.table,
             column: &probe.name,
@@ -306,13 +330,13 @@ mod tests {
             held.contains("WHERE [m] <= CAST(DATEADD(hour, -1, SYSDATETIME()) AS datetime2(3))"),
             "{held}"
         );
-        assert!(held.contains("WHEN [m].[new_watermark] < @B1 THEN 0"), "{held}");
+        assert!(held.contains("WHEN @New < @B1 THEN 0"), "{held}");
         let free = growth(&column, Some(&old), HeldBack::No).unwrap().sql;
         assert!(
             free.contains("WHERE [m] <= CAST(SYSDATETIME() AS datetime2(3))"),
             "{free}"
         );
-        assert!(free.contains("WHEN [m].[new_watermark] < @B1 THEN -1"), "{free}");
+        assert!(free.contains("WHEN @New < @B1 THEN -1"), "{free}");
         for (sql_type, clock, repeats) in [
             ("datetime", Clock::Local, true),
             ("smalldatetime", Clock::Local, true),

@@ -1,0 +1,222 @@
+//! Views, synonyms and replicas whose rows are not those of this database: what would be lost or copied as masks is
+//! refused, and what cannot be seen is noted.
+
+use serde_json::{Value, json};
+use tidemark::error::ErrorCode;
+use tidemark_tests::stand_in::World;
+use tidemark_tests::table_copy::TableCopy;
+
+/// Another database with a table, and a login that reads this one.
+const OTHER: &str = "create database other\nGO\nuse other\nGO\ncreate table t (id int primary key, rv rowversion); insert into t (id) values (1)";
+const READER: &str = "create login reader with password = 'Reader-1'; create user reader for login reader;";
+
+fn by_row_version(table: &str) -> Value {
+    json!({ "table": table, "tracking": { "watermark": { "column": "rv" } }, "format": { "csv": { "header": false } } })
+}
+
+/// Plans a table by a login. Returns why it failed, with its code, or `None`.
+async fn failed(world: &World, user: &str, spec: Value) -> Option<(ErrorCode, String)> {
+    let login = match user {
+        "reader" => world.login_as("reader", "Reader-1"),
+        _ => world.login(),
+    };
+    let failed = TableCopy::of(&login, spec).plan().await.failed.into_iter().next()?;
+    let code = [
+        ErrorCode::SourceRejected,
+        ErrorCode::InvalidConfig,
+        ErrorCode::ChangeTrackingInvalid,
+    ];
+    let code = code.into_iter().find(|code| code.name() == failed.error);
+    Some((code.unwrap_or(ErrorCode::Internal), failed.cause))
+}
+
+/// The bound is the lowest row version in use in this database, and every database has a counter of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_of_another_database_is_not_followed_by_a_rowversion() {
+    let world = World::new("create table t (id int primary key, rv rowversion); insert into t (id) values (1)").await;
+    world.execute(OTHER);
+    world.execute(
+        "create view v as select id, rv from other.dbo.t\nGO\ncreate view nested as select id, rv from v\nGO\n\
+         create synonym s for nested\nGO\ncreate synonym far for other.dbo.t\nGO\ncreate view through as select id, rv from far\nGO\n\
+         create view own as select id, rv from dbo.t\nGO\ncreate synonym near for own",
+    );
+    for table in ["v", "nested", "s", "through"] {
+        let (code, cause) = failed(&world, "owner", by_row_version(table)).await.unwrap();
+        assert_eq!(code, ErrorCode::SourceRejected, "{table}: {cause}");
+        assert!(
+            cause.contains("in another database") && cause.contains("rows of another one would be left out"),
+            "{cause}"
+        );
+    }
+    for table in ["own", "near", "t"] {
+        let mut copy = TableCopy::of(&world.login(), by_row_version(table));
+        assert_eq!(copy.run().await.committed[0].rows, 1, "{table}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_the_login_does_not_see_through_is_not_followed_by_a_rowversion_unless_it_stays_in_its_database() {
+    let world = World::new("create table t (id int primary key, rv rowversion); insert into t (id) values (1)").await;
+    world.execute(READER);
+    world.execute(
+        "create view own as select id, rv from dbo.t\nGO\ncreate view bound with schemabinding as select id, rv from dbo.t\nGO\n\
+         grant select on own to reader; grant select on bound to reader",
+    );
+    assert_eq!(failed(&world, "reader", by_row_version("bound")).await, None);
+    let (code, cause) = failed(&world, "reader", by_row_version("own")).await.unwrap();
+    assert_eq!(code, ErrorCode::SourceRejected, "{cause}");
+    assert!(
+        cause.contains("VIEW DEFINITION") && cause.contains("WITH SCHEMABINDING"),
+        "{cause}"
+    );
+    world.execute("grant view definition on own to reader");
+    assert_eq!(failed(&world, "reader", by_row_version("own")).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_is_recognised_however_it_is_reached() {
+    let world = World::new(
+        "alter database current set change_tracking = on\nGO\ncreate table t (id int primary key, rv rowversion); \
+         insert into t (id) values (1); alter table t enable change_tracking",
+    )
+    .await;
+    let tracked = json!({ "table": "t", "tracking": { "change_tracking": {} } });
+    let by_id = json!({ "table": "t", "tracking": { "watermark": { "column": "id" } } });
+    for spec in [&tracked, &by_row_version("t")] {
+        assert_eq!(failed(&world, "owner", spec.clone()).await, None);
+    }
+    world.sandbox.become_replica();
+    for (spec, said) in [
+        (tracked, "change tracking cannot be read on a replica"),
+        (by_row_version("t"), "a rowversion cannot be followed on a replica"),
+    ] {
+        let (code, cause) = failed(&world, "owner", spec).await.unwrap();
+        assert!(code == ErrorCode::InvalidConfig && cause.contains(said), "{cause}");
+    }
+    assert_eq!(failed(&world, "owner", by_id).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mask_is_found_behind_a_synonym_that_names_its_own_database() {
+    let world = World::new(
+        "create table m (id int primary key, mail varchar(20) masked with (function = 'default()')); insert into m values (1, 'a@b.c')",
+    )
+    .await;
+    let database = world.login().database;
+    world.execute(&format!(
+        "{READER} create synonym s3 for {database}.dbo.m; grant select on m to reader; grant select on s3 to reader"
+    ));
+    let spec = |columns: &[&str]| json!({ "table": "s3", "tracking": { "watermark": { "column": "id" } }, "columns": columns });
+    let (code, cause) = failed(&world, "reader", spec(&["id", "mail"])).await.unwrap();
+    assert!(
+        code == ErrorCode::SourceRejected && cause.contains("column mail of dbo.s3 is masked"),
+        "{cause}"
+    );
+    assert_eq!(failed(&world, "reader", spec(&["id"])).await, None);
+}
+
+/// The masks of a view are in no catalog that a reader may see. It is refused when there are masked columns, and noted
+/// when there may be.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_may_show_masks_is_noted_and_one_of_a_database_with_masks_is_refused() {
+    let world = World::new(
+        "create table m (id int primary key, mail varchar(20) masked with (function = 'default()')); insert into m values (1, 'a@b.c')\nGO\n\
+         create table u (id int primary key)\nGO\ncreate view v as select id, mail from m\nGO\ncreate view plain as select id from u",
+    )
+    .await;
+    world.execute(&format!(
+        "{READER} grant select on v to reader; grant select on plain to reader"
+    ));
+    let spec = |table: &str| json!({ "table": table, "tracking": { "watermark": { "column": "id" } }, "format": { "csv": { "header": false } } });
+    let noted = TableCopy::of(&world.login_as("reader", "Reader-1"), spec("v"))
+        .plan()
+        .await;
+    assert!(noted.failed.is_empty() && noted.notes[0].veiled, "{noted:?}");
+
+    world.execute("grant view definition to reader");
+    let (code, cause) = failed(&world, "reader", spec("v")).await.unwrap();
+    assert!(
+        code == ErrorCode::SourceRejected && cause.contains("masked_columns to copy"),
+        "{cause}"
+    );
+    let plain = TableCopy::of(&world.login_as("reader", "Reader-1"), spec("plain"))
+        .plan()
+        .await;
+    assert!(
+        plain.failed.is_empty() && plain.notes.is_empty(),
+        "what the view reads has no masks: {plain:?}"
+    );
+
+    let mut taken = spec("v");
+    taken["masked_columns"] = json!("copy");
+    let mut taken = TableCopy::of(&world.login_as("reader", "Reader-1"), taken);
+    taken.run().await;
+    assert_eq!(taken.lines(), ["1,xxxx"]);
+    let mut owner = TableCopy::of(&world.login(), spec("v"));
+    owner.run().await;
+    assert_eq!(owner.lines(), ["1,a@b.c"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_is_computed_of_unmasked_ones_is_copied_when_the_login_sees_that() {
+    let world = World::new(
+        "create table t (id int primary key, mail varchar(20) masked with (function = 'default()'), twice as (id * 2), loud as (upper(mail)));
+         insert into t (id, mail) values (1, 'a@b.c')",
+    )
+    .await;
+    world.execute(&format!("{READER} grant select on t to reader"));
+    let spec =
+        |columns: &[&str]| json!({ "table": "t", "tracking": { "watermark": { "column": "id" } }, "columns": columns });
+    for columns in [["id", "twice"], ["id", "loud"]] {
+        assert!(
+            failed(&world, "reader", spec(&columns))
+                .await
+                .unwrap()
+                .1
+                .contains("is masked"),
+            "{columns:?}"
+        );
+    }
+    world.execute("grant view definition on t to reader");
+    assert_eq!(failed(&world, "reader", spec(&["id", "twice"])).await, None);
+    assert!(
+        failed(&world, "reader", spec(&["id", "loud"]))
+            .await
+            .unwrap()
+            .1
+            .contains("column loud of dbo.t is masked")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_filters_what_a_view_reads_is_noted() {
+    let world = World::new(
+        "create table t (id int primary key); insert into t values (1); create table u (id int primary key); insert into u values (1)\nGO
+         create view v as select id from t\nGO\ncreate view w as select id from v\nGO\ncreate view free as select id from u\nGO
+         create function f(@n int) returns table as return select 1 as ok where @n < 50\nGO
+         create security policy p add filter predicate dbo.f(id) on dbo.t with (state = on)",
+    )
+    .await;
+    for (view, filtered) in [("v", true), ("w", true), ("free", false)] {
+        let spec = json!({ "table": view, "tracking": { "watermark": { "column": "id" } } });
+        let notes = TableCopy::of(&world.login(), spec).plan().await.notes;
+        assert_eq!(notes.iter().any(|note| note.filtered), filtered, "{view}: {notes:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_or_a_synonym_has_no_changes_and_is_told_so() {
+    let world =
+        World::new("alter database current set change_tracking = on; create table t (id int primary key)").await;
+    world.execute(
+        "alter table t enable change_tracking\nGO\ncreate view v as select id from t\nGO\ncreate synonym s for t",
+    );
+    for (table, said) in [("v", "dbo.v is a view"), ("s", "dbo.s is a synonym")] {
+        let spec = json!({ "table": table, "tracking": { "change_tracking": {} } });
+        let (code, cause) = failed(&world, "owner", spec).await.unwrap();
+        assert!(
+            code == ErrorCode::ChangeTrackingInvalid && cause.contains(said),
+            "{cause}"
+        );
+    }
+}
