@@ -122,7 +122,8 @@ impl S3Store {
             ),
             (Some(403), _) => (
                 ErrorCode::SinkRejected,
-                "access denied: check the rights of the role, the bucket policy and the key's policy",
+                "access denied: check the rights of the role, the bucket policy and the key's policy. The bucket of a stack lets nobody write \
+                 below its prefix but the functions and who is in the parameter OperatorArns",
             ),
             // CompleteMultipartUpload can answer 200 and report an error in its body.
             (Some(200..=299 | 408 | 429 | 500..), _) => {

@@ -16,8 +16,10 @@ use crate::http::{Answered, BoxError, Http};
 
 /// The number of attempts at a request that may succeed the next time, unless the configuration has another.
 pub(crate) const ATTEMPTS: u32 = 3;
-/// The pause before the second attempt. The pause before the third is ten times as long.
+/// The pause before the second attempt. The next one is ten times as long, up to [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The codes with which an overloaded service answers with HTTP 400
 /// (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>).
 const THROTTLED: [&str; 5] = [
@@ -151,7 +153,9 @@ fn endpoint(service: &str, region: &str, uses_fips: bool, uses_dual_stack: bool)
     let partition = PARTITIONS.iter().find(|(begin, ..)| region.starts_with(begin));
     let (_, suffix, dual_stack) = partition.unwrap_or(&PUBLIC);
     let suffix = if uses_dual_stack { dual_stack } else { suffix };
-    let fips = if uses_fips { "-fips" } else { "" };
+    // In GovCloud the plain addresses of these two are those of FIPS 140, and there are no others.
+    let is_fips_already = region.starts_with("us-gov-") && matches!(service, "sts" | "cloudformation");
+    let fips = if uses_fips && !is_fips_already { "-fips" } else { "" };
     format!("https://{service}{fips}.{region}.{suffix}")
 }
 
@@ -181,9 +185,22 @@ pub(crate) async fn ask(
         if attempt >= attempts {
             return Err(failure);
         }
-        tokio::time::sleep(pause).await;
-        (attempt, pause) = (attempt + 1, pause * 10);
+        let (random, _) = uuid::Uuid::new_v4().as_u64_pair();
+        tokio::time::sleep(spread(pause, random)).await;
+        (attempt, pause) = (attempt + 1, longer(pause));
     }
+}
+
+/// Returns the pause after this one.
+fn longer(pause: Duration) -> Duration {
+    (pause * 10).min(LONGEST_PAUSE)
+}
+
+/// Returns between half of a pause and all of it, so that those who were refused together do not come again together.
+fn spread(pause: Duration, random: u64) -> Duration {
+    let half = pause / 2;
+    let most = u64::try_from(half.as_micros()).unwrap_or(u64::MAX).max(1);
+    half + Duration::from_micros(random % most)
 }
 
 /// Returns whether the answer is a temporary failure.
@@ -254,12 +271,8 @@ mod tests {
     fn an_address_follows_the_partition_of_the_region() {
         for (region, fips, dual_stack, expected) in [
             ("eu-west-1", false, false, "https://sts.eu-west-1.amazonaws.com"),
-            (
-                "us-gov-west-1",
-                true,
-                false,
-                "https://sts-fips.us-gov-west-1.amazonaws.com",
-            ),
+            ("us-gov-west-1", true, false, "https://sts.us-gov-west-1.amazonaws.com"),
+            ("us-east-1", true, false, "https://sts-fips.us-east-1.amazonaws.com"),
             ("eu-west-1", false, true, "https://sts.eu-west-1.api.aws"),
             ("cn-north-1", false, false, "https://sts.cn-north-1.amazonaws.com.cn"),
             (
@@ -302,6 +315,26 @@ mod tests {
         ] {
             assert_eq!(endpoint("sts", region, fips, dual_stack), expected);
         }
+        let of = |service| endpoint(service, "us-gov-east-1", true, false);
+        assert_eq!(
+            of("cloudformation"),
+            "https://cloudformation.us-gov-east-1.amazonaws.com"
+        );
+        assert_eq!(
+            of("secretsmanager"),
+            "https://secretsmanager-fips.us-gov-east-1.amazonaws.com"
+        );
+    }
+
+    #[test]
+    fn pauses_grow_to_a_limit_and_differ() {
+        assert_eq!(spread(PAUSE, 0), PAUSE / 2);
+        assert!(spread(PAUSE, u64::MAX) <= PAUSE);
+        let mut pause = PAUSE;
+        for _ in 0..20 {
+            pause = longer(pause);
+        }
+        assert_eq!(pause, LONGEST_PAUSE);
     }
 
     #[test]

@@ -85,7 +85,9 @@ async fn in_lambda<T: Measured>(step: impl AsyncFn(Value, RunContext) -> Result<
             deadline: Some(deadline(event.context.deadline())),
             ..RunContext::unbounded()
         };
-        let tables = event.payload["tables"].as_array().map(Vec::len);
+        let tables = ["tables", "windows"]
+            .iter()
+            .find_map(|field| Some(event.payload.get(field)?.as_array()?.len()));
         let answer = match metrics {
             Ok(metrics) => step(event.payload, context).await.and_then(|answer| {
                 for measured in answer.metrics() {
@@ -125,8 +127,16 @@ async fn in_lambda<T: Measured>(step: impl AsyncFn(Value, RunContext) -> Result<
 /// large.
 fn carried(answer: Value, tables: Option<usize>) -> Result<Value> {
     let bytes = answer.to_string().len();
-    let Some(tables) = tables.filter(|_| bytes > MAX_ANSWER_BYTES) else {
+    if bytes <= MAX_ANSWER_BYTES {
         return Ok(answer);
+    }
+    // An event of the steps that commit has windows in place of tables, and a slice's has neither.
+    let Some(tables) = tables else {
+        let message = format!(
+            "the answer of this step has {bytes} bytes, and a state of Step Functions carries {MAX_ANSWER_BYTES}. Give a run fewer tables, \
+             or keep them in a list (TableListKey)"
+        );
+        return Err(Error::new(ErrorCode::InvalidInput, message));
     };
     let fit = tables * MAX_ANSWER_BYTES / bytes;
     let message = format!(
@@ -278,7 +288,10 @@ mod tests {
             text.contains("249 of these tables at most") && text.contains("TableListKey"),
             "{text}"
         );
-        // An answer that is not about many tables is limited in other ways.
-        assert!(carried(answer(500), None).is_ok());
+        let text = carried(answer(500), None).unwrap_err().to_string();
+        assert!(
+            text.contains("has 500012 bytes") && text.contains("TableListKey"),
+            "{text}"
+        );
     }
 }

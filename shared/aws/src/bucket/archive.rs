@@ -32,15 +32,27 @@ impl S3Store {
         if bytes <= READ_AND_WRITTEN {
             return self.read_and_write(from, to, head).await;
         }
-        let upload = self.begin_copy(from, to, head).await?;
-        let copied = self.copy_in_pieces(from, &upload, head, bytes).await;
-        if matches!(copied, Ok(Created::Created)) {
-            return copied;
+        let mut uploads = 0;
+        loop {
+            let upload = self.begin_copy(from, to, head).await?;
+            uploads += 1;
+            let copied = self.copy_in_pieces(from, &upload, head, bytes).await;
+            let copied = match copied {
+                Ok(Some(Created::Created)) => return Ok(Created::Created),
+                // A conflict can end an upload. It is begun again then, as S3 documents it.
+                Ok(None) if uploads <= CONFLICT_TRIES => continue,
+                Ok(None) => {
+                    let message = format!("the upload of s3://{}/{to} was ended by others: try again", self.bucket);
+                    Err(Error::new(ErrorCode::SinkUnavailable, message))
+                }
+                Ok(Some(created)) => Ok(created),
+                Err(error) => Err(error),
+            };
+            // What is left of the upload would be paid for. The first failure says more than one of the abort.
+            let aborted = self.abort(&upload).await;
+            let copied = copied?;
+            return aborted.map(|()| copied);
         }
-        // What is left of the upload would be paid for. The first failure says more than one of the abort.
-        let aborted = self.abort(&upload).await;
-        let copied = copied?;
-        aborted.map(|()| copied)
     }
 
     async fn read_and_write(&self, from: &str, to: &str, head: &HeadObjectOutput) -> Result<Created> {
@@ -68,17 +80,20 @@ impl S3Store {
                 .body(body.clone().into());
             Box::pin(request.send()).await
         };
-        self.created(from, write).await
+        Self::created(write)
+            .await
+            .map_err(|error| self.error("move", from, error))
     }
 
-    /// Lets S3 copy the object, whose bytes do not pass through this process.
+    /// Lets S3 copy the object, whose bytes do not pass through this process. Returns `None` if the upload is gone when it
+    /// is to be completed.
     async fn copy_in_pieces(
         &self,
         from: &str,
         upload: &Upload,
         head: &HeadObjectOutput,
         bytes: u64,
-    ) -> Result<Created> {
+    ) -> Result<Option<Created>> {
         let to = upload.key.as_str();
         let mut pieces = Vec::new();
         for (number, first) in (1..).zip((0..bytes).step_by(usize::try_from(PIECE).unwrap_or(usize::MAX))) {
@@ -112,7 +127,11 @@ impl S3Store {
                 .if_none_match("*");
             Box::pin(request.send()).await
         };
-        self.created(from, complete).await
+        match Self::created(complete).await {
+            Ok(created) => Ok(Some(created)),
+            Err(error) if error.code() == Some("NoSuchUpload") => Ok(None),
+            Err(error) => Err(self.error("move", from, error)),
+        }
     }
 
     async fn begin_copy(&self, from: &str, to: &str, head: &HeadObjectOutput) -> Result<Upload> {
@@ -137,10 +156,8 @@ impl S3Store {
 
     /// Makes a conditional write, again after a conflict with a concurrent one, and interprets the answer.
     async fn created<T, E>(
-        &self,
-        from: &str,
         write: impl AsyncFn() -> std::result::Result<T, SdkError<E>>,
-    ) -> Result<Created>
+    ) -> std::result::Result<Created, SdkError<E>>
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
@@ -153,7 +170,7 @@ impl S3Store {
                     tries += 1;
                     tokio::time::sleep(Duration::from_millis(50 << tries)).await;
                 }
-                Err(error) => return Err(self.error("move", from, error)),
+                Err(error) => return Err(error),
             }
         }
     }

@@ -141,13 +141,22 @@ async fn another_object_in_the_archive_is_neither_written_over_nor_taken_for_thi
 /// Moves a large object from a bucket that refuses the requests of this kind the first `times` times. Returns whether it
 /// was moved, and the verbs of the requests.
 async fn refused(kind: &'static str, status: u16, times: usize) -> (bool, Vec<String>) {
-    let left = AtomicUsize::new(times);
+    refused_as(kind, &[(status, "Refused")].repeat(times)).await
+}
+
+/// Moves a large object from a bucket that refuses the first requests of this kind with these statuses and codes.
+async fn refused_as(kind: &'static str, refusals: &[(u16, &'static str)]) -> (bool, Vec<String>) {
+    let refusals = refusals.to_vec();
+    let done = AtomicUsize::new(0);
     let (clients, heads) = answered(move |line| {
         let head = vec![line.to_owned()];
-        let is_refused =
-            verbs(&[head])[0] == kind && left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
-        let (status, body) = match line {
-            _ if is_refused => (status, "<Error><Code>Refused</Code></Error>".to_owned()),
+        let refusal = if verbs(&[head])[0] == kind {
+            refusals.get(done.fetch_add(1, Relaxed))
+        } else {
+            None
+        };
+        let (status, body) = match (refusal, line) {
+            (Some((status, code)), _) => (*status, format!("<Error><Code>{code}</Code></Error>")),
             _ if line.starts_with("head ") => (200, "x".repeat(2 << 20)),
             _ if line.contains("uploads") => (200, result("InitiateMultipartUploadResult")),
             _ if line.contains("x-id=uploadpartcopy") => (200, result("CopyPartResult")),
@@ -181,4 +190,20 @@ async fn a_write_that_meets_a_concurrent_one_is_made_again() {
     let (moved, verbs) = refused("complete", 409, 1).await;
     assert!(moved);
     assert_eq!(verbs, ["head", "begin", "copy", "complete", "complete", "remove"]);
+}
+
+#[tokio::test]
+async fn an_upload_that_a_conflict_has_ended_is_begun_again() {
+    let (moved, verbs) = refused_as(
+        "complete",
+        &[(409, "ConditionalRequestConflict"), (404, "NoSuchUpload")],
+    )
+    .await;
+    assert!(moved);
+    let begun_again = ["begin", "copy", "complete", "remove"];
+    assert_eq!(
+        verbs[..5],
+        ["head", "begin", "copy", "complete", "complete"].map(str::to_owned)
+    );
+    assert_eq!(verbs[5..], begun_again.map(str::to_owned));
 }
