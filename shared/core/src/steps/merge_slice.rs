@@ -70,15 +70,16 @@ impl Merging<'_> {
             columns: self.slice.columns,
             newest,
         };
-        let mut staged = sinks.stage(&to_merge).await.of(Role::Sink)?;
+        // The futures of databases are boxed, because they are large and deep.
+        let mut staged = Box::pin(sinks.stage(&to_merge)).await.of(Role::Sink)?;
         let RowsRead {
             rows,
             malformed_texts,
             mask_key,
-        } = self.load(reader, &mut staged).await?;
+        } = Box::pin(self.load(reader, &mut staged)).await?;
         let mut decision = Decision::Empty;
         if rows > 0 {
-            staged.lock().await.of(Role::Sink)?;
+            Box::pin(staged.lock()).await.of(Role::Sink)?;
             let slice = &self.attempt.slice;
             // Rows of a plan that is gone may be older than rows that are merged already.
             if let Err(error) = ledger.check_current(self.plan).await {
@@ -90,7 +91,7 @@ impl Merging<'_> {
                 staged.release().await;
                 return Ok(DecidedSlice { record, resumed: true });
             }
-            let merged = staged.merge().await.of(Role::Sink)?;
+            let merged = Box::pin(staged.merge()).await.of(Role::Sink)?;
             tell(&self.plan.table, self.sink.table(&self.plan.table), merged);
             decision = Decision::Merged { rows };
         }
