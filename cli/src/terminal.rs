@@ -25,12 +25,33 @@ pub(crate) struct Terminal {
     is_watched: bool,
     /// The columns of the terminal.
     width: usize,
+    /// The styles of standard output, where results go.
+    of_output: Styles,
+    /// The styles of standard error.
+    of_error: Styles,
+    /// Why a result could not be written.
+    unwritten: Arc<OnceLock<io::Error>>,
+}
+
+/// How words are marked on one of the two outputs. They are plain where that output is no terminal.
+#[derive(Debug, Clone)]
+struct Styles {
     bad: Style,
     good: Style,
     doubtful: Style,
     faint: Style,
-    /// Why a result could not be written.
-    unwritten: Arc<OnceLock<io::Error>>,
+}
+
+impl Styles {
+    fn new(is_coloured: bool) -> Self {
+        let style = |style: Style| style.force_styling(is_coloured);
+        Self {
+            bad: style(Style::new().red()),
+            good: style(Style::new().green()),
+            doubtful: style(Style::new().yellow()),
+            faint: style(Style::new().dim()),
+        }
+    }
 }
 
 /// The side on which the cells of a column stand.
@@ -73,15 +94,12 @@ impl Terminal {
         let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let is_watched = io::stderr().is_terminal();
-        let style = |style: Style| style.force_styling(is_watched && !is_plain);
         Self {
             json,
             is_watched,
             width: width.map_or(WIDTH, |(_, columns)| usize::from(columns).max(40)),
-            bad: style(Style::new().red()),
-            good: style(Style::new().green()),
-            doubtful: style(Style::new().yellow()),
-            faint: style(Style::new().dim()),
+            of_output: Styles::new(io::stdout().is_terminal() && !is_plain),
+            of_error: Styles::new(is_watched && !is_plain),
             unwritten: Arc::default(),
         }
     }
@@ -126,19 +144,19 @@ impl Terminal {
     pub(crate) fn error(&self, text: &str) {
         let label = "error:";
         let text = self.folded(&format!("{label} {}", printable(text)), self.is_watched);
-        self.say(&text.replacen(label, &self.bad.apply_to(label).to_string(), 1));
+        self.say(&text.replacen(label, &self.of_error.bad.apply_to(label).to_string(), 1));
     }
 
     /// Writes what a person can do about the error before it.
     pub(crate) fn advice(&self, text: &str) {
         let text = self.folded(&format!("{INDENT}{}", printable(text)), self.is_watched);
-        self.say(&self.faint.apply_to(text).to_string());
+        self.say(&self.of_error.faint.apply_to(text).to_string());
     }
 
     /// Writes what a person should know besides the result.
     pub(crate) fn note(&self, text: &str) {
         let text = self.folded(&printable(text), self.is_watched);
-        self.say(&self.faint.apply_to(text).to_string());
+        self.say(&self.of_error.faint.apply_to(text).to_string());
     }
 
     /// Breaks a text into lines of the terminal's width. Where there is no terminal, returns the text as it is.
@@ -152,8 +170,9 @@ impl Terminal {
 
     /// Writes something that has happened to standard error, with the time where nobody watches.
     pub(crate) fn progress(&self, text: &str) {
+        let text = printable(text);
         if self.is_watched {
-            self.say(&self.folded(text, true));
+            self.say(&self.folded(&text, true));
         } else {
             self.say(&format!("{} {text}", timestamp()));
         }
@@ -175,10 +194,12 @@ impl Terminal {
             self.say("Nothing is changed. Give --yes to do it.");
             return false;
         }
-        drop(write!(io::stderr().lock(), "{question} [y/N] "));
+        // One call writes it whole, so that nothing else can come between its words.
+        let question = format!("{question} [y/N] ");
+        drop(io::stderr().lock().write_all(question.as_bytes()));
         let mut answer = String::new();
         let is_read = io::stdin().read_line(&mut answer).is_ok();
-        let is_yes = is_read && matches!(answer.trim(), "y" | "Y" | "yes");
+        let is_yes = is_read && is_yes(&answer);
         if !is_yes {
             self.say("Nothing is changed.");
         }
@@ -188,16 +209,21 @@ impl Terminal {
     /// Writes a line of a list with its mark. With `--json` it writes nothing.
     pub(crate) fn marked(&self, mark: Mark, text: &str) {
         let (mark, style) = match mark {
-            Mark::Good => ("✓", &self.good),
-            Mark::Doubtful => ("!", &self.doubtful),
-            Mark::Bad => ("✗", &self.bad),
+            Mark::Good => ("✓", &self.of_output.good),
+            Mark::Doubtful => ("!", &self.of_output.doubtful),
+            Mark::Bad => ("✗", &self.of_output.bad),
         };
-        let text = self.folded(&format!("{mark} {text}"), io::stdout().is_terminal());
-        self.line(&text.replacen(mark, &style.apply_to(mark).to_string(), 1));
+        let text = self.folded(&format!("{mark} {}", printable(text)), io::stdout().is_terminal());
+        self.statement(&text.replacen(mark, &style.apply_to(mark).to_string(), 1));
     }
 
     /// Writes a line of the result for people. With `--json` it writes nothing.
     pub(crate) fn line(&self, text: &str) {
+        self.statement(&printable(text));
+    }
+
+    /// Writes a part of the result for people as it is, because an engine runs it. With `--json` it writes nothing.
+    pub(crate) fn statement(&self, text: &str) {
         if !self.json {
             self.print(text);
         }
@@ -266,7 +292,12 @@ fn laid_out(columns: &[(&str, Side)], rows: Vec<Vec<String>>, width: usize) -> S
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
     table.set_header(columns.iter().map(|(name, _)| *name));
-    table.add_rows(rows);
+    let shown = |row: Vec<String>| {
+        row.into_iter()
+            .map(|cell| one_line(&cell).into_owned())
+            .collect::<Vec<_>>()
+    };
+    table.add_rows(rows.into_iter().map(shown));
     for (index, (_, side)) in columns.iter().enumerate() {
         if let Some(column) = table.column_mut(index) {
             column.set_padding((0, 2));
@@ -320,20 +351,40 @@ pub(crate) fn shortened(name: &str, width: usize) -> String {
     format!("{begin}…{end}")
 }
 
-/// Returns a text in which no character controls a terminal, because a name in a database may hold any character.
+/// Returns a text in which no character steers a terminal, because a name in a database may hold any character.
 fn printable(text: &str) -> Cow<'_, str> {
-    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
-    if !text.contains(steers) {
+    without(text, |c| steers(c) && !matches!(c, '\n' | '\t'))
+}
+
+/// Returns a text in which no character steers a terminal or begins another line or column.
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    without(text, steers)
+}
+
+/// Returns whether a character controls a terminal, or turns the direction of the text after it.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Returns a text with an escape in place of every such character.
+fn without(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&is_escaped) {
         return Cow::Borrowed(text);
     }
     let shown = text.chars().map(|c| {
-        if steers(c) {
+        if is_escaped(c) {
             c.escape_default().to_string()
         } else {
             c.to_string()
         }
     });
     Cow::Owned(shown.collect())
+}
+
+/// Returns whether an answer to a question is yes.
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
 /// Returns the present time as logs have it.
@@ -416,6 +467,27 @@ mod tests {
         let path = "/a/path/that/is/longer/than/a/line";
         assert_eq!(folded(&format!("in {path} or"), 10), format!("in\n  {path}\n  or"));
         assert_eq!(folded("  fits", 80), "  fits");
+    }
+
+    #[test]
+    fn no_character_of_a_name_steers_a_terminal_or_begins_a_line() {
+        let name = "a\x1b[31mb\nc\td\u{202e}e";
+        let shown = r"a\u{1b}[31mb\nc\td\u{202e}e";
+        assert_eq!(one_line(name), shown);
+        assert_eq!(printable(name), "a\\u{1b}[31mb\nc\td\\u{202e}e");
+        assert_eq!(printable("Größe 表"), "Größe 表");
+        let text = laid_out(&[("table", Side::Left)], vec![vec![name.to_owned()]], 80);
+        assert_eq!(text.lines().nth(1), Some(shown), "{text}");
+    }
+
+    #[test]
+    fn a_yes_is_one_in_any_case() {
+        for answer in ["y", "Y\n", "Yes\n", " YES\r\n"] {
+            assert!(is_yes(answer), "{answer:?}");
+        }
+        for answer in ["", "\n", "n", "yes please", "ye"] {
+            assert!(!is_yes(answer), "{answer:?}");
+        }
     }
 
     #[test]

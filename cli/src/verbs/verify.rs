@@ -22,6 +22,9 @@ use crate::wiring::store::Store;
 /// How many files are read at once. A file from a bucket is in memory as a whole.
 const READS_AT_ONCE: usize = 2;
 
+/// The columns that the other cells of a row take.
+const OTHER_CELLS: usize = 56;
+
 /// The arguments of `verify`.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
@@ -89,7 +92,7 @@ pub(crate) async fn verify(arguments: &VerifyArgs, terminal: &Terminal) -> Outco
         };
         let Checked { windows, files, .. } = checked;
         rows.push(vec![
-            table.to_string(),
+            terminal.fitted(&table.to_string(), OTHER_CELLS),
             windows.to_string(),
             files.to_string(),
             number(checked.rows),

@@ -64,6 +64,19 @@ fn answered(world: &World, arguments: &[&str], columns: u16, settings: &[(&str, 
     }
 }
 
+/// Runs the command with a pipe for its standard output and a terminal for its standard error. Returns what came through
+/// the pipe.
+fn piped_from_a_terminal(world: &World, arguments: &[&str]) -> String {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    let slave: OwnedFd = rustix::fs::open(name.as_c_str(), OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+    let mut command = world.command(arguments);
+    command.env("TERM", "xterm-256color").stderr(Stdio::from(slave));
+    String::from_utf8(command.output().unwrap().stdout).unwrap()
+}
+
 /// Returns the lines of a text, without the characters that only colour it or move the cursor.
 fn plain_lines(text: &str) -> Vec<String> {
     let mut plain = String::new();
@@ -125,6 +138,28 @@ fn no_color_means_none() {
 }
 
 #[test]
+fn what_goes_through_a_pipe_has_no_colours() {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(0));
+    let out = piped_from_a_terminal(&world, &["doctor"]);
+    assert!(out.contains("✓ sink") && !out.contains('\x1b'), "{out}");
+}
+
+#[test]
+fn a_row_of_verify_is_one_line_of_a_terminal() {
+    let table = "a_table_with_a_name_that_is_rather_long_for_a_name_of_a_table";
+    let world = World::new(&format!(
+        "CREATE TABLE {table} (id int PRIMARY KEY, stamp rowversion); INSERT {table} (id) VALUES (1);"
+    ));
+    world.tables(&json!([{"table": table, "tracking": {"watermark": {"column": "stamp"}}}]));
+    world.succeeds(&["run"]);
+    let seen = on_a_terminal(&world, &["verify"], 80, &[("NO_COLOR", "1")]);
+    let lines = plain_lines(&seen.text);
+    let row = lines.iter().find(|line| line.starts_with("dbo.a_")).unwrap();
+    assert!(row.contains('…') && row.ends_with("as it must be"), "{}", seen.text);
+}
+
+#[test]
 fn what_changes_something_is_shown_and_asked_before() {
     let world = World::new(SCRIPT);
     world.tables(&World::both(0));
@@ -143,7 +178,7 @@ fn what_changes_something_is_shown_and_asked_before() {
         );
     }
     assert_eq!(world.lines("dbo.orders").len(), 3);
-    let seen = answered(&world, &["reset", "orders"], 200, &[], "y\n");
+    let seen = answered(&world, &["reset", "orders"], 200, &[], "YES\n");
     assert_eq!(seen.code, Some(0), "{}", seen.text);
     assert!(seen.text.contains("is started over"), "{}", seen.text);
     assert_eq!(world.lines("dbo.orders"), Vec::<String>::new());
