@@ -45,6 +45,10 @@ pub(crate) struct TableState {
     pub(crate) bytes: u64,
     /// When its copy began.
     pub(crate) began: Instant,
+    /// How many of its slices are being copied now. The others wait for their turns.
+    pub(crate) turns: usize,
+    /// When rows or bytes of it were counted last, or a slice was begun.
+    pub(crate) heard: Instant,
     /// How long the copy took.
     pub(crate) took: Duration,
     /// Why it is tried again, and when.
@@ -120,6 +124,8 @@ impl Board {
             rows_expected: None,
             bytes: 0,
             began: Instant::now(),
+            turns: 0,
+            heard: Instant::now(),
             took: Duration::ZERO,
             trouble: None,
         };
@@ -136,7 +142,21 @@ impl Board {
             }
             state.phase = phase;
             state.trouble = None;
+            state.turns = 0;
         });
+    }
+
+    /// Notes that a slice of a table has its turn.
+    pub(crate) fn begin_turn(&self, table: &ObjectName) {
+        self.change(table, |state| {
+            state.turns += 1;
+            state.heard = Instant::now();
+        });
+    }
+
+    /// Notes that the turn of a slice is over.
+    pub(crate) fn end_turn(&self, table: &ObjectName) {
+        self.change(table, |state| state.turns = state.turns.saturating_sub(1));
     }
 
     /// Notes how many rows the window has.
@@ -149,6 +169,7 @@ impl Board {
         self.change(table, |state| {
             state.rows = state.rows.saturating_add_signed(rows);
             state.bytes = state.bytes.saturating_add_signed(bytes);
+            state.heard = Instant::now();
         });
     }
 

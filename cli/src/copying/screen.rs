@@ -8,12 +8,14 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tidemark::model::names::ObjectName;
 
 use super::board::{Board, Phase, TableState};
-use crate::terminal::{Terminal, bytes, count, duration, short, shortened};
+use crate::terminal::{Terminal, bytes, count, duration, one_line, short, shortened};
 
 /// How often the lines on a terminal are drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(200);
 /// How often a line reports how far a table is where there is no terminal.
 const SAY_EVERY: Duration = Duration::from_secs(10);
+/// How long nothing may come of a slice before that is said.
+const QUIET: Duration = Duration::from_secs(10);
 /// The most tables that are shown at once.
 const TABLES_SHOWN: usize = 12;
 
@@ -93,17 +95,34 @@ impl<'a> Screen<'a> {
                 }
             }
             if said_at.elapsed() >= SAY_EVERY {
-                for (table, state) in tables.iter().filter(|(_, state)| matches!(state.phase, Phase::Copying)) {
-                    self.terminal.progress(&format!("{table}: {}", said(state)));
+                for line in self.at_work(step, &tables) {
+                    self.terminal.progress(&line);
                 }
                 said_at = Instant::now();
             }
         }
     }
 
-    /// Returns the lines to draw: one for each table that is at work, and one for all.
-    fn drawn(&self, step: &str, tables: &BTreeMap<ObjectName, TableState>) -> Vec<String> {
-        let is_done = |state: &&TableState| matches!(state.phase, Phase::Committed | Phase::Left | Phase::Failed);
+    /// Returns the lines for where there is no terminal: one for each table that has a turn, and one for all where others
+    /// wait for theirs.
+    fn at_work(&self, step: &str, tables: &BTreeMap<ObjectName, TableState>) -> Vec<String> {
+        let copying: Vec<_> = tables
+            .iter()
+            .filter(|(_, state)| matches!(state.phase, Phase::Copying))
+            .collect();
+        let with_turn = copying.iter().filter(|(_, state)| state.turns > 0);
+        let mut lines: Vec<String> = with_turn
+            .take(TABLES_SHOWN)
+            .map(|(table, state)| format!("{table}: {}", said(state)))
+            .collect();
+        if lines.len() < copying.len() {
+            lines.push(format!("{}.", self.summed(step, tables)));
+        }
+        lines
+    }
+
+    /// Returns how far all tables together are.
+    fn summed(&self, step: &str, tables: &BTreeMap<ObjectName, TableState>) -> String {
         let done = tables.values().filter(is_done).count();
         let rows: u64 = tables.values().map(|state| state.rows).sum();
         let failed = match self.board.failures().len() {
@@ -111,6 +130,20 @@ impl<'a> Screen<'a> {
             failed => format!(", {failed} failed"),
         };
         let elapsed = duration(self.began.elapsed().as_secs());
+        let windows = match tables.len() {
+            0 => count(self.all as u64, "table"),
+            windows => format!(
+                "{done} of {} done{failed}, {}",
+                count(windows as u64, "window"),
+                short_rows(rows)
+            ),
+        };
+        format!("{step}: {windows}, {elapsed}")
+    }
+
+    /// Returns the lines to draw: one for each table that is at work, and one for all. Tables that wait for their turns
+    /// come after the others.
+    fn drawn(&self, step: &str, tables: &BTreeMap<ObjectName, TableState>) -> Vec<String> {
         let mut lines = Vec::new();
         let width = tables
             .keys()
@@ -118,7 +151,8 @@ impl<'a> Screen<'a> {
             .max()
             .unwrap_or(0)
             .min(32);
-        let at_work: Vec<_> = tables.iter().filter(|(_, state)| !is_done(state)).collect();
+        let mut at_work: Vec<_> = tables.iter().filter(|(_, state)| !is_done(state)).collect();
+        at_work.sort_by_key(|(_, state)| matches!(state.phase, Phase::Copying) && state.turns == 0);
         for (table, state) in at_work.iter().take(TABLES_SHOWN) {
             lines.push(format!(
                 "{:width$}  {}",
@@ -129,17 +163,13 @@ impl<'a> Screen<'a> {
         if at_work.len() > TABLES_SHOWN {
             lines.push(format!("and {} more", at_work.len() - TABLES_SHOWN));
         }
-        let windows = match tables.len() {
-            0 => count(self.all as u64, "table"),
-            windows => format!(
-                "{done} of {} done{failed}, {}",
-                count(windows as u64, "window"),
-                short_rows(rows)
-            ),
-        };
-        lines.push(format!("{step}: {windows}, {elapsed}"));
+        lines.push(self.summed(step, tables));
         lines
     }
+}
+
+fn is_done(state: &&TableState) -> bool {
+    matches!(state.phase, Phase::Committed | Phase::Left | Phase::Failed)
 }
 
 /// Returns how far a table is, in one line.
@@ -152,18 +182,20 @@ fn said(state: &TableState) -> String {
         Phase::Settling(until) => {
             format!("waits {} for open transactions", duration(seconds_until(until)))
         }
+        Phase::Copying if state.turns == 0 && all > 0 => "waits for its turn".to_owned(),
         Phase::Copying => {
             let slice = (done + 1).min(all);
+            let (rows, bytes) = (short_rows(state.rows), bytes(state.bytes));
+            let quiet = state.heard.elapsed();
+            if quiet >= QUIET {
+                let quiet = duration(quiet.as_secs());
+                return format!("slice {slice}/{all}  no answer for {quiet}  {rows}  {bytes}");
+            }
             let left = state
                 .seconds_left()
                 .map(|left| format!("  {} left", duration(left)))
                 .unwrap_or_default();
-            format!(
-                "slice {slice}/{all}  {}  {}/s  {}{left}",
-                short_rows(state.rows),
-                short(state.rate()),
-                bytes(state.bytes)
-            )
+            format!("slice {slice}/{all}  {rows}  {}/s  {bytes}{left}", short(state.rate()))
         }
         Phase::Committing => format!("commits {}", short_rows(state.rows)),
         Phase::Committed => "committed".to_owned(),
@@ -213,7 +245,7 @@ impl Lines {
             bars.push(bar);
         }
         for (bar, line) in bars.iter().zip(lines) {
-            bar.set_message(line.clone());
+            bar.set_message(one_line(line).into_owned());
             bar.tick();
         }
     }
@@ -225,5 +257,48 @@ impl Drop for Lines {
             bar.finish_and_clear();
         }
         drop(self.all.clear());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tables_with_a_turn_have_a_line_and_the_others_are_summed_up() {
+        let board = Board::default();
+        let tables: Vec<ObjectName> = (0..300)
+            .map(|number| format!("dbo.t{number}").parse().unwrap())
+            .collect();
+        tables.iter().for_each(|table| board.enter(table, 1));
+        board.begin_turn(&tables[7]);
+        board.begin_turn(&tables[9]);
+        let terminal = Terminal::new(false);
+        let screen = Screen::new(&board, &terminal, tables.len());
+        let (_, seen) = board.seen();
+        let lines = screen.at_work("Copying", &seen);
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert!(lines[0].starts_with("dbo.t7: slice 1/1"), "{lines:?}");
+        assert!(lines[2].starts_with("Copying: 0 of 300 windows done"), "{lines:?}");
+        // On a terminal, those with a turn come first.
+        let drawn = screen.drawn("Copying", &seen);
+        assert!(
+            drawn[1].starts_with("dbo.t9") && drawn[2].ends_with("waits for its turn"),
+            "{drawn:?}"
+        );
+        board.end_turn(&tables[7]);
+        assert_eq!(screen.at_work("Copying", &board.seen().1).len(), 2);
+    }
+
+    #[test]
+    fn a_slice_of_which_nothing_comes_says_so() {
+        let board = Board::default();
+        let table: ObjectName = "dbo.t".parse().unwrap();
+        board.enter(&table, 1);
+        board.begin_turn(&table);
+        let mut state = board.seen().1.remove(&table).unwrap();
+        assert!(!said(&state).contains("no answer"), "{}", said(&state));
+        state.heard = Instant::now().checked_sub(Duration::from_secs(40)).unwrap();
+        assert!(said(&state).contains("no answer for 40s"), "{}", said(&state));
     }
 }

@@ -97,7 +97,10 @@ impl Engine<'_> {
         };
         let tell = |error: &Error, next: &str| self.board.trouble(table, &error.report(), next);
         let attempt = async || self.attempt(window, slice.clone()).await;
-        match Attempts::OF_A_STEP.run(tell, attempt).await {
+        self.board.begin_turn(table);
+        let copied = Attempts::OF_A_STEP.run(tell, attempt).await;
+        self.board.end_turn(table);
+        match copied {
             Err(error) if error.code() == ErrorCode::DeadlineExceeded => {
                 let split = self.split(window, slice.clone()).await?;
                 self.board.more_slices(table, split.slices.len());
