@@ -4,10 +4,11 @@
 
 mod columns;
 mod files;
+mod names;
 
 use clap::{Args, ValueEnum};
 use tidemark::error::{Error, ErrorCode};
-use tidemark::ledger::keys::{Keys, WINDOW_KEY, partition_keys, table_segment};
+use tidemark::ledger::keys::{Keys, WINDOW_KEY, partition_keys};
 use tidemark::model::format::Format;
 use tidemark::model::manifest::Manifest;
 use tidemark::model::names::{ObjectName, is_alike};
@@ -22,7 +23,7 @@ use tidemark_sqlserver::source::{OPERATION_COLUMN, VERSION_COLUMN};
 use crate::exit::ExitClass;
 use crate::failure::Outcome;
 use crate::lake;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, one_line};
 use crate::wiring::sink::{Sink, SinkArgs};
 use crate::wiring::store::Store;
 
@@ -83,7 +84,10 @@ pub(crate) async fn sql(arguments: &SqlArgs, terminal: &Terminal) -> Outcome<Exi
              machine cannot read it. Give --sink s3://bucket/prefix for files in a bucket.",
         );
     }
-    for table in lake::chosen(&sink, &arguments.tables).await? {
+    let chosen = lake::chosen(&sink, &arguments.tables).await?;
+    // The names are those of all tables, so that a table has the same name however many are chosen.
+    let names = names::of(arguments.engine, lake::tables(&sink).await?);
+    for table in chosen {
         let manifests = lake::manifests(&sink, &table).await?;
         let Some(manifest) = lake::described(&manifests) else {
             terminal.note(&format!("{table} has no committed window with columns yet."));
@@ -92,14 +96,15 @@ pub(crate) async fn sql(arguments: &SqlArgs, terminal: &Terminal) -> Outcome<Exi
         let plan = lake::ledger(&sink, &table).existing_plan(&manifest.window).await?;
         let key = key_of(&sink, &plan, &arguments.key, &manifests).await?;
         let first_day = first_day(&manifests);
-        let described = Described::of(arguments.engine, &sink, manifest, &plan, key, first_day);
+        let name = names.get(&table).cloned().unwrap_or_default();
+        let described = Described::of((arguments.engine, name), &sink, manifest, &plan, key, first_day);
         let (table_sql, view_sql) = (described.table(), described.view());
         terminal.event(
             &serde_json::json!({"event": "sql", "table": table, "engine": described.engine_name(), "ddl": table_sql, "view": view_sql}),
         );
-        terminal.line(&format!("-- {table}\n{table_sql}\n"));
+        terminal.statement(&format!("-- {}\n{table_sql}\n", one_line(&table.to_string())));
         match view_sql {
-            Some(view) => terminal.line(&format!("{view}\n")),
+            Some(view) => terminal.statement(&format!("{view}\n")),
             None => terminal.line(
                 "-- Give --key with the columns by which a row is found again, for a view of the present rows.\n",
             ),
@@ -138,7 +143,7 @@ async fn key_of(sink: &Sink, plan: &Plan, given: &[String], manifests: &[Manifes
 
 impl<'a> Described<'a> {
     fn of(
-        engine: Engine,
+        (engine, name): (Engine, String),
         sink: &Sink,
         manifest: &'a Manifest,
         plan: &Plan,
@@ -161,7 +166,7 @@ impl<'a> Described<'a> {
         };
         Self {
             engine,
-            name: name_for(engine, &manifest.table),
+            name,
             columns: &manifest.columns,
             partitions: partition_keys(plan.layout),
             format: &manifest.format,
@@ -213,7 +218,7 @@ impl<'a> Described<'a> {
         } else {
             ""
         };
-        let (name, view) = (self.quoted(&self.name), self.quoted(&format!("{}_current", self.name)));
+        let (name, view) = (self.quoted(&self.name), self.quoted(&names::of_view(&self.name)));
         let present = if self.is_tracked {
             let (version, window) = (self.ordered(VERSION_COLUMN), self.window());
             // A row that is older than the last full load, and not in it, was deleted when no change told of it.
@@ -238,16 +243,6 @@ impl<'a> Described<'a> {
             order = self.ordered(order),
             backfill = self.backfill(),
         ))
-    }
-}
-
-/// Returns the name of a table in an engine: its schema and its name, in characters that the engine takes.
-fn name_for(engine: Engine, table: &ObjectName) -> String {
-    let name = format!("{}_{}", table.schema().as_str(), table.name().as_str());
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    match engine {
-        Engine::Athena | Engine::Spark if !name.chars().all(is_plain) => table_segment(table).replace(['.', '-'], "_"),
-        _ => name,
     }
 }
 

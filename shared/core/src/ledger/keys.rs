@@ -50,8 +50,18 @@ pub fn table_segment(table: &ObjectName) -> String {
     if is_itself && !ends_like_a_hash(name) && segment.len() <= MAX_SEGMENT {
         return segment;
     }
-    // No name has a zero byte, so the texts of two different names are different.
-    hashed(&segment, &format!("{schema}\0{name}"))
+    hashed(&segment, &whole_name(table))
+}
+
+/// Returns the digits of a checksum of a table's whole name, by which two names that are written alike differ.
+#[must_use]
+pub fn table_hash(table: &ObjectName) -> String {
+    hash_digits(&whole_name(table))
+}
+
+/// Returns both parts of a table's name. No name has a zero byte, so the texts of two different names are different.
+fn whole_name(table: &ObjectName) -> String {
+    format!("{}\0{}", table.schema().as_str(), table.name().as_str())
 }
 
 /// Returns a run's id as one segment of a key, by the same rules as [`table_segment`]. Whoever starts an execution may
@@ -66,8 +76,13 @@ fn run_segment(run_id: &str) -> String {
 /// Cuts a segment where it is too long, and adds digits of a checksum of what it stands for.
 fn hashed(segment: &str, of: &str) -> String {
     let segment = segment.get(..MAX_SEGMENT - HASH_DIGITS - 1).unwrap_or(segment);
-    let hash = crc64nvme_hex(of.as_bytes());
-    format!("{segment}-{}", hash.get(..HASH_DIGITS).unwrap_or(&hash))
+    format!("{segment}-{}", hash_digits(of))
+}
+
+fn hash_digits(of: &str) -> String {
+    let mut hash = crc64nvme_hex(of.as_bytes());
+    hash.truncate(HASH_DIGITS);
+    hash
 }
 
 fn plain(text: &str) -> String {
