@@ -145,6 +145,10 @@ impl Checker<'_> {
             (Shape::Table, Value::String(name)) => {
                 if let Err(error) = name.parse::<ObjectName>() {
                     self.add(path, error.to_string());
+                } else if name.contains(char::is_control) {
+                    let message = "the name has a control character, and such a table cannot be copied: copy a view that gives it another \
+                                   name";
+                    self.add(path, message);
                 }
             }
             (Shape::Table, other) => self.expected(path, other, "the name of a table"),

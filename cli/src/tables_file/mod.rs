@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use tidemark::error::{Error, ErrorCode};
 use tidemark::model::table::TableSpec;
 
-pub(crate) use self::from_adf::tables as tables_of_adf;
+pub(crate) use self::from_adf::{FromAdf, in_adf, tables as tables_of_adf};
 pub(crate) use self::schema::json_schema;
 use crate::failure::{Failure, Mistake, Outcome, file_name};
 use crate::standard_input;

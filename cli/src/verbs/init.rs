@@ -13,13 +13,16 @@ use tidemark_sqlserver::source::{OPERATION_COLUMN, VERSION_COLUMN};
 
 use crate::copying::reach_and_tell;
 use crate::exit::ExitClass;
-use crate::failure::Outcome;
-use crate::tables_file;
+use crate::failure::{Failure, Outcome};
+use crate::tables_file::{self, FromAdf};
 use crate::terminal::{Side, Terminal, count, number};
 use crate::wiring::source::SourceArgs;
 
 /// The least score of a column that is proposed.
 const LEAST_SCORE: u32 = 30;
+
+/// The most columns of times that are named of a table that is left out.
+const TIMES_TOLD: usize = 3;
 
 /// The columns that the other cells of a row take.
 const OTHER_CELLS: usize = 60;
@@ -46,6 +49,15 @@ pub(crate) struct InitArgs {
     source: SourceArgs,
 }
 
+/// What a name says of the changes that set a column of times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SetBy {
+    /// Every change sets it.
+    Change,
+    /// Inserts set it.
+    Insert,
+}
+
 /// A way to track a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Proposal {
@@ -53,6 +65,8 @@ struct Proposal {
     tracking: Value,
     name: String,
     reasons: Vec<String>,
+    /// Which of two ways with the same score is better: one by a column that leads an index, then one without NULLs.
+    rank: (bool, bool),
 }
 
 impl Proposal {
@@ -131,8 +145,20 @@ pub(crate) async fn init(arguments: &InitArgs, terminal: &Terminal) -> Outcome<E
 /// Writes the tables of an Azure Data Factory pipeline.
 fn from_adf(arguments: &InitArgs, path: &Path, terminal: &Terminal) -> Outcome<ExitClass> {
     let document = tables_file::document(path, "Give the pipeline as Azure Data Factory exports it")?;
-    let tables = tables_file::tables_of_adf(&document, arguments.sink_secret.as_deref())
-        .map_err(|error| error.context(path.display()))?;
+    let FromAdf {
+        tables,
+        numbers,
+        mut mistakes,
+    } = tables_file::tables_of_adf(&document, arguments.sink_secret.as_deref());
+    // What is written has to be what a run takes.
+    if !tables.is_empty()
+        && let Err(found) = tables_file::parse(&text_of(&tables))
+    {
+        mistakes.extend(found.into_iter().map(|mistake| tables_file::in_adf(mistake, &numbers)));
+    }
+    if !mistakes.is_empty() {
+        return Err(Failure::Mistakes(path.to_owned(), mistakes));
+    }
     for table in &tables {
         terminal.named_event("table", table);
     }
@@ -150,10 +176,14 @@ fn from_adf(arguments: &InitArgs, path: &Path, terminal: &Terminal) -> Outcome<E
     Ok(ExitClass::Done)
 }
 
+/// Returns the text of a file with these tables.
+fn text_of(tables: &[Value]) -> String {
+    let lines: Vec<String> = tables.iter().map(|table| format!("    {table}")).collect();
+    format!("{{\n  \"tables\": [\n{}\n  ]\n}}\n", lines.join(",\n"))
+}
+
 fn write(arguments: &InitArgs, proposed: &[Value]) -> Outcome<()> {
-    let lines: Vec<String> = proposed.iter().map(|table| format!("    {table}")).collect();
-    let text = format!("{{\n  \"tables\": [\n{}\n  ]\n}}\n", lines.join(",\n"));
-    std::fs::write(&arguments.output, text).map_err(|error| {
+    std::fs::write(&arguments.output, text_of(proposed)).map_err(|error| {
         let message = format!("cannot write {}", arguments.output.display());
         Error::with_source(ErrorCode::InvalidInput, message, error).into()
     })
@@ -170,15 +200,48 @@ fn event(table: &InventoryTable, proposals: &[Proposal]) -> Value {
 
 fn why_not(table: &InventoryTable) -> String {
     let has_key = table.columns.iter().any(|column| column.is_key);
+    if steers_a_terminal(&table.name) {
+        return "its name has a control character: copy a view that gives it another name".to_owned();
+    }
     if excluded(table).is_none() {
         return "a column of its key has a name that files have already: copy a view that gives it another name"
             .to_owned();
     }
-    if has_key {
-        "no column is known to grow with every change: switch change tracking on for it, or add a rowversion".to_owned()
+    let remedy = if has_key {
+        "no column is known to grow with every change: switch change tracking on for it, or add a rowversion"
     } else {
-        "it has no primary key and no column that grows: add a rowversion".to_owned()
+        "it has no primary key and no column that is known to grow: add a rowversion"
+    };
+    match of_unknown_times(table) {
+        Some(times) => format!("{remedy}; {times}: name it yourself if every change sets it"),
+        None => remedy.to_owned(),
     }
+}
+
+/// Describes the columns of times whose names do not say what sets them: those that lead an index or, where there are
+/// none, all of them.
+fn of_unknown_times(table: &InventoryTable) -> Option<String> {
+    let is_unknown = |column: &&InventoryColumn| is_time(column) && set_by(&column.name).is_none();
+    let unknown: Vec<&InventoryColumn> = table.columns.iter().filter(is_unknown).collect();
+    let indexed: Vec<&InventoryColumn> = unknown.iter().copied().filter(|column| column.leads_an_index).collect();
+    let (columns, what) = if indexed.is_empty() {
+        (unknown, "is a time")
+    } else {
+        (indexed, "is a time with an index")
+    };
+    let columns: Vec<String> = columns
+        .iter()
+        .take(TIMES_TOLD)
+        .map(|column| format!("{} {} {what}", column.name, column.type_name))
+        .collect();
+    (!columns.is_empty()).then(|| columns.join(", "))
+}
+
+/// Returns whether a table's name has a character that steers a terminal. Such a table cannot be copied.
+fn steers_a_terminal(table: &ObjectName) -> bool {
+    [table.schema(), table.name()]
+        .iter()
+        .any(|name| name.as_str().contains(char::is_control))
 }
 
 /// Returns the columns that have the name of a column that files have besides, or `None` when one of them is in the key
@@ -206,10 +269,12 @@ fn proposals(table: &InventoryTable) -> Vec<Proposal> {
             tracking: json!({"change_tracking": {}}),
             name: "change tracking".to_owned(),
             reasons: vec!["it is on; deletes are copied".to_owned()],
+            rank: (true, true),
         });
     }
     proposals.retain(|proposal| proposal.score >= LEAST_SCORE);
     match excluded(table) {
+        _ if steers_a_terminal(&table.name) => proposals.clear(),
         None => proposals.clear(),
         Some(excluded) if excluded.is_empty() => {}
         Some(excluded) => {
@@ -223,7 +288,7 @@ fn proposals(table: &InventoryTable) -> Vec<Proposal> {
         }
     }
     // The sort is stable, so the first of several equal ones stays first.
-    proposals.sort_by_key(|proposal| std::cmp::Reverse(proposal.score));
+    proposals.sort_by_key(|proposal| std::cmp::Reverse((proposal.score, proposal.rank)));
     proposals
 }
 
@@ -235,7 +300,7 @@ fn of_column(column: &InventoryColumn) -> Option<Proposal> {
             reasons.push("a rowversion is exact and needs no wait".to_owned());
             90
         }
-        "datetime" | "datetime2" | "datetimeoffset" | "smalldatetime" => of_time(column, &mut settings, &mut reasons)?,
+        _ if is_time(column) => of_time(column, &mut settings, &mut reasons)?,
         "int" | "bigint" if column.is_identity => {
             reasons.push("an identity grows; updates are not seen".to_owned());
             35
@@ -257,22 +322,22 @@ fn of_column(column: &InventoryColumn) -> Option<Proposal> {
         tracking: json!({"watermark": settings}),
         name: column.name.clone(),
         reasons,
+        rank: (column.leads_an_index, !column.is_nullable),
     })
 }
 
 /// Returns the score of a time column, by whether its name says that changes or inserts set it, and `None` when it says
 /// neither.
 fn of_time(column: &InventoryColumn, settings: &mut Value, reasons: &mut Vec<String>) -> Option<u32> {
-    let name = column.name.to_lowercase();
-    let is_like = |words: &[&str]| words.iter().any(|word| name.contains(word));
-    let score = if is_like(&["modif", "updat", "chang", "last"]) {
-        reasons.push("its name says that every change sets it".to_owned());
-        60
-    } else if is_like(&["creat", "insert", "added"]) {
-        reasons.push("its name says that inserts set it; updates are not seen".to_owned());
-        35
-    } else {
-        return None;
+    let score = match set_by(&column.name)? {
+        SetBy::Change => {
+            reasons.push("its name says that every change sets it".to_owned());
+            60
+        }
+        SetBy::Insert => {
+            reasons.push("its name says that inserts set it; updates are not seen".to_owned());
+            35
+        }
     };
     let default = column.default.as_deref().unwrap_or_default().to_lowercase();
     if default.contains("utc") {
@@ -282,6 +347,64 @@ fn of_time(column: &InventoryColumn, settings: &mut Value, reasons: &mut Vec<Str
         reasons.push("its default is in the server's local time".to_owned());
     }
     Some(score)
+}
+
+fn is_time(column: &InventoryColumn) -> bool {
+    let times = ["datetime", "datetime2", "datetimeoffset", "smalldatetime"];
+    times.contains(&column.type_name.as_str())
+}
+
+/// Returns what a name says of what sets a column, if it says that. `last_login` and `exchange_date` do not.
+fn set_by(name: &str) -> Option<SetBy> {
+    let words = words(name);
+    let has = |begins: &[&str]| {
+        words
+            .iter()
+            .any(|word| begins.iter().any(|begin| word.starts_with(begin)))
+    };
+    // What is planned is not what has happened.
+    if words
+        .iter()
+        .any(|word| matches!(word.as_str(), "next" | "due" | "planned" | "scheduled"))
+    {
+        return None;
+    }
+    let is_last = words.iter().any(|word| word == "last");
+    if has(&["modif", "updat", "changed"]) || (is_last && has(&["chang"])) {
+        Some(SetBy::Change)
+    } else if has(&["creat", "insert", "added"]) {
+        Some(SetBy::Insert)
+    } else {
+        None
+    }
+}
+
+/// Returns the words of a name in lower case. They are separated by other characters than letters, by a change from
+/// lower to upper case, or not at all after the words that often begin such a name.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut is_after_lower = false;
+    for c in name.chars() {
+        if !c.is_alphabetic() || (is_after_lower && c.is_uppercase()) {
+            words.push(String::new());
+        }
+        if c.is_alphabetic()
+            && let Some(word) = words.last_mut()
+        {
+            word.extend(c.to_lowercase());
+        }
+        is_after_lower = c.is_lowercase();
+    }
+    let split = words.into_iter().flat_map(|word| {
+        let first = ["last", "date", "time", "row"]
+            .into_iter()
+            .find(|first| word.starts_with(first));
+        match first {
+            Some(first) => vec![first.to_owned(), word[first.len()..].to_owned()],
+            None => vec![word],
+        }
+    });
+    split.filter(|word| !word.is_empty()).collect()
 }
 
 impl InitArgs {
@@ -323,6 +446,65 @@ fn is_match(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_says_what_sets_a_column_only_by_whole_words() {
+        use SetBy::{Change, Insert};
+        for (name, set) in [
+            ("modified_at", Some(Change)),
+            ("ModifiedDate", Some(Change)),
+            ("LastModifytime", Some(Change)),
+            ("lastmodified", Some(Change)),
+            ("LAST_UPDATE", Some(Change)),
+            ("last_change", Some(Change)),
+            ("changed_on", Some(Change)),
+            ("DateCreated", Some(Insert)),
+            ("Creationtime", Some(Insert)),
+            ("inserted", Some(Insert)),
+            ("last_order_date", None),
+            ("exchange_date", None),
+            ("last_login", None),
+            ("lastlogin", None),
+            ("LastLogin", None),
+            ("next_update_due", None),
+            ("birth_date", None),
+        ] {
+            assert_eq!(set_by(name), set, "{name}");
+        }
+    }
+
+    #[test]
+    fn of_two_columns_with_one_score_that_with_an_index_is_proposed_then_that_without_nulls() {
+        let column = |name: &str, is_nullable, leads_an_index| InventoryColumn {
+            name: name.to_owned(),
+            type_name: "datetime2".to_owned(),
+            is_nullable,
+            is_identity: false,
+            is_key: false,
+            leads_an_index,
+            default: None,
+        };
+        let best = |columns: Vec<InventoryColumn>| {
+            let table = InventoryTable {
+                name: "dbo.t".parse().unwrap(),
+                rows: None,
+                is_tracked: false,
+                columns,
+            };
+            proposals(&table)[0].name.clone()
+        };
+        let indexed = column("modified_at", true, true);
+        assert_eq!(
+            best(vec![column("updated_at", false, false), indexed.clone()]),
+            "modified_at"
+        );
+        let without_nulls = column("changed_at", false, false);
+        assert_eq!(
+            best(vec![column("updated_at", true, false), without_nulls]),
+            "changed_at"
+        );
+        assert_eq!(best(vec![column("last_login", false, true), indexed]), "modified_at");
+    }
 
     #[test]
     fn a_pattern_has_stars() {
