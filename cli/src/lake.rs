@@ -19,17 +19,31 @@ use crate::wiring::store::Store;
 
 /// Returns the tables that a sink has a ledger of, in order.
 pub(crate) async fn tables(sink: &Sink) -> Result<Vec<ObjectName>> {
-    let segments = sink.store.folders(&ledgers(&sink.prefix)).await?;
+    let (tables, unread) = found(sink).await?;
+    match unread.into_iter().next() {
+        Some((_, error)) => Err(error),
+        None => Ok(tables),
+    }
+}
+
+/// Returns the tables that a sink has a ledger of, in order, and the folders of ledgers whose tables no document tells,
+/// with the reasons.
+pub(crate) async fn found(sink: &Sink) -> Result<(Vec<ObjectName>, Vec<(String, Error)>)> {
+    let folders = sink.store.folders(&ledgers(&sink.prefix)).await?;
     // A folder without a dot is no table's: the runs have one.
-    let mut found = stream::iter(segments.into_iter().filter(|segment| segment.contains('.')))
-        .map(|segment| named(sink, segment))
+    let mut found = stream::iter(folders.into_iter().filter(|folder| folder.contains('.')))
+        .map(|folder| async move { (folder.clone(), named(sink, folder).await) })
         .buffered(AT_ONCE);
-    let mut tables = Vec::new();
-    while let Some(table) = found.next().await {
-        tables.extend(table?);
+    let (mut tables, mut unread) = (Vec::new(), Vec::new());
+    while let Some((folder, table)) = found.next().await {
+        match table {
+            Ok(table) => tables.extend(table),
+            Err(error) if error.code() == ErrorCode::LedgerInvalid => unread.push((folder, error)),
+            Err(error) => return Err(error),
+        }
     }
     tables.sort();
-    Ok(tables)
+    Ok((tables, unread))
 }
 
 /// Returns the table of a folder: by its name, where that is the table's, or by a document in it.

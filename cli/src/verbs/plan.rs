@@ -179,7 +179,7 @@ async fn row_bytes(server: &Server, table: &ObjectName) -> Option<u64> {
 }
 
 /// Returns how many rows a window has, or `None` where they cannot be counted.
-async fn rows_of(server: &Server, spec: &TableSpec, plan: &Plan) -> Option<u64> {
+pub(super) async fn rows_of(server: &Server, spec: &TableSpec, plan: &Plan) -> Option<u64> {
     match plan.rows(&spec.run_settings()) {
         Some(rows) => server.count(&rows).await.ok(),
         None => Some(0),

@@ -14,14 +14,15 @@ use tidemark::ports::source::CountRows;
 use tidemark::steps::tables::FailedTable;
 use tidemark_sqlserver::session::Server;
 
+use super::plan::{look_ahead, rows_of};
 use crate::copying::reach_and_tell;
-use crate::exit::ExitClass;
-use crate::failure::{Outcome, failed_event, tell_failed};
+use crate::exit::{ExitClass, code_named};
+use crate::failure::{Outcome, failed_event, file_name, tell_failed};
 use crate::keys::{Compared, Comparison, NotCompared, Side as Where};
 use crate::lake;
 use crate::tables_file;
 use crate::terminal::{Side, Terminal, number};
-use crate::wiring::sink::{Sink, SinkArgs};
+use crate::wiring::sink::{Sink, SinkArgs, Watermarks};
 use crate::wiring::source::{Source, SourceArgs};
 
 /// The columns that the other cells of a row take.
@@ -50,12 +51,33 @@ pub(crate) struct ReconcileArgs {
     sink: SinkArgs,
 }
 
+impl ReconcileArgs {
+    /// Returns the tables to compare, in order.
+    fn specs(&self) -> Outcome<Vec<TableSpec>> {
+        let mut specs = tables_file::read(&self.file)?;
+        let is_named = |table: &ObjectName| specs.iter().any(|spec| spec.table == *table);
+        if let Some(unknown) = self.tables.iter().find(|table| !is_named(table)) {
+            let message = format!("{} does not name {unknown}", file_name(&self.file));
+            return Err(Error::new(ErrorCode::InvalidInput, message).into());
+        }
+        specs.retain(|spec| self.tables.is_empty() || self.tables.contains(&spec.table));
+        Ok(specs)
+    }
+}
+
 /// The rows of a window on both sides.
 #[derive(Debug, Serialize)]
 struct Counted {
     window: String,
     rows: u64,
     on_source: u64,
+}
+
+/// The rows of a table that was never copied.
+#[derive(Debug, Serialize)]
+struct Waiting {
+    /// The number of rows, or `None` where it cannot be counted.
+    on_source: Option<u64>,
 }
 
 /// The result of a table's comparison.
@@ -66,6 +88,9 @@ struct Reconciled {
     rows: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     keys: Option<Compared>,
+    /// For a table without a committed window: how many rows its first one would have, where that can be counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    never_copied: Option<Waiting>,
     /// Why no keys were compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     without_keys: Option<String>,
@@ -79,10 +104,11 @@ impl Reconciled {
     }
 
     fn differs(&self) -> bool {
-        match &self.keys {
+        match (&self.never_copied, &self.keys) {
+            (Some(waiting), _) => waiting.on_source != Some(0),
             // A backfill may have brought what a window lacks, so the keys decide where they were compared.
-            Some(keys) => keys.missing + keys.surplus > 0,
-            None => self.missing_rows() > 0,
+            (None, Some(keys)) => keys.missing + keys.surplus > 0,
+            (None, None) => self.missing_rows() > 0,
         }
     }
 
@@ -92,6 +118,10 @@ impl Reconciled {
         let of_windows = |count: String| {
             if self.windows.is_empty() { "-".to_owned() } else { count }
         };
+        if let Some(Waiting { on_source }) = self.never_copied {
+            let rows = on_source.map_or_else(|| "?".to_owned(), number);
+            return ["0".to_owned(), "0".to_owned(), rows, "never copied".to_owned()];
+        }
         [
             of_windows(self.windows.len().to_string()),
             number(self.rows),
@@ -152,12 +182,13 @@ impl Differences<'_> {
 
 /// Compares the tables.
 pub(crate) async fn reconcile(arguments: &ReconcileArgs, terminal: &Terminal) -> Outcome<ExitClass> {
-    let mut specs = tables_file::read(&arguments.file)?;
+    let specs = arguments.specs()?;
     let sink = arguments.sink.open()?;
-    let chosen = lake::chosen(&sink, &arguments.tables).await?;
-    specs.retain(|spec| chosen.contains(&spec.table));
+    // A sink without any ledger is most often a wrong place.
+    lake::chosen(&sink, &[]).await?;
     let source = arguments.source.open().await?;
     let server = source.server();
+    let watermarks = arguments.sink.watermarks(&sink, source.writer())?;
     reach_and_tell(&source, &server, terminal).await?;
     let mut differences = Differences {
         path: &arguments.differences,
@@ -168,16 +199,24 @@ pub(crate) async fn reconcile(arguments: &ReconcileArgs, terminal: &Terminal) ->
     let mut class = ExitClass::Done;
     for spec in &specs {
         terminal.progress(&format!("{}: comparing.", spec.table));
-        let reconciled = match table(arguments, (&source, &server), &sink, spec, &mut differences).await {
+        let reconciled = match table(
+            arguments,
+            (&source, &server),
+            (&sink, &watermarks),
+            spec,
+            &mut differences,
+        )
+        .await
+        {
             // The other tables are compared all the same.
-            Err(error) if error.code() == ErrorCode::LedgerInvalid => {
+            Err(error) => {
                 let failed = FailedTable {
                     table: spec.table.clone(),
                     error: error.code().to_string(),
                     cause: error.report(),
                 };
                 terminal.event(&failed_event(&failed));
-                class = class.worse(ExitClass::Data);
+                class = class.worse(ExitClass::of(error.code()));
                 rows.push(cells(
                     terminal,
                     &spec.table,
@@ -186,7 +225,7 @@ pub(crate) async fn reconcile(arguments: &ReconcileArgs, terminal: &Terminal) ->
                 failures.push(failed);
                 continue;
             }
-            reconciled => reconciled?,
+            Ok(reconciled) => reconciled,
         };
         terminal.named_event("reconciled", &reconciled);
         differences.is_compared |= reconciled.keys.is_some();
@@ -222,19 +261,24 @@ fn cells(terminal: &Terminal, table: &ObjectName, others: [String; 4]) -> Vec<St
 async fn table(
     arguments: &ReconcileArgs,
     (source, server): (&Source, &Server),
-    sink: &Sink,
+    (sink, watermarks): (&Sink, &Watermarks<'_>),
     spec: &TableSpec,
     differences: &mut Differences<'_>,
 ) -> Result<Reconciled> {
     let manifests = lake::manifests(sink, &spec.table).await?;
+    let never_copied = match manifests.as_slice() {
+        [] => Some(waiting(server, sink, watermarks, spec).await?),
+        _ => None,
+    };
     let mut reconciled = Reconciled {
         table: spec.table.clone(),
         windows: counted(server, sink, spec, &manifests).await?,
         rows: manifests.iter().map(|manifest| manifest.rows).sum(),
         keys: None,
+        never_copied,
         without_keys: None,
     };
-    if arguments.counts {
+    if arguments.counts || reconciled.never_copied.is_some() {
         return Ok(reconciled);
     }
     let comparison = Comparison {
@@ -252,6 +296,20 @@ async fn table(
         Err(NotCompared::Failed(error)) => return Err(error),
     }
     Ok(reconciled)
+}
+
+/// Counts the rows that the first window of a table would have, or has where it is frozen.
+async fn waiting(server: &Server, sink: &Sink, watermarks: &Watermarks<'_>, spec: &TableSpec) -> Result<Waiting> {
+    let ahead = look_ahead(server, watermarks, sink, std::slice::from_ref(spec)).await?;
+    if let Some(failed) = ahead.failed.into_iter().next() {
+        return Err(Error::new(code_named(&failed.error), failed.cause));
+    }
+    let on_source = match ahead.dry_run.first() {
+        Some(dry_run) => rows_of(server, spec, &dry_run.plan).await,
+        None if ahead.unchanged.is_empty() && ahead.empty.is_empty() => None,
+        None => Some(0),
+    };
+    Ok(Waiting { on_source })
 }
 
 /// Counts the windows of the chain on both sides. A row that was updated since has left its window on the source, and

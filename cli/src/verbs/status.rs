@@ -1,5 +1,7 @@
 //! `status`, which shows how every table is, and `history`, which shows the windows of one table.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use futures::stream::{self, StreamExt};
 use serde::Serialize;
@@ -13,12 +15,14 @@ use tidemark::model::names::ObjectName;
 use tidemark::model::plan::Plan;
 use tidemark::model::window::WindowName;
 use tidemark::ports::watermarks::ReadWatermarks;
+use tidemark::steps::tables::FailedTable;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::exit::ExitClass;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome, failed_event, tell_failed};
 use crate::lake;
+use crate::tables_file;
 use crate::terminal::{Side, Terminal, bytes, counted, duration, number};
 use crate::wiring::sink::{Sink, SinkArgs, Watermarks};
 use crate::wiring::source::SourceArgs;
@@ -36,6 +40,9 @@ const CELLS_OF_A_WINDOW: usize = 58;
 pub(crate) struct StatusArgs {
     /// The tables [default: all that the sink has]
     tables: Vec<ObjectName>,
+    /// A file with tables, or - for standard input: those that were never copied are shown as well
+    #[arg(long, value_name = "FILE", conflicts_with = "tables")]
+    file: Option<PathBuf>,
     #[command(flatten)]
     sink: SinkArgs,
     #[command(flatten)]
@@ -52,6 +59,20 @@ pub(crate) struct HistoryArgs {
     last: usize,
     #[command(flatten)]
     sink: SinkArgs,
+}
+
+impl StatusArgs {
+    /// Returns the tables of the given file that are not among those with a ledger.
+    fn never_copied(&self, with_ledger: &[ObjectName]) -> Outcome<Vec<ObjectName>> {
+        let Some(path) = &self.file else {
+            return Ok(Vec::new());
+        };
+        let specs = tables_file::read(path)?;
+        let tables = specs.into_iter().map(|spec| spec.table);
+        let mut never: Vec<ObjectName> = tables.filter(|table| !with_ledger.contains(table)).collect();
+        never.sort();
+        Ok(never)
+    }
 }
 
 /// How a table is.
@@ -89,25 +110,44 @@ struct Pending {
 pub(crate) async fn status(arguments: &StatusArgs, terminal: &Terminal) -> Outcome<ExitClass> {
     let sink = arguments.sink.open()?;
     let watermarks = arguments.sink.watermarks_alone(&sink, &arguments.source).await?;
-    let tables = if arguments.tables.is_empty() {
-        lake::tables(&sink).await?
+    let (tables, unread) = if arguments.tables.is_empty() {
+        lake::found(&sink).await?
     } else {
-        lake::chosen(&sink, &arguments.tables).await?
+        (lake::chosen(&sink, &arguments.tables).await?, Vec::new())
     };
-    if tables.is_empty() {
+    let never_copied = arguments.never_copied(&tables)?;
+    if tables.is_empty() && unread.is_empty() && never_copied.is_empty() {
         terminal.note(&format!("{}.", lake::no_ledger(&sink)));
         return Ok(ExitClass::Done);
     }
     let (sink, watermarks) = (&sink, &watermarks);
     let mut reads = stream::iter(tables)
-        .map(|table| status_of(sink, watermarks, table))
+        .map(|table| async move { (table.clone(), status_of(sink, watermarks, table).await) })
         .buffered(AT_ONCE);
-    let mut found = Vec::new();
-    while let Some(status) = reads.next().await {
-        found.push(status?);
+    let (mut found, mut failed) = (Vec::new(), Vec::new());
+    while let Some((table, status)) = reads.next().await {
+        match status {
+            Ok(status) => found.push(status),
+            // The other tables are shown all the same.
+            Err(error) if error.code() == ErrorCode::LedgerInvalid => failed.push(FailedTable {
+                table,
+                error: error.code().to_string(),
+                cause: error.report(),
+            }),
+            Err(error) => return Err(error.into()),
+        }
     }
     found.iter().for_each(|status| terminal.named_event("status", status));
-    let rows = found.iter().map(|status| status.cells(terminal)).collect();
+    failed.iter().for_each(|failed| terminal.event(&failed_event(failed)));
+    let unreadable = failed.iter().map(|failed| failed.table.to_string());
+    let unreadable = unreadable.chain(unread.iter().map(|(folder, _)| folder.clone()));
+    let never = never_copied.iter().map(ToString::to_string);
+    let mut rows: Vec<Vec<String>> = found.iter().map(|status| status.cells(terminal)).collect();
+    rows.extend(unreadable.map(|name| cells_without(&name, "ledger unreadable", terminal)));
+    rows.extend(never.map(|name| cells_without(&name, "never copied", terminal)));
+    for table in &never_copied {
+        terminal.event(&serde_json::json!({"event": "never_copied", "table": table}));
+    }
     let columns = [
         ("table", Side::Left),
         ("watermark", Side::Left),
@@ -116,28 +156,17 @@ pub(crate) async fn status(arguments: &StatusArgs, terminal: &Terminal) -> Outco
         ("pending", Side::Left),
     ];
     terminal.table(&columns, rows);
-    for status in &found {
-        if let Some(late) = status.late_rows.filter(|late| *late > 0) {
-            terminal.sentence(&format!(
-                "{}: {} too late for its last window. Raise settle_seconds; `tidemark backfill` fetches what is missing.",
-                status.table,
-                counted(late, "row", ["came", "came"])
-            ));
-        }
-        if let Some(mark) = malformed(&status.malformed_texts) {
-            terminal.sentence(&format!("{}: its last window has {mark}.", status.table));
-        }
-        if let Some(backfill) = &status.backfill {
-            terminal.sentence(&format!(
-                "{table}: {} and not committed. The same `tidemark backfill` goes on with it, and `tidemark give-up {table} --window {}` \
-                 gives it up.",
-                backfill.said(),
-                backfill.window,
-                table = status.table
-            ));
-        }
+    found.iter().for_each(|status| status.tell(terminal));
+    tell_failed(terminal, &failed);
+    let mut class = if failed.is_empty() {
+        ExitClass::Done
+    } else {
+        ExitClass::Data
+    };
+    for (_, error) in unread {
+        class = class.worse(Failure::from(error).tell(terminal));
     }
-    Ok(ExitClass::Done)
+    Ok(class)
 }
 
 async fn status_of(sink: &Sink, watermarks: &Watermarks<'_>, table: ObjectName) -> Result<Status> {
@@ -247,6 +276,29 @@ async fn pending(sink: &Sink, watermarks: &Watermarks<'_>, table: &ObjectName) -
 }
 
 impl Status {
+    /// Writes what a person should know of the table.
+    fn tell(&self, terminal: &Terminal) {
+        if let Some(late) = self.late_rows.filter(|late| *late > 0) {
+            terminal.sentence(&format!(
+                "{}: {} too late for its last window. Raise settle_seconds; `tidemark backfill` fetches what is missing.",
+                self.table,
+                counted(late, "row", ["came", "came"])
+            ));
+        }
+        if let Some(mark) = malformed(&self.malformed_texts) {
+            terminal.sentence(&format!("{}: its last window has {mark}.", self.table));
+        }
+        if let Some(backfill) = &self.backfill {
+            terminal.sentence(&format!(
+                "{table}: {} and not committed. The same `tidemark backfill` goes on with it, and `tidemark give-up {table} --window {}` \
+                 gives it up.",
+                backfill.said(),
+                backfill.window,
+                table = self.table
+            ));
+        }
+    }
+
     fn cells(&self, terminal: &Terminal) -> Vec<String> {
         let pending = self.pending.as_ref().map_or_else(
             || "-".to_owned(),
@@ -259,16 +311,23 @@ impl Status {
                 )
             },
         );
-        let pending = match (&self.begun, &self.keeper) {
-            (Some(begun), _) => format!("`{}` was begun and is not done", begun.verb()),
-            (None, Some(Keeper::Paused { by, reason, .. })) => {
+        let paused = match &self.keeper {
+            Some(Keeper::Paused { by, reason, .. }) => {
                 let why = reason
                     .as_deref()
                     .map_or_else(String::new, |reason| format!(": {reason}"));
-                format!("paused by {by}{why}")
+                Some(format!("paused by {by}{why}"))
             }
-            (None, Some(Keeper::Run { run_id, .. })) if self.pending.is_some() => format!("{pending}, by {run_id}"),
-            (None, _) => pending,
+            _ => None,
+        };
+        let pending = match (&self.begun, &self.keeper, paused) {
+            (Some(begun), _, _) => format!("`{}` was begun and is not done", begun.verb()),
+            (None, _, Some(paused)) if self.pending.is_some() => format!("{pending}; {paused}"),
+            (None, _, Some(paused)) => paused,
+            (None, Some(Keeper::Run { run_id, .. }), None) if self.pending.is_some() => {
+                format!("{pending}, by {run_id}")
+            }
+            (None, _, None) => pending,
         };
         vec![
             terminal.fitted(&self.table.to_string(), OTHER_CELLS),
@@ -278,6 +337,13 @@ impl Status {
             pending,
         ]
     }
+}
+
+/// Returns the row of a table of which the ledger tells nothing.
+fn cells_without(name: &str, why: &str, terminal: &Terminal) -> Vec<String> {
+    let nothing = ["-"; 3].map(str::to_owned);
+    let cells = [terminal.fitted(name, OTHER_CELLS)].into_iter().chain(nothing);
+    cells.chain([why.to_owned()]).collect()
 }
 
 /// Returns how long ago a time of the ledger is.

@@ -7,6 +7,7 @@ mod cases;
 mod first_use;
 mod inputs;
 mod interruptions;
+mod operators;
 mod runs;
 mod secrets;
 mod steps;
