@@ -23,7 +23,7 @@ use crate::wiring::store::Store;
 const READS_AT_ONCE: usize = 2;
 
 /// The columns that the other cells of a row take.
-const OTHER_CELLS: usize = 56;
+const OTHER_CELLS: usize = 58;
 
 /// The arguments of `verify`.
 #[derive(Debug, Args)]

@@ -156,7 +156,7 @@ fn a_row_of_verify_is_one_line_of_a_terminal() {
     let seen = on_a_terminal(&world, &["verify"], 80, &[("NO_COLOR", "1")]);
     let lines = plain_lines(&seen.text);
     let row = lines.iter().find(|line| line.starts_with("dbo.a_")).unwrap();
-    assert!(row.contains('…') && row.ends_with("as it must be"), "{}", seen.text);
+    assert!(row.contains('…') && row.ends_with("as they must be"), "{}", seen.text);
 }
 
 #[test]
