@@ -86,7 +86,7 @@ pub(crate) async fn sql(arguments: &SqlArgs, terminal: &Terminal) -> Outcome<Exi
     }
     let chosen = lake::chosen(&sink, &arguments.tables).await?;
     // The names are those of all tables, so that a table has the same name however many are chosen.
-    let names = names::of(arguments.engine, lake::tables(&sink).await?);
+    let names = names::of(arguments.engine, &lake::tables(&sink).await?);
     for table in chosen {
         let manifests = lake::manifests(&sink, &table).await?;
         let Some(manifest) = lake::described(&manifests) else {

@@ -10,7 +10,7 @@ use super::Engine;
 
 /// Returns the name of every table of a sink. Tables whose names, or whose views' names, would be the same have digits
 /// of a checksum of their whole names as well.
-pub(super) fn of(engine: Engine, tables: Vec<ObjectName>) -> BTreeMap<ObjectName, String> {
+pub(super) fn of(engine: Engine, tables: &[ObjectName]) -> BTreeMap<ObjectName, String> {
     let mut hashed: BTreeSet<ObjectName> = BTreeSet::new();
     loop {
         let named: BTreeMap<&ObjectName, String> = tables
@@ -79,7 +79,7 @@ mod tests {
             Engine::Spark,
             Engine::Redshift,
         ] {
-            let names = of(engine, tables.clone());
+            let names = of(engine, &tables);
             let mut all: Vec<String> = names
                 .values()
                 .flat_map(|name| [name.to_lowercase(), of_view(name).to_lowercase()])
