@@ -75,12 +75,6 @@ impl From<ExitClass> for ExitCode {
     }
 }
 
-/// Returns the code with this name, as the answers of steps have it.
-pub(crate) fn code_named(name: &str) -> ErrorCode {
-    let mut codes = ErrorCode::ALL.into_iter();
-    codes.find(|code| code.name() == name).unwrap_or(ErrorCode::Internal)
-}
-
 /// What a person can do about an error.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Advice {
@@ -170,7 +164,6 @@ mod tests {
         for code in ErrorCode::ALL {
             let class = ExitClass::of(code);
             assert_eq!(class == ExitClass::TryAgain, code.is_retryable(), "{code}");
-            assert_eq!(code_named(code.name()), code);
             assert!(advice(code).to_string().ends_with('.'), "{code}");
         }
         for (class, number) in classes {

@@ -8,7 +8,7 @@ use tidemark::error::{Error, ErrorCode};
 use tidemark::model::names::ObjectName;
 use tidemark::steps::tables::FailedTable;
 
-use crate::exit::{ExitClass, advice, code_named};
+use crate::exit::{ExitClass, advice};
 use crate::terminal::{Terminal, count};
 
 /// A mistake in the file.
@@ -147,7 +147,7 @@ pub(crate) fn without_table(table: &ObjectName, cause: &str) -> String {
 
 /// Returns the line for machines about a table that failed.
 pub(crate) fn failed_event(failed: &FailedTable) -> Value {
-    let code = code_named(&failed.error);
+    let code = failed.error;
     json!({
         "event": "failed", "table": failed.table, "error": failed.error, "message": failed.cause,
         "advice": advice(code).to_string(), "exit": ExitClass::of(code) as u8,
@@ -163,9 +163,9 @@ pub(crate) fn sorted(failed: &[FailedTable]) -> Vec<&FailedTable> {
 
 /// Reports the tables that failed. A cause that several of them share is told once, with what to do about it.
 pub(crate) fn tell_failed(terminal: &Terminal, failed: &[FailedTable]) {
-    let mut causes: Vec<((&str, String), Vec<&FailedTable>)> = Vec::new();
+    let mut causes: Vec<((ErrorCode, String), Vec<&FailedTable>)> = Vec::new();
     for table in sorted(failed) {
-        let cause = (table.error.as_str(), without_table(&table.table, &table.cause));
+        let cause = (table.error, without_table(&table.table, &table.cause));
         match causes.iter_mut().find(|(known, _)| *known == cause) {
             Some((_, tables)) => tables.push(table),
             None => causes.push((cause, vec![table])),
@@ -179,7 +179,7 @@ pub(crate) fn tell_failed(terminal: &Terminal, failed: &[FailedTable]) {
             terminal.error(&format!("{}: {cause} ({error})", count(names.len() as u64, "table")));
             terminal.advice(&format!("The tables are {}.", names.join(", ")));
         }
-        terminal.advice(&advice(code_named(error)).to_string());
+        terminal.advice(&advice(error).to_string());
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
+use tidemark::error::ErrorCode;
 use tidemark_sandbox::OpenSession;
 use tidemark_tests::stand_in::World;
 use tidemark_tests::table_copy::TableCopy;
@@ -102,7 +103,7 @@ async fn rowversions_with_the_high_bit_set_are_in_order() {
     // The row versions of a restored database are lower.
     world.sandbox.set_rowversion(0x7FFF_FFFF_FFFF_FFFF);
     let planned = copy.plan().await;
-    assert_eq!(planned.failed[0].error, "WatermarkRegression");
+    assert_eq!(planned.failed[0].error, ErrorCode::WatermarkRegression);
 }
 
 #[tokio::test(flavor = "multi_thread")]

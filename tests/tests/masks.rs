@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use serde_json::{Value, json};
+use tidemark::error::ErrorCode;
 use tidemark::ledger::Ledger;
 use tidemark::model::window::WindowName;
 use tidemark::steps::run::RunOutcome;
@@ -106,7 +107,7 @@ async fn a_hash_without_a_key_is_refused_before_anything_is_written() {
     let masked = spec(&json!({ "mask": { "ssn": "hash" } }));
     let mut copy = TableCopy::masked(&world.login(), masked.clone(), None);
     let planned = copy.plan().await;
-    assert_eq!(planned.failed[0].error, "InvalidConfig");
+    assert_eq!(planned.failed[0].error, ErrorCode::InvalidConfig);
     assert!(
         planned.failed[0].cause.contains("MaskSecretArn"),
         "{}",
@@ -127,7 +128,7 @@ async fn another_mask_is_a_change_of_the_columns() {
     let masked = spec(&json!({ "mask": { "note": "null" } }));
     copy.spec = serde_json::from_value(masked).unwrap();
     let planned = copy.plan().await;
-    assert_eq!(planned.failed[0].error, "SchemaMismatch");
+    assert_eq!(planned.failed[0].error, ErrorCode::SchemaMismatch);
     assert!(
         planned.failed[0].cause.contains("note would have another mask"),
         "{}",
@@ -216,7 +217,7 @@ async fn a_column_that_an_audit_would_add_is_refused() {
     let world = World::new("create table t (at int, _Tidemark_Operation int); insert into t values (1, 1)").await;
     let mut copy = TableCopy::masked(&world.login(), spec(&json!({ "audit": true })), None);
     let planned = copy.plan().await;
-    assert_eq!(planned.failed[0].error, "InvalidInput");
+    assert_eq!(planned.failed[0].error, ErrorCode::InvalidInput);
     assert!(
         planned.failed[0].cause.contains("_Tidemark_Operation"),
         "{}",

@@ -94,11 +94,7 @@ impl Case<'_> {
         };
         let outcome = Box::pin(pipeline.run(&self.name, &[self.spec()])).await;
         let outcome = outcome.map_err(|error| error.code())?;
-        let named = |name: &str| ErrorCode::ALL.into_iter().find(|code| code.name() == name).unwrap();
-        outcome
-            .failed
-            .first()
-            .map_or(Ok(()), |failed| Err(named(&failed.error)))
+        outcome.failed.first().map_or(Ok(()), |failed| Err(failed.error))
     }
 
     async fn end_state(&self) -> EndState {

@@ -138,7 +138,7 @@ async fn a_where_that_the_server_does_not_take_fails_before_anything_is_written(
     // The condition is looked at when rows are counted, as they are for a column that may be NULL.
     for predicate in ["nothing = 1", "n = = 1", "n"] {
         let outcome = run(&world, "r1", &spec(json!({ "where": predicate }))).await.unwrap();
-        assert_eq!(outcome.failed[0].error, "SourceRejected", "{predicate}");
+        assert_eq!(outcome.failed[0].error, ErrorCode::SourceRejected, "{predicate}");
     }
     let store = world.s3.store();
     let table = table();
@@ -272,7 +272,7 @@ async fn a_refused_window_is_copied_whole_once_it_is_taken() {
     world.execute("insert into t values (2)");
     for attempt in ["r2", "r3"] {
         let outcome = run(&world, attempt, &spec(json!({}))).await.unwrap();
-        assert_eq!(outcome.failed[0].error, "SchemaMismatch");
+        assert_eq!(outcome.failed[0].error, ErrorCode::SchemaMismatch);
     }
     let once = spec(json!({ "on_schema_change": "continue" }));
     let outcome = run(&world, "r4", &once).await.unwrap();

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
+use tidemark::error::ErrorCode;
 use tidemark_tests::stand_in::World;
 use tidemark_tests::table_copy::TableCopy;
 use time::macros::date;
@@ -380,7 +381,7 @@ async fn other_types_are_refused_by_name() {
         let [failed] = planned.failed.as_slice() else {
             panic!("{sql_type} is taken")
         };
-        assert_eq!(failed.error, "UnsupportedType");
+        assert_eq!(failed.error, ErrorCode::UnsupportedType);
         assert!(
             failed.cause.contains(sql_type) && failed.cause.contains("column v"),
             "{}",

@@ -268,7 +268,7 @@ impl<'a> Engine<'a> {
             // Tables with changes are copied although this failed.
             Err(error) => {
                 let tables = windows.into_iter().map(|window| window.table);
-                tables.map(|table| failed(table, &error)).collect()
+                tables.map(|table| FailedTable::of(table, &error)).collect()
             }
         };
         for failed in failed {
@@ -296,7 +296,7 @@ impl<'a> Engine<'a> {
                 Ok(WindowOutcome::Kept(kept)) => report.kept.push(kept),
                 Err(error) => {
                     self.give_lease_back(&window.table).await;
-                    let failed = failed(window.table.clone(), &error);
+                    let failed = FailedTable::of(window.table.clone(), &error);
                     // The report of the run says why.
                     self.board.tell(format!("{}: its window failed.", failed.table));
                     self.fail(failed, report);
@@ -350,14 +350,6 @@ impl<'a> Engine<'a> {
     /// Gives a reader back.
     pub(super) fn give_reader(&self, reader: RowReader) {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
-    }
-}
-
-fn failed(table: ObjectName, error: &Error) -> FailedTable {
-    FailedTable {
-        table,
-        error: error.code().to_string(),
-        cause: error.report(),
     }
 }
 
@@ -468,8 +460,8 @@ mod tests {
             engine.commit_empty(vec![empty], &mut report).await;
             assert_eq!(report.failed.len(), 1);
             assert_eq!(
-                (&report.failed[0].table, report.failed[0].error.as_str()),
-                (table, "SinkUnavailable")
+                (&report.failed[0].table, report.failed[0].error),
+                (table, ErrorCode::SinkUnavailable)
             );
         })
         .await;

@@ -26,7 +26,7 @@ use super::copy_run::parse_duration;
 use super::plan::look_ahead;
 use super::summary::changes;
 use crate::copying::has_address;
-use crate::exit::{ExitClass, code_named};
+use crate::exit::ExitClass;
 use crate::failure::{Outcome, without_table};
 use crate::tables_file;
 use crate::terminal::{Mark, Terminal, counted, duration};
@@ -122,7 +122,7 @@ impl Ahead {
     fn judged(&self, table: &ObjectName, (mark, said): (Mark, String)) -> std::result::Result<(Mark, String), Missing> {
         if let Some(failed) = self.failed.iter().find(|failed| failed.table == *table) {
             let cause = without_table(table, &failed.cause);
-            return Err(Error::new(code_named(&failed.error), cause).into());
+            return Err(Error::new(failed.error, cause).into());
         }
         let changed = self.notes.iter().find(|note| note.table == *table).and_then(changes);
         Ok(match changed {

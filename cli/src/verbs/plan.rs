@@ -23,7 +23,7 @@ use tidemark_sqlserver::session::Server;
 use super::summary::{changes, tell_kept};
 use crate::copying::reach_and_tell;
 use crate::estimate::Estimate;
-use crate::exit::{ExitClass, code_named};
+use crate::exit::ExitClass;
 use crate::failure::{Outcome, failed_event, tell_failed};
 use crate::lake;
 use crate::tables_file;
@@ -143,13 +143,10 @@ pub(super) async fn look_ahead(
         };
         match server.accepts(&spec.table, filter).await.of(Role::Source) {
             Err(error) if error.code() == ErrorCode::SourceRejected => {
-                let error = error.recoded(ErrorCode::InvalidInput);
+                let cause = format_args!("the `where` of {} is refused", spec.table);
+                let error = error.recoded(ErrorCode::InvalidInput).context(cause);
                 new.dry_run.retain(|dry_run| dry_run.table != spec.table);
-                new.failed.push(FailedTable {
-                    table: spec.table.clone(),
-                    error: error.code().to_string(),
-                    cause: format!("the `where` of {} is refused: {}", spec.table, error.report()),
-                });
+                new.failed.push(FailedTable::of(spec.table.clone(), &error));
             }
             answer => answer?,
         }
@@ -279,7 +276,7 @@ fn tell_all(terminal: &Terminal, planned: &[Planned], found: &NewWatermarks, sho
     let classes = found
         .failed
         .iter()
-        .map(|failed| ExitClass::of(code_named(&failed.error)));
+        .map(|failed| ExitClass::of(failed.error));
     classes.fold(ExitClass::Done, ExitClass::worse)
 }
 

@@ -16,7 +16,7 @@ use tidemark_sqlserver::session::Server;
 
 use super::plan::{look_ahead, rows_of};
 use crate::copying::reach_and_tell;
-use crate::exit::{ExitClass, code_named};
+use crate::exit::ExitClass;
 use crate::failure::{Outcome, failed_event, file_name, tell_failed};
 use crate::keys::{Compared, Comparison, NotCompared, Side as Where};
 use crate::lake;
@@ -210,11 +210,7 @@ pub(crate) async fn reconcile(arguments: &ReconcileArgs, terminal: &Terminal) ->
         {
             // The other tables are compared all the same.
             Err(error) => {
-                let failed = FailedTable {
-                    table: spec.table.clone(),
-                    error: error.code().to_string(),
-                    cause: error.report(),
-                };
+                let failed = FailedTable::of(spec.table.clone(), &error);
                 terminal.event(&failed_event(&failed));
                 class = class.worse(ExitClass::of(error.code()));
                 rows.push(cells(
@@ -302,7 +298,7 @@ async fn table(
 async fn waiting(server: &Server, sink: &Sink, watermarks: &Watermarks<'_>, spec: &TableSpec) -> Result<Waiting> {
     let ahead = look_ahead(server, watermarks, sink, std::slice::from_ref(spec)).await?;
     if let Some(failed) = ahead.failed.into_iter().next() {
-        return Err(Error::new(code_named(&failed.error), failed.cause));
+        return Err(Error::new(failed.error, failed.cause));
     }
     let on_source = match ahead.dry_run.first() {
         Some(dry_run) => rows_of(server, spec, &dry_run.plan).await,

@@ -118,7 +118,7 @@ pub(crate) async fn step(arguments: &StepArgs, terminal: &Terminal) -> Outcome<E
         .unwrap_or_default();
     let classes = failed.iter().filter_map(|failed| failed["error"].as_str());
     Ok(classes.fold(ExitClass::Done, |class, name| {
-        class.worse(ExitClass::of(crate::exit::code_named(name)))
+        class.worse(ExitClass::of(name.parse().unwrap_or(ErrorCode::Internal)))
     }))
 }
 

@@ -12,7 +12,7 @@ use tidemark::steps::lookup_old::BucketNote;
 use tidemark::steps::update::Committed;
 
 use crate::copying::{Board, Report};
-use crate::exit::{ExitClass, code_named};
+use crate::exit::ExitClass;
 use crate::failure::{failed_event, sorted, tell_failed};
 use crate::terminal::{Side, Terminal, bytes, count, counted, duration, number};
 
@@ -31,7 +31,7 @@ pub(super) fn tell(terminal: &Terminal, run_id: &str, report: &Report, board: &B
     let classes = report
         .failed
         .iter()
-        .map(|failed| ExitClass::of(code_named(&failed.error)));
+        .map(|failed| ExitClass::of(failed.error));
     classes.fold(ExitClass::Done, ExitClass::worse)
 }
 

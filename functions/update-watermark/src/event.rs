@@ -81,8 +81,8 @@ impl Event {
             Self::One(request) => Box::pin(update(ports, *request, context)).await.map(Outcome::One),
             Self::All(request) => Box::pin(update_all(ports, request, context)).await.map(Outcome::All),
             Self::Failed(request) => {
-                let reported = report_failed(ports.store, ports.prefix, request, context);
-                Box::pin(reported).await.map(Outcome::Failed)
+                let reported = Box::pin(report_failed(ports.store, ports.prefix, request, context));
+                Ok(Outcome::Failed(reported.await))
             }
         }
     }

@@ -5,7 +5,10 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// What went wrong, as far as the caller can act on it. The name of the variant is the wire form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -108,6 +111,36 @@ impl ErrorCode {
             Self::DeadlineExceeded => "DeadlineExceeded",
             Self::Internal => "Internal",
         }
+    }
+}
+
+impl FromStr for ErrorCode {
+    type Err = Error;
+
+    /// Reads the wire form.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when no code has this name.
+    fn from_str(name: &str) -> Result<Self> {
+        let code = Self::ALL.into_iter().find(|code| code.name() == name);
+        code.ok_or_else(|| {
+            let message = format!("'{}' is not the name of an error's code", name.escape_default());
+            Error::new(Self::InvalidInput, message)
+        })
+    }
+}
+
+impl Serialize for ErrorCode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for ErrorCode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        name.parse().map_err(de::Error::custom)
     }
 }
 
@@ -391,6 +424,19 @@ mod tests {
         let error = Error::with_source(ErrorCode::SourceUnavailable, "cannot reach db:1433", io).context("dbo.orders");
         assert_eq!(error.report(), "dbo.orders: cannot reach db:1433: connection reset");
         assert_eq!(error.code().to_string(), "SourceUnavailable");
+    }
+
+    #[test]
+    fn a_code_travels_by_its_name() {
+        for code in ErrorCode::ALL {
+            let json = serde_json::to_value(code).unwrap();
+            assert_eq!(json, code.name());
+            assert_eq!(serde_json::from_value::<ErrorCode>(json).unwrap(), code);
+            assert_eq!(code.name().parse::<ErrorCode>().unwrap(), code);
+        }
+        for other in ["", "internal", "Lambda.Unknown"] {
+            assert!(other.parse::<ErrorCode>().is_err(), "{other}");
+        }
     }
 
     #[test]

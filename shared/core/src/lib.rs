@@ -11,5 +11,6 @@ pub mod ledger;
 pub mod model;
 pub mod planner;
 pub mod ports;
+mod shared_connection;
 pub mod steps;
 pub mod testing;

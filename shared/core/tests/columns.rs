@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use serde_json::json;
+use tidemark::error::ErrorCode;
 use tidemark::model::types::{Form, TypeName};
 use tidemark::ports::source::{Access, CatalogColumn, DeclaredColumn};
 use tidemark::testing::declared;
@@ -36,7 +37,7 @@ async fn a_column_that_is_called_as_a_partition_key_fails_its_table() {
             continue;
         }
         let failed = &outcome.failed[0];
-        assert_eq!(failed.error, "InvalidInput", "{settings} {name}");
+        assert_eq!(failed.error, ErrorCode::InvalidInput, "{settings} {name}");
         assert!(
             failed.cause.contains(name) && failed.cause.contains("exclude"),
             "{}",
@@ -54,7 +55,7 @@ async fn a_column_of_a_type_that_nobody_copies_fails_its_table() {
         ..declared("w", true)
     }]);
     let outcome = world.pipeline().run("r", &[spec()]).await.unwrap();
-    assert_eq!(outcome.failed[0].error, "UnsupportedType");
+    assert_eq!(outcome.failed[0].error, ErrorCode::UnsupportedType);
     assert!(
         outcome.failed[0].cause.contains("column w of dbo.t has a type"),
         "{}",
@@ -105,11 +106,11 @@ async fn the_next_window_has_the_columns_of_the_last_or_what_readers_can_go_on_w
         if !is_changed {
             continue;
         }
-        assert_eq!(failed[0].error, "SchemaMismatch", "{now:?}");
+        assert_eq!(failed[0].error, ErrorCode::SchemaMismatch, "{now:?}");
         let outcome = world.pipeline().run("r2", &[spec()]).await.unwrap();
         if let Some(what) = refused_as {
             let failed = &outcome.failed[0];
-            assert_eq!(failed.error, "SchemaMismatch", "{now:?}");
+            assert_eq!(failed.error, ErrorCode::SchemaMismatch, "{now:?}");
             assert!(
                 failed.cause.contains("last window initial") && failed.cause.contains(what),
                 "{}",

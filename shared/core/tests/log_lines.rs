@@ -1,5 +1,5 @@
 //! What the log says of a table that failed in a step over all tables: it names that step's work, not that of another
-//! step.
+//! step. And what it says of a question about all tables that failed.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -8,14 +8,18 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use tidemark::model::lookup::EmptyWindow;
-use tidemark::testing::world::{World, name, spec, spec_with, window};
+use tidemark::testing::faults::{Fault, Gate, Gated};
+use tidemark::testing::world::{World, name, pipeline_behind, spec, spec_with, window};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Collects the fields of every error.
-#[derive(Clone, Default)]
-struct Errors(Arc<Mutex<Vec<Line>>>);
+/// Collects the fields of every line of a level.
+#[derive(Clone)]
+struct Lines {
+    level: Level,
+    lines: Arc<Mutex<Vec<Line>>>,
+}
 
 /// A line of the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,7 +41,7 @@ impl Visit for Line {
     }
 }
 
-impl Subscriber for Errors {
+impl Subscriber for Lines {
     fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
         true
     }
@@ -51,10 +55,10 @@ impl Subscriber for Errors {
     fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        if *event.metadata().level() == Level::ERROR {
+        if *event.metadata().level() == self.level {
             let mut line = Line::default();
             event.record(&mut line);
-            self.0.lock().unwrap().push(line);
+            self.lines.lock().unwrap().push(line);
         }
     }
 
@@ -65,11 +69,19 @@ impl Subscriber for Errors {
 
 /// Returns the one error that `work` logs.
 async fn error_of(work: impl Future<Output = ()>) -> Line {
-    let errors = Errors::default();
-    let guard = tracing::subscriber::set_default(errors.clone());
+    line_of(Level::ERROR, work).await
+}
+
+/// Returns the one line of a level that `work` logs.
+async fn line_of(level: Level, work: impl Future<Output = ()>) -> Line {
+    let subscriber = Lines {
+        level,
+        lines: Arc::default(),
+    };
+    let guard = tracing::subscriber::set_default(subscriber.clone());
     work.await;
     drop(guard);
-    let lines = errors.0.lock().unwrap().clone();
+    let lines = subscriber.lines.lock().unwrap().clone();
     let [line] = lines.as_slice() else { panic!("{lines:?}") };
     line.clone()
 }
@@ -130,4 +142,56 @@ async fn a_failed_lookup_of_the_old_watermark_is_logged_as_one() {
         (line.table.as_str(), line.error_type.as_str()),
         ("dbo.t", "LedgerInvalid")
     );
+}
+
+#[tokio::test]
+async fn a_frozen_window_that_cannot_be_compared_with_its_table_is_left_to_its_runs_and_the_log_says_why() {
+    let world = World::new([1]);
+    world.run("r1").await;
+    world.table.insert(2);
+    world.pipeline().plan("dies", &[spec()]).await.unwrap();
+    let wrong = spec_with(json!({ "on_schema_change": "reload", "exclude": ["nope"] }));
+    let line = line_of(Level::WARN, async {
+        let planned = world.pipeline().plan("r2", &[wrong]).await.unwrap();
+        assert_eq!((planned.windows.len(), planned.failed.len()), (1, 0));
+    })
+    .await;
+    assert!(
+        line.message.contains("is not known") && line.message.contains("nope"),
+        "{line:?}"
+    );
+    assert_eq!(
+        (line.table.as_str(), line.error_type.as_str()),
+        ("dbo.t", "SourceRejected")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_about_all_tables_that_fails_is_logged_with_its_cause_and_each_table_is_asked_alone() {
+    let world = World::new([1]);
+    let count = Gate::default();
+    let call = |gate: &Gate, name: &str| gate.calls().iter().position(|call| *call == name);
+    let plan = async |gate: &Gate| {
+        let (source, watermarks) = (Gated::new(gate, &world.table), Gated::new(gate, &world.watermarks));
+        let mut pipeline = pipeline_behind(&source, &world.table, &watermarks, &world.store);
+        let planned = pipeline.plan("r", &[spec()]).await.unwrap();
+        assert_eq!((planned.windows.len(), planned.failed.len()), (1, 0));
+    };
+    plan(&count).await;
+    for (name, what) in [
+        ("all_stored", "The stored watermarks of all tables"),
+        ("catalogs", "The columns of all tables"),
+    ] {
+        let failing = Gate::at(call(&count, name).unwrap(), Fault::FailsOnce);
+        for (gate, cause) in [
+            (failing, "failed once."),
+            (Gate::silent_at(name), "there was no answer in 80 s."),
+        ] {
+            let line = line_of(Level::WARN, plan(&gate)).await;
+            assert!(
+                line.message.starts_with(what) && line.message.ends_with(cause),
+                "{line:?}"
+            );
+        }
+    }
 }

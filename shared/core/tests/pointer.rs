@@ -100,7 +100,7 @@ async fn a_watermark_above_the_source_is_a_regression() {
     let world = World::new([5]);
     world.watermarks.set(&world.name, Some("6"));
     let outcome = world.pipeline().run("r1", &[spec()]).await.unwrap();
-    assert_eq!(outcome.failed[0].error, "WatermarkRegression");
+    assert_eq!(outcome.failed[0].error, ErrorCode::WatermarkRegression);
     assert_eq!((world.watermark().as_deref(), world.store.keys().len()), (Some("6"), 0));
 }
 
@@ -159,7 +159,7 @@ async fn a_deleted_pointer_over_two_histories_is_the_users_to_choose() {
     world.run("r2").await;
     world.watermarks.set(&world.name, None);
     let failed = world.pipeline().run("r3", &[spec()]).await.unwrap().failed;
-    assert_eq!(failed[0].error, "LedgerInvalid");
+    assert_eq!(failed[0].error, ErrorCode::LedgerInvalid);
     assert!(
         failed[0].cause.contains("at 2") && failed[0].cause.contains("at 7"),
         "{}",
@@ -191,4 +191,27 @@ async fn a_committed_window_without_its_objects_is_an_error_by_name() {
     world.store.create(&part, body).await.unwrap();
     world.run("r3").await;
     assert_eq!(world.watermark().as_deref(), Some("1"), "restored");
+}
+
+#[tokio::test]
+async fn manifests_that_lead_in_a_circle_are_noticed_when_the_first_of_them_comes_again() {
+    let world = World::new([1]);
+    for row in 2..=4 {
+        world.run("run").await;
+        world.table.insert(row);
+    }
+    let manifest = |window: &str| format!("p/_ledger/dbo.t/{window}/manifest.json");
+    let read = |window: &str| -> serde_json::Value {
+        serde_json::from_slice(&world.store.body(&manifest(window)).unwrap()).unwrap()
+    };
+    let mut last = read("from-2");
+    last["new_watermark"] = read("initial")["new_watermark"].clone();
+    world.store.overwrite(&manifest("from-2"), last.to_string().into());
+    let gate = Gate::default();
+    let store = Gated::new(&gate, &world.store);
+    let ledger = Ledger::new(&store, PREFIX, &world.name);
+    let error = ledger.chain_end(&window("initial")).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::LedgerInvalid);
+    assert!(error.to_string().contains("lead in a circle"), "{error}");
+    assert_eq!(gate.calls().len(), 6, "each of the three windows is read once");
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use serde_json::{Value, json};
+use tidemark::error::ErrorCode;
 use tidemark::model::manifest::Manifest;
 use tidemark::model::table::TableSpec;
 use tidemark::model::types::{Form, TypeName};
@@ -194,7 +195,7 @@ async fn another_form_of_the_files_is_refused_or_loads_the_table() {
             assert_eq!(outcome.committed.len(), 1, "{now}");
             continue;
         };
-        assert_eq!(outcome.failed[0].error, "SchemaMismatch", "{now}");
+        assert_eq!(outcome.failed[0].error, ErrorCode::SchemaMismatch, "{now}");
         assert!(outcome.failed[0].cause.contains(said), "{}", outcome.failed[0].cause);
         let reload = run(&world, "r3", &reloading(now)).await;
         assert_eq!((reload.rows, reload.generation), (2, 1));
@@ -302,4 +303,39 @@ async fn a_sink_table_has_no_folder_to_begin() {
     let spec = reloading(json!({ "sink": { "sqlserver": { "secret_arn": "a" } } }));
     let error = spec.check().unwrap_err();
     assert!(error.to_string().contains("on_schema_change reload"), "{error}");
+}
+
+/// A window that was given up between the two lookups of a run is not reported as unchanged: what is copied in its place
+/// is planned.
+#[tokio::test]
+async fn a_window_that_another_run_gave_up_meanwhile_is_looked_at_again() {
+    let world = World::new([1, 2, 3]);
+    world.watermarks.set(&world.name, Some("1"));
+    let spec = reloading(json!({}));
+    let context = RunContext::without_leases();
+    let request = LookupOldRequest {
+        run_id: "slow".into(),
+        tables: vec![spec.clone()],
+        dry_run: false,
+    };
+    let found = lookup_old(&world.watermarks, &world.store, PREFIX, request, context)
+        .await
+        .unwrap();
+    assert!(!found.tables[0].may_be_frozen(), "{found:?}");
+    let other = world.copied();
+    other.pipeline().plan("other", &[spec]).await.unwrap();
+    let plan = other.ledger().plan(&window("from-1")).await.unwrap().unwrap();
+    let superseded = plan.superseded_by(window("reinit-from-1")).unwrap();
+    world.ledger().freeze(superseded).await.unwrap();
+
+    let request = LookupNewRequest {
+        run_id: "slow".into(),
+        tables: found.tables,
+        dry_run: false,
+    };
+    let planned = lookup_new(&world.table, &world.store, PREFIX, request, context)
+        .await
+        .unwrap();
+    assert_eq!((planned.unchanged.len(), planned.windows.len()), (0, 1), "{planned:?}");
+    assert_eq!(planned.windows[0].window, window("reinit-from-1"));
 }

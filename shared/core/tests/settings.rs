@@ -84,7 +84,7 @@ async fn every_step_refuses_a_window_that_was_frozen_with_other_settings() {
         }
         let planned = steps.plan("r2", &[spec_with(given)]).await.unwrap();
         assert!(planned.windows.is_empty(), "{case}");
-        assert_eq!(planned.failed[0].error, "InvalidInput", "{case}");
+        assert_eq!(planned.failed[0].error, ErrorCode::InvalidInput, "{case}");
         let texts = errors.iter().map(ToString::to_string);
         for text in texts.chain([planned.failed[0].cause.clone()]) {
             let to_do = format!("put {named} back until the window is committed");
@@ -135,6 +135,6 @@ async fn an_audit_that_is_added_while_a_window_is_pending_is_refused_until_the_w
         .await
         .unwrap();
     assert_eq!((planned.windows.len(), planned.failed.len()), (0, 1));
-    assert_eq!(planned.failed[0].error, "InvalidInput");
+    assert_eq!(planned.failed[0].error, ErrorCode::InvalidInput);
     assert!(planned.failed[0].cause.contains("audit"), "{:?}", planned.failed);
 }

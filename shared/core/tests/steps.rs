@@ -383,7 +383,7 @@ async fn mistakes_in_a_table_fail_that_table_by_name() {
     assert_eq!(
         (
             outcome.failed[0].table.to_string().as_str(),
-            outcome.failed[0].error.as_str()
+            outcome.failed[0].error.name()
         ),
         ("dbo.wrong", "SourceRejected")
     );
@@ -401,7 +401,7 @@ async fn a_control_table_that_cannot_hold_the_column_is_refused_before_anything_
         ..World::new([1])
     };
     let outcome = world.pipeline().run("r1", &[spec()]).await.unwrap();
-    assert_eq!(outcome.failed[0].error, "InvalidConfig");
+    assert_eq!(outcome.failed[0].error, ErrorCode::InvalidConfig);
     assert!(
         outcome.failed[0].cause.contains("infra/sql"),
         "{}",

@@ -79,8 +79,8 @@ async fn a_table_that_fails_is_named_and_the_others_are_committed() {
         panic!("{outcome:?}")
     };
     assert_eq!(
-        (failed.table.clone(), failed.error.as_str()),
-        (name("sales.gone"), "SourceRejected")
+        (failed.table.clone(), failed.error),
+        (name("sales.gone"), ErrorCode::SourceRejected)
     );
     assert!(failed.cause.contains("'sales.gone'"), "{failed:?}");
     assert_eq!(world.part("dbo.t").as_deref(), Some("1\n2\n"));

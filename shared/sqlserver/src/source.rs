@@ -58,6 +58,12 @@ impl ProbeSource for Server {
         self.masks().is_some()
     }
 
+    async fn compare(&self, one: &Watermark, other: &Watermark) -> Answer<Ordering> {
+        let rows = self.rows(&watermark::ordering(one, other)?).await?;
+        let mut cells = single(&rows)?.cells().map(|(_, data)| value_text(data));
+        read_ordering(cells.next().ok_or_else(unexpected_answer)?)
+    }
+
     async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Growth> {
         let sql_type = SqlType::of(column.sql_type)?;
         let statement = if sql_type == SqlType::ROWVERSION {

@@ -217,8 +217,8 @@ async fn nothing_of_an_event_is_run_as_sql() {
                     let outcome = outcome.unwrap_or_else(|error| panic!("{case}: {}", error.report()));
                     // A text in the place of a name is the name of nothing; in the place of a value or a key it is only
                     // that.
-                    let failed: Vec<_> = outcome.failed.iter().map(|failed| failed.error.as_str()).collect();
-                    assert_eq!(failed, if names { vec!["SourceRejected"] } else { vec![] }, "{case}");
+                    let failed: Vec<_> = outcome.failed.iter().map(|failed| failed.error).collect();
+                    assert_eq!(failed, if names { vec![ErrorCode::SourceRejected] } else { vec![] }, "{case}");
                 }
                 Err(error) => {
                     assert!(names, "{case}: {error}");

@@ -2,6 +2,7 @@
 //! between two windows.
 
 use serde_json::{Value, json};
+use tidemark::error::ErrorCode;
 use tidemark::model::table::OnSchemaChange;
 use tidemark_sqlserver::session::Server;
 use tidemark_tests::stand_in::World;
@@ -36,7 +37,7 @@ async fn a_view_is_copied_by_windows_and_follows_its_definition() {
     world.execute("alter view w as select id, v from t; insert into t values (7, 7, 'g')");
     let failed = view.try_run().await.failed;
     assert!(
-        failed[0].error == "SchemaMismatch" && failed[0].cause.contains("name is gone"),
+        failed[0].error == ErrorCode::SchemaMismatch && failed[0].cause.contains("name is gone"),
         "{failed:?}"
     );
 }
@@ -178,7 +179,7 @@ async fn a_table_that_is_partitioned_by_another_column_than_its_watermark_is_cut
     // When nothing is left from the old watermark on, the whole column says that it was restored.
     world.execute("delete p where v > 5");
     let failed = table.try_run().await.failed;
-    assert_eq!(failed[0].error, "WatermarkRegression", "{failed:?}");
+    assert_eq!(failed[0].error, ErrorCode::WatermarkRegression, "{failed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

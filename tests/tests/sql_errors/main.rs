@@ -94,7 +94,7 @@ impl Sources {
     /// Returns the name that a lookup fails with: its own, or that of its only table.
     async fn lookup(&self) -> String {
         match self.with(async |pipeline| pipeline.plan("r", &[spec()]).await).await {
-            Ok(planned) => only(&planned.failed).error.clone(),
+            Ok(planned) => only(&planned.failed).error.to_string(),
             Err(error) => error.code().to_string(),
         }
     }

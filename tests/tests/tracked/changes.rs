@@ -1,5 +1,6 @@
 //! Changes: which rows, columns and operations come of them.
 
+use tidemark::error::ErrorCode;
 use serde_json::json;
 
 use crate::world::{T, Tracked, plain, spec};
@@ -58,7 +59,7 @@ async fn only_the_listed_columns_come_and_always_the_key() {
         .execute("create table u (id int primary key, sys_change_version int); alter table u enable change_tracking");
     let (code, cause) = tracked.failure(&plain("u")).await;
     assert!(
-        code == "InvalidInput" && cause.contains("sys_change_version"),
+        code == ErrorCode::InvalidInput && cause.contains("sys_change_version"),
         "{code} {cause}"
     );
 }
@@ -68,7 +69,7 @@ async fn a_table_that_cannot_be_read_by_its_changes_is_told_why() {
     let off = Tracked::untracked("create table t (id int primary key)").await;
     let (code, cause) = off.failure(&plain("t")).await;
     assert!(
-        code == "ChangeTrackingInvalid" && cause.contains("ALTER DATABASE"),
+        code == ErrorCode::ChangeTrackingInvalid && cause.contains("ALTER DATABASE"),
         "{code} {cause}"
     );
 
@@ -76,11 +77,11 @@ async fn a_table_that_cannot_be_read_by_its_changes_is_told_why() {
     for (table, expected, said) in [
         (
             "t",
-            "ChangeTrackingInvalid",
+            ErrorCode::ChangeTrackingInvalid,
             "ALTER TABLE [dbo].[t] ENABLE CHANGE_TRACKING",
         ),
-        ("heap", "ChangeTrackingInvalid", "no primary key"),
-        ("missing", "SourceRejected", "no table dbo.missing"),
+        ("heap", ErrorCode::ChangeTrackingInvalid, "no primary key"),
+        ("missing", ErrorCode::SourceRejected, "no table dbo.missing"),
     ] {
         let (code, cause) = on.failure(&plain(table)).await;
         assert!(code == expected && cause.contains(said), "{code} {cause}");
@@ -112,7 +113,7 @@ async fn columns_are_compared_across_windows_without_changes() {
     tracked.run(&spec).await;
     tracked.execute("alter table t drop column v; insert into t values (3)");
     let (code, cause) = tracked.failure(&spec).await;
-    assert!(code == "SchemaMismatch" && cause.contains('v'), "{code} {cause}");
+    assert!(code == ErrorCode::SchemaMismatch && cause.contains('v'), "{code} {cause}");
     let mut continued = spec.clone();
     continued.on_schema_change = serde_json::from_value("continue".into()).unwrap();
     tracked.run(&continued).await;

@@ -1,7 +1,7 @@
 //! A database with change tracking, and runs of its tables.
 
 use arrow_array::RecordBatch;
-use tidemark::error::Result;
+use tidemark::error::{ErrorCode, Result};
 use tidemark::ledger::{Ledger, Pointers};
 use tidemark::model::manifest::Manifest;
 use tidemark::model::table::TableSpec;
@@ -99,12 +99,12 @@ impl Tracked {
     }
 
     /// Returns the code and the cause with which the only table fails.
-    pub async fn failure(&self, spec: &TableSpec) -> (String, String) {
+    pub async fn failure(&self, spec: &TableSpec) -> (ErrorCode, String) {
         let outcome = self.try_run(spec).await.unwrap();
         let [failed] = outcome.failed.as_slice() else {
             panic!("{outcome:?}")
         };
-        (failed.error.clone(), failed.cause.clone())
+        (failed.error, failed.cause.clone())
     }
 
     /// Does the lookups of one execution, in which the table must have a window.

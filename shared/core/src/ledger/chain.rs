@@ -1,6 +1,6 @@
 //! The chain of committed windows: each manifest leads to the window after it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures::stream::{self, StreamExt};
 
@@ -11,9 +11,6 @@ use crate::model::plan::{Content, Plan};
 use crate::model::watermark::WatermarkKey;
 use crate::model::window::WindowName;
 use crate::ports::objects::ReadObjects;
-
-/// The most windows that the chain of manifests is followed for, in case a damaged ledger leads in a circle.
-const MAX_CHAIN: usize = 1_000_000;
 
 /// The end of the chain of committed windows that starts at some window.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,10 +59,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
                 return Ok(plan.watermark_key());
             }
         }
-        Ok(WatermarkKey {
-            table: self.table.clone(),
-            name: None,
-        })
+        Ok(WatermarkKey::new(self.table, None))
     }
 
     /// Returns the plans of the full loads that took the place of other windows.
@@ -143,7 +137,8 @@ impl<S: ReadObjects> Ledger<'_, S> {
     /// that one.
     async fn pending(&self, mut window: WindowName) -> Result<Option<Plan>> {
         let mut superseded = None;
-        for _ in 0..MAX_CHAIN {
+        let mut seen = HashSet::new();
+        while seen.insert(window.clone()) {
             let Some(plan) = self.plan(&window).await? else {
                 return Ok(superseded);
             };
@@ -182,7 +177,8 @@ impl<S: ReadObjects> Ledger<'_, S> {
     pub(crate) async fn follow(&self, from: &WindowName, to: Option<&WindowName>) -> Result<Followed> {
         let mut end = None;
         let mut next = from.clone();
-        for _ in 0..MAX_CHAIN {
+        let mut seen = HashSet::new();
+        while seen.insert(next.clone()) {
             let plan = self.plan(&next).await?;
             let manifest = match &plan {
                 Some(plan) => self.commit_of(plan).await?,

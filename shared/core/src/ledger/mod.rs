@@ -34,6 +34,7 @@ mod run_lease;
 mod slices;
 
 use bytes::Bytes;
+use futures::stream::{self, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -250,8 +251,15 @@ impl<S: ReadObjects> Ledger<'_, S> {
     ///
     /// Errors: `LedgerInvalid` naming the first that is not.
     pub async fn check_objects(&self, manifest: &Manifest) -> Result<()> {
-        for part in &manifest.parts {
-            let found = match self.store.size(&part.key).await? {
+        let asked = manifest.parts.iter().map(|part| async move {
+            let size = self.store.size(&part.key).await?;
+            Ok((part, size))
+        });
+        let mut asked = stream::iter(asked).buffered(AT_ONCE);
+        while let Some(answer) = asked.next().await {
+            let answer: Result<(&ManifestPart, Option<u64>)> = answer;
+            let (part, size) = answer?;
+            let found = match size {
                 Some(bytes) if bytes == part.bytes => continue,
                 Some(bytes) => format!("has {bytes} bytes, not {}", part.bytes),
                 None => "is missing".to_owned(),

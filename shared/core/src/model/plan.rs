@@ -300,10 +300,7 @@ impl Plan {
     /// Returns the key of this table's row in the watermark store.
     #[must_use]
     pub fn watermark_key(&self) -> WatermarkKey {
-        WatermarkKey {
-            table: self.table.clone(),
-            name: self.watermark_name.clone(),
-        }
+        WatermarkKey::new(&self.table, self.watermark_name.as_deref())
     }
 
     /// Returns whether the window stands beside the chain of windows. No watermark moves when it is committed.

@@ -273,10 +273,7 @@ impl TableSpec {
     /// Returns the key of this table's row in the watermark store.
     #[must_use]
     pub fn watermark_key(&self) -> WatermarkKey {
-        WatermarkKey {
-            table: self.table.clone(),
-            name: self.watermark_name.clone(),
-        }
+        WatermarkKey::new(&self.table, self.watermark_name.as_deref())
     }
 
     /// Checks what the structure of the JSON alone cannot ensure.

@@ -184,6 +184,33 @@ pub struct Column {
     pub values: Values,
 }
 
+/// The columns that are read from a tracked table: those that are copied, and the two after them that describe the
+/// change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrackedColumns<'a> {
+    /// The columns of the table.
+    pub copied: &'a [Column],
+    /// The version at which a row was last changed.
+    pub version: &'a Column,
+    /// How it was changed.
+    pub operation: &'a Column,
+}
+
+impl<'a> TrackedColumns<'a> {
+    /// Tells the columns of a plan apart, or returns `None` when the plan has too few for a tracked table.
+    #[must_use]
+    pub fn of(columns: &'a [Column]) -> Option<Self> {
+        let [copied @ .., version, operation] = of_source(columns) else {
+            return None;
+        };
+        Some(Self {
+            copied,
+            version,
+            operation,
+        })
+    }
+}
+
 /// Returns the columns that are read from the source: all before those of an audit.
 #[must_use]
 pub fn of_source(columns: &[Column]) -> &[Column] {

@@ -157,6 +157,15 @@ pub struct WatermarkKey {
 }
 
 impl WatermarkKey {
+    /// Makes the key of a table, which may be configured to have a name of its own in the control table.
+    #[must_use]
+    pub fn new(table: &ObjectName, name: Option<&str>) -> Self {
+        Self {
+            table: table.clone(),
+            name: name.map(str::to_owned),
+        }
+    }
+
     /// Returns the names that the table may have in a control table: the configured one, or `schema.table` and, for
     /// `dbo`, `table`.
     #[must_use]

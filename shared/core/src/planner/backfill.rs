@@ -1,11 +1,14 @@
 //! The plan of a backfill: an interval that windows of the chain hold already, copied again beside them.
 
+use std::cmp::Ordering;
+use std::num::ParseIntError;
+
+use super::audit;
 use super::bound::{self, Described};
 use super::cut;
 use super::cut_points::Window;
 use super::schema::{self, Fit};
-use super::tracked_columns::{self, TrackedColumns};
-use super::{SharedConnection, audit};
+use super::tracked_columns::{self, TableColumns};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::Ledger;
 use crate::model::manifest::Manifest;
@@ -20,6 +23,7 @@ use crate::model::window::WindowName;
 use crate::ports::changes::ProbeChanges;
 use crate::ports::objects::ReadObjects;
 use crate::ports::source::{CutSource, ProbeSource};
+use crate::shared_connection::SharedConnection;
 
 /// An interval of a watermark column, as a person gives it.
 #[derive(Debug, Clone, Copy)]
@@ -85,10 +89,10 @@ where
             Some(to) => self.given(&column.sql_type, to)?,
             None => end.clone(),
         };
-        if is_greater(&from, &end) {
+        if self.is_greater(&from, &end).await? {
             return Err(beyond(spec, "--from", &from, &end));
         }
-        if is_greater(&from, &to) {
+        if to != end && self.is_greater(&from, &to).await? {
             let message = format!(
                 "--from {from} is after --to {to}: there is nothing of {} between them",
                 spec.table
@@ -145,17 +149,28 @@ where
         })
     }
 
+    /// Returns whether the first of two watermarks of one type is the greater one.
+    async fn is_greater(&self, one: &Watermark, other: &Watermark) -> Result<bool> {
+        let ordering = self.source.compare(one, other).await.of(Role::Source)?;
+        Ok(ordering == Ordering::Greater)
+    }
+
     /// Plans to copy the changes of a tracked table since a version, up to the end of its last window.
     ///
     /// Errors: `ChangeTrackingInvalid` when the changes since then are no longer complete; `InvalidInput` when the
-    /// version is not before the last window's end; `SchemaMismatch` when the columns are not those of the last window.
+    /// version is not before the last window's end, or one of the two is no version; `SchemaMismatch` when the columns
+    /// are not those of the last window.
     pub(crate) async fn since(&self, version: &str) -> Result<Again> {
         let spec = self.spec;
         let end = &self.last.new_watermark;
         let from = self.source.watermark(end.sql_type(), version)?;
         let versions = self.source.versions(&spec.table).await.of(Role::Source)?;
-        let number = |version: &Watermark| version.value().parse::<i64>().unwrap_or(i64::MAX);
-        if number(&from) < versions.min_valid {
+        let number = |version: &Watermark| {
+            let number: std::result::Result<i64, _> = version.value().parse();
+            number.map_err(|error| no_version(spec, version, error))
+        };
+        let (first, last) = (number(&from)?, number(end)?);
+        if first < versions.min_valid {
             let message = format!(
                 "the changes of {} are complete since version {} only, not since {from}: SQL Server keeps them for \
                  CHANGE_RETENTION. `tidemark reset` loads the table again in full",
@@ -163,25 +178,25 @@ where
             );
             return Err(Error::new(ErrorCode::ChangeTrackingInvalid, message));
         }
-        if number(&from) >= number(end) {
+        if first >= last {
             return Err(beyond(spec, "--since", &from, end));
         }
         let connection = SharedConnection::default();
         let columns = tracked_columns::ask(self.source, spec, &connection);
-        let TrackedColumns { key, in_files, .. } = columns.await?;
+        let TableColumns { key, in_files, .. } = columns.await?;
         let bounds = WindowBounds {
             window: self.window.clone(),
             old: Some(from),
             new: end.clone(),
         };
-        let column = in_files.iter().rev().nth(1).map(|column| column.name.clone());
+        let version = self.source.change_columns(spec.wanted_forms()).version.name;
         let content = Content::Changes { key_columns: key };
         let plan = Plan::new(spec, bounds, content, self.author).copying(in_files, vec![SliceBounds::default()]);
         let includes = Closed {
             old_watermark: false,
             new_watermark: true,
         };
-        let plan = self.replacing(plan, &column.unwrap_or_default(), includes).await?;
+        let plan = self.replacing(plan, &version, includes).await?;
         Ok(Again { plan, goes_on: false })
     }
 
@@ -236,27 +251,13 @@ where
     }
 }
 
-/// Returns whether the first of two watermarks of one type is the greater one. Their canonical texts are numbers, or are
-/// in the order of what they stand for.
-fn is_greater(one: &Watermark, other: &Watermark) -> bool {
-    let number = |text: &str| {
-        let (is_negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
-        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-        let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
-        let size = (
-            whole.trim_start_matches('0').len(),
-            whole.trim_start_matches('0').to_owned(),
-            fraction.to_owned(),
-        );
-        (is_number(whole) && is_number(fraction)).then_some((is_negative, size))
-    };
-    match (number(one.value()), number(other.value())) {
-        (Some((true, one)), Some((true, other))) => one < other,
-        (Some((one_is_negative, one)), Some((other_is_negative, other))) => {
-            (!one_is_negative, one) > (!other_is_negative, other)
-        }
-        _ => one.value() > other.value(),
-    }
+fn no_version(spec: &TableSpec, watermark: &Watermark, error: ParseIntError) -> Error {
+    let message = format!(
+        "{watermark} is no version of change tracking, which is a whole number: {} was tracked by a column in its last window, or \
+         --since is wrong. `tidemark reset` loads the table again in full",
+        spec.table
+    );
+    Error::with_source(ErrorCode::InvalidInput, message, error)
 }
 
 fn beyond(spec: &TableSpec, option: &str, given: &Watermark, end: &Watermark) -> Error {

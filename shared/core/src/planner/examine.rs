@@ -1,15 +1,15 @@
 //! What a run would copy of a table, asked of the source as a run asks, for whoever looks before there is a run.
 
-use super::SharedConnection;
 use super::asked_columns::unreadable;
 use super::bound::{self, Described};
 use super::cut::leads;
-use super::tracked_columns::{self, TrackedColumns};
+use super::tracked_columns::{self, TableColumns};
 use crate::error::{OfRole, Result, Role};
 use crate::model::names::Identifier;
 use crate::model::table::{NullWatermark, TableSpec, Tracking};
 use crate::ports::changes::ProbeChanges;
 use crate::ports::source::{Catalog, CatalogColumn, CutSource, DeclaredColumn, ProbeSource};
+use crate::shared_connection::SharedConnection;
 
 /// What a run would copy of a table.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ where
         Tracking::Watermark(tracking) => tracking,
         Tracking::ChangeTracking(_) => {
             let tracked = tracked_columns::ask(source, spec, &SharedConnection::default()).await?;
-            let TrackedColumns {
+            let TableColumns {
                 key, in_files, sight, ..
             } = tracked;
             // Two columns of the files describe the change and are none of the table.

@@ -12,7 +12,7 @@ use crate::model::record::Attempt;
 use crate::model::rows::{Interval, Rows};
 use crate::model::slice::{KeyBounds, SliceBounds};
 use crate::model::table::RunSettings;
-use crate::model::types::{Column, VariantColumns, WantedForms, of_source};
+use crate::model::types::{Column, TrackedColumns, VariantColumns, WantedForms, of_source};
 use crate::model::values::Values;
 use crate::model::watermark::WatermarkKind;
 use crate::ports::source::{CutColumn, CutSource, DeclaredColumn, LeadingColumn, ProbeSource, RowsToCut};
@@ -168,14 +168,14 @@ impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
 
     /// Asks for the columns of the source that the plan has, and for `also`.
     async fn declared(&self, also: Option<&Identifier>) -> Result<Vec<DeclaredColumn>> {
-        let own = match &self.plan.content {
-            // The last two describe the change and are not columns of the table.
-            Content::Load { .. } | Content::Changes { .. } => 2,
-            Content::Interval { .. } | Content::Unchanged | Content::Superseded { .. } => 0,
-        };
         let columns = &self.plan.columns;
-        let columns = of_source(columns);
-        let copied = columns.get(..columns.len().saturating_sub(own)).unwrap_or_default();
+        let copied = match &self.plan.content {
+            Content::Load { .. } | Content::Changes { .. } => match TrackedColumns::of(columns) {
+                Some(tracked) => tracked.copied,
+                None => return Err(self.cannot("its plan lacks the columns that describe a change")),
+            },
+            Content::Interval { .. } | Content::Unchanged | Content::Superseded { .. } => of_source(columns),
+        };
         let mut names = Vec::with_capacity(copied.len());
         for column in copied {
             names.push(Identifier::new(column.name.as_str())?);

@@ -1,6 +1,5 @@
 //! The columns of a tracked table: those asked for, always those of its key, and the two that describe the change.
 
-use super::SharedConnection;
 use super::asked_columns::{self, AskedColumns, Sight};
 use super::columns::{find, selected};
 use super::masks::{self, Found};
@@ -11,9 +10,10 @@ use crate::model::table::TableSpec;
 use crate::model::types::Column;
 use crate::ports::changes::{ChangeColumns, ProbeChanges};
 use crate::ports::source::{DeclaredColumn, ProbeSource};
+use crate::shared_connection::SharedConnection;
 
 /// The columns of a tracked table.
-pub(super) struct TrackedColumns {
+pub(super) struct TableColumns {
     /// The names of the columns of its key.
     pub(super) key: Vec<String>,
     /// The columns that were asked for, as the server describes them.
@@ -24,7 +24,7 @@ pub(super) struct TrackedColumns {
     pub(super) sight: Sight,
 }
 
-impl TrackedColumns {
+impl TableColumns {
     /// Returns the note about a table of which the login may not see every row.
     pub(super) fn note(&self, spec: &TableSpec) -> Option<Note> {
         self.sight.noted(None, &spec.table)
@@ -36,7 +36,7 @@ pub(super) async fn ask<P: ProbeSource + ProbeChanges>(
     source: &P,
     spec: &TableSpec,
     connection: &SharedConnection,
-) -> Result<TrackedColumns> {
+) -> Result<TableColumns> {
     let key = async { source.primary_key(&spec.table).await.of(Role::Source) };
     let key = connection.take_turn(key).await?;
     let names = names_to_ask(spec, &key)?;
@@ -79,7 +79,7 @@ pub(super) async fn ask<P: ProbeSource + ProbeChanges>(
     };
     masks::mask(spec, &mut declared, &mut copied, found)?;
     copied.extend([version, operation]);
-    Ok(TrackedColumns {
+    Ok(TableColumns {
         key: spelled,
         declared,
         in_files: copied,

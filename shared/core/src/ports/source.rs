@@ -1,5 +1,7 @@
 //! Asking the source about a table: everything but its rows.
 
+use std::cmp::Ordering;
+
 use crate::error::{Answer, Error, ErrorCode, Result};
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::predicate::Predicate;
@@ -43,7 +45,7 @@ pub struct Maximum {
     pub watermark: Watermark,
     /// How it compares with the old one. `Greater` means that the table has grown, `Less` that the source was restored,
     /// reseeded or replaced.
-    pub ordering: std::cmp::Ordering,
+    pub ordering: Ordering,
 }
 
 /// The watermark column of a table, as the lookup asks for it.
@@ -82,6 +84,8 @@ pub trait ProbeSource: KnowTypes {
     ) -> Answer<Vec<DeclaredColumn>>;
     /// Returns whether the values of a column can be hashed, which needs a key that the deployment names.
     fn has_mask_key(&self) -> bool;
+    /// Returns how the first of two watermarks of one type compares with the second, which only the server knows.
+    async fn compare(&self, one: &Watermark, other: &Watermark) -> Answer<Ordering>;
     /// Returns how far the table has grown since `old`.
     async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Growth>;
 }

@@ -6,27 +6,26 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, ErrorCode, OfRole, Result, Role};
-use crate::ledger::{Frozen, Lease, Ledger, Left, check_settings};
+use crate::error::{OfRole, Result, Role};
+use crate::ledger::{Frozen, Lease, Ledger, check_settings};
 use crate::model::kept::{KeptTable, KeptTables};
 use crate::model::lease::Keeper;
 use crate::model::lookup::{CopyWindow, EmptyWindow, LookedUp, Note};
 use crate::model::names::ObjectName;
-use crate::model::plan::{Author, Content, Plan};
-use crate::model::record::{Decision, Record};
-use crate::model::table::{OnSchemaChange, RunSettings, Tracking, WatermarkTracking, check_all};
+use crate::model::plan::{Author, Plan};
+use crate::model::table::{RunSettings, Tracking, check_all};
 use crate::model::watermark::Watermark;
 use crate::model::window::WindowName;
-use crate::planner::bound::{self, Probed};
-use crate::planner::masks;
-use crate::planner::schema::{self, Fit};
+use crate::planner::freezing::{self, Freezer};
 use crate::planner::single_flight::Planning;
-use crate::planner::tracked;
-use crate::planner::{SharedConnection, TRIES, TURN_TIMEOUT, run_limits, single_flight};
+use crate::planner::tracked::Tracked;
+use crate::planner::watermarked::Watermarked;
+use crate::planner::{masks, run_limits};
 use crate::ports::changes::ProbeChanges;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 use crate::ports::rows::{ExplainRows, Explained};
 use crate::ports::source::{Catalog, CutSource, ProbeSource};
+use crate::shared_connection::{SharedConnection, jointly};
 use crate::steps::context::{Measured, RunContext};
 use crate::steps::kept::{Leaving, give_back, leave};
 use crate::steps::tables::{FailedTable, Work, Worked, for_each_table};
@@ -170,20 +169,21 @@ where
     P: ProbeSource + CutSource + ProbeChanges + ExplainRows,
     S: ReadObjects + CreateObjects + ReplaceObjects,
 {
+    let connection = SharedConnection::default();
     let catalogs = catalogs(source, &tables).await;
     for_each_table(
         Work::LookUpNew,
         tables.into_iter().zip(catalogs).collect(),
         context.time_to_answer(),
         |(table, _)| &table.spec.table,
-        async |(table, catalog): &(LookedUp, Option<Catalog>), connection: &SharedConnection| {
+        async |(table, catalog): &(LookedUp, Option<Catalog>)| {
             let ledger = Ledger::new(store, prefix, &table.spec.table);
             let planner = TablePlanner {
                 source,
                 ledger: &ledger,
                 table,
                 planning,
-                connection,
+                connection: &connection,
                 catalog: catalog.as_ref(),
             };
             // Boxed, because it is much larger than what surrounds it.
@@ -200,12 +200,8 @@ async fn catalogs<P: ProbeSource>(source: &P, tables: &[LookedUp]) -> Vec<Option
     let is_asked_for = |table: &&LookedUp| matches!(table.spec.tracking, Tracking::Watermark(_));
     let names = tables.iter().filter(is_asked_for).map(|table| &table.spec.table);
     let names: Vec<&ObjectName> = names.collect();
-    let asked = tokio::time::timeout(TURN_TIMEOUT, source.catalogs(&names));
-    let found = match asked.await {
-        Ok(Ok(catalogs)) => catalogs,
-        _ => Vec::new(),
-    };
-    let mut found = found.into_iter();
+    let found = jointly("The columns", names.len(), Role::Source, source.catalogs(&names)).await;
+    let mut found = found.unwrap_or_default().into_iter();
     let of = |table: &LookedUp| is_asked_for(&table).then(|| found.next().flatten()).flatten();
     tables.iter().map(of).collect()
 }
@@ -223,12 +219,6 @@ enum Next {
 struct Planned {
     next: Next,
     note: Option<Note>,
-}
-
-impl From<Next> for Planned {
-    fn from(next: Next) -> Self {
-        Self { next, note: None }
-    }
 }
 
 fn answer(planned: Vec<Planned>, failed: Vec<FailedTable>) -> NewWatermarks {
@@ -250,16 +240,6 @@ fn answer(planned: Vec<Planned>, failed: Vec<FailedTable>) -> NewWatermarks {
     answer
 }
 
-/// The window of a table that is tracked by a watermark, as it was probed.
-enum PlannedWindow {
-    /// There is none, because the watermark has not grown.
-    Unchanged(Option<Note>),
-    /// The window's plan.
-    Window(Box<Plan>, Option<Note>),
-    /// The plan of a window whose files would not be like those before them.
-    Reload(Box<Plan>),
-}
-
 /// Plans one table.
 struct TablePlanner<'a, P, S> {
     source: &'a P,
@@ -277,193 +257,34 @@ where
     S: ReadObjects + CreateObjects + ReplaceObjects,
 {
     async fn plan(&self) -> Result<Planned> {
-        match &self.table.spec.tracking {
-            Tracking::Watermark(tracking) => self.by_watermark(tracking).await,
-            Tracking::ChangeTracking(tracking) => {
-                let next = tracked::next(
-                    self.source,
-                    self.ledger,
-                    self.table,
-                    *tracking,
-                    self.planning,
-                    self.connection,
-                );
-                match next.await? {
-                    tracked::Next::Window(frozen, note) => {
-                        let next = self.frozen(*frozen)?;
-                        Ok(Planned { next, note })
-                    }
-                    tracked::Next::Unchanged => Ok(self.unchanged().into()),
-                    tracked::Next::KeptBy(keeper) => Ok(self.kept_by(keeper).into()),
-                }
-            }
-        }
-    }
-
-    async fn by_watermark(&self, tracking: &WatermarkTracking) -> Result<Planned> {
-        let mut window = self.table.next_window();
-        let mut in_place_of = self.table.superseded().cloned();
-        let mut may_be_frozen = self.table.may_be_frozen();
-        for _ in 0..TRIES {
-            let frozen = if std::mem::replace(&mut may_be_frozen, true) {
-                self.ledger.plan(&window).await?
-            } else {
-                None
-            };
-            let plan = match frozen {
-                Some(Plan {
-                    content: Content::Superseded { by },
-                    ..
-                }) => {
-                    in_place_of = Some(std::mem::replace(&mut window, by));
-                    continue;
-                }
-                Some(plan) => match self.outdated(&plan, tracking).await? {
-                    None => return self.adopted(plan).await,
-                    Some(by) => {
-                        in_place_of = Some(std::mem::replace(&mut window, by));
-                        continue;
-                    }
-                },
-                None => self.probed(tracking, in_place_of.as_ref()).await?,
-            };
-            match plan {
-                PlannedWindow::Unchanged(note) => {
-                    let next = self.unchanged();
-                    return Ok(Planned { next, note });
-                }
-                PlannedWindow::Window(plan, note) => {
-                    let next = self.freeze(*plan).await?;
-                    return Ok(Planned { next, note });
-                }
-                PlannedWindow::Reload(plan) => {
-                    // In a dry run no document says so, but what would be copied is known.
-                    in_place_of = Some(plan.window.clone());
-                    if let Some(next) = self.give_up(*plan).await? {
-                        return Ok(next.into());
-                    }
-                    window = WindowName::reinit(&window);
-                }
-            }
-        }
-        let message = format!(
-            "other runs keep changing window {window} of {} while it is planned: run again",
-            self.table.spec.table
-        );
-        Err(Error::new(ErrorCode::SinkUnavailable, message))
-    }
-
-    /// Returns the full load that takes the place of a frozen window, when the window has to be given up: a column of
-    /// it is gone from the table or has another type there, so that what is left of it cannot be copied, and the
-    /// table's policy is to load it anew for that.
-    ///
-    /// The first undecided slice is decided as superseded, which ends the window for every run (W2). A first load, and
-    /// a load for an earlier change, are never given up, because nothing can take their place.
-    async fn outdated(&self, plan: &Plan, tracking: &WatermarkTracking) -> Result<Option<WindowName>> {
-        if plan.old_watermark.is_none() || plan.supersedes().is_some() {
-            return Ok(None);
-        }
-        let is_reload = self.table.spec.on_schema_change == Some(OnSchemaChange::Reload);
-        let attempt = match self.ledger.left(plan).await? {
-            // This was decided for good, whatever is asked for since.
-            Left::SupersededBy(by) => return Ok(Some(by)),
-            Left::Slice(attempt) if is_reload && attempt.number == 0 => attempt,
-            // What was uploaded before may still become visible.
-            Left::Slice(_) | Left::Nothing => return Ok(None),
-        };
-        let now = match self.probed(tracking, None).await {
-            Ok(PlannedWindow::Reload(now)) => now,
-            Err(error) if error.code().is_retryable() => return Err(error),
-            // The window is left to the runs that copy it.
-            Ok(_) | Err(_) => return Ok(None),
-        };
-        if !schema::is_outdated(&plan.columns, &now.columns) {
-            return Ok(None);
-        }
-        let by = WindowName::reinit(&plan.window);
-        if self.planning.dry_run {
-            return Ok(Some(by));
-        }
-        if single_flight::kept_by(self.ledger, self.planning, plan)
-            .await?
-            .is_some()
-        {
-            return Ok(None);
-        }
-        let decision = Decision::Superseded { by: by.clone() };
-        let run_id = self.planning.author.run_id.to_owned();
-        let decided = self.ledger.decide(Record::new(attempt, decision, run_id)).await?;
-        Ok(matches!(decided.decision, Decision::Superseded { .. }).then_some(by))
-    }
-
-    /// Goes on with a frozen plan, if it is this run's turn.
-    async fn adopted(&self, plan: Plan) -> Result<Planned> {
-        match single_flight::kept_by(self.ledger, self.planning, &plan).await? {
-            Some(keeper) => Ok(self.kept_by(keeper).into()),
-            None => self.frozen(Frozen { plan, adopted: true }).map(Planned::from),
-        }
-    }
-
-    /// Plans the next window, or a full load in place of that window.
-    async fn probed(&self, tracking: &WatermarkTracking, in_place_of: Option<&WindowName>) -> Result<PlannedWindow> {
-        let next = bound::Next {
+        let freezer = Freezer {
+            ledger: self.ledger,
             table: self.table,
-            tracking,
-            in_place_of,
-            author: self.planning.author,
+            planning: self.planning,
         };
-        let probe = bound::probe(self.source, next, self.catalog);
-        let Probed { next, note } = self.connection.take_turn(probe).await?;
-        let Some(plan) = next else {
-            return Ok(PlannedWindow::Unchanged(note));
-        };
-        let begins = plan.begins();
-        let Some(previous) = self.ledger.previous(begins).await? else {
-            return Ok(PlannedWindow::Window(plan, note));
-        };
-        Ok(match schema::fit(&self.table.spec, previous, *plan)? {
-            Fit::GoesOn(plan, changed) => {
-                let note = Note::with_changes(note, &self.table.spec.table, changed);
-                PlannedWindow::Window(plan, note)
+        let (source, connection, freezer) = (self.source, self.connection, &freezer);
+        let found = match &self.table.spec.tracking {
+            Tracking::Watermark(tracking) => {
+                let planner = Watermarked {
+                    source,
+                    freezer,
+                    tracking,
+                    connection,
+                    catalog: self.catalog,
+                };
+                freezer.next(&planner).await?
             }
-            Fit::Reload(plan) => PlannedWindow::Reload(plan),
-        })
-    }
-
-    /// Freezes a plan, if it is this run's turn.
-    async fn freeze(&self, plan: Plan) -> Result<Next> {
-        if let Some(keeper) = single_flight::kept_by(self.ledger, self.planning, &plan).await? {
-            return Ok(self.kept_by(keeper));
-        }
-        let frozen = if self.planning.dry_run {
-            Frozen { plan, adopted: false }
-        } else {
-            self.ledger.freeze(plan).await?
+            Tracking::ChangeTracking(tracking) => {
+                let planner = Tracked::new(source, freezer, *tracking, connection)?;
+                freezer.next(&planner).await?
+            }
         };
-        if let Content::Superseded { .. } = frozen.plan.content {
-            // Another run gave the window up meanwhile. The next run finds what takes its place.
-            return Ok(self.unchanged());
-        }
-        self.frozen(frozen)
-    }
-
-    /// Gives the window of a plan up for a full load, by being the first to freeze a plan that says so (W1). Returns
-    /// what is to be done when it is not this run's turn or another run was faster, and `None` when the window is given
-    /// up.
-    async fn give_up(&self, plan: Plan) -> Result<Option<Next>> {
-        if self.planning.dry_run {
-            return Ok(None);
-        }
-        if let Some(keeper) = single_flight::kept_by(self.ledger, self.planning, &plan).await? {
-            return Ok(Some(self.kept_by(keeper)));
-        }
-        let by = WindowName::reinit(&plan.window);
-        let frozen = self.ledger.freeze(plan.superseded_by(by)?).await?;
-        Ok(match frozen.plan.content {
-            Content::Superseded { .. } => None,
-            // Another run froze the window itself meanwhile.
-            _ => Some(self.frozen(frozen)?),
-        })
+        let (next, note) = match found {
+            freezing::Next::Window(frozen, note) => (self.frozen(*frozen)?, note),
+            freezing::Next::Unchanged(note) => (self.unchanged(), note),
+            freezing::Next::KeptBy(keeper) => (self.kept_by(keeper), None),
+        };
+        Ok(Planned { next, note })
     }
 
     /// Returns that the table is left alone, and logs it.

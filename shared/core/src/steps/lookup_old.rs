@@ -16,9 +16,9 @@ use crate::model::names::ObjectName;
 use crate::model::table::{TableSpec, Tracking, check_all};
 use crate::model::watermark::StoredWatermark;
 use crate::model::window::WindowName;
-use crate::planner::{SharedConnection, TURN_TIMEOUT};
 use crate::ports::objects::{AskBucket, ReadObjects};
 use crate::ports::watermarks::ReadWatermarks;
+use crate::shared_connection::{SharedConnection, jointly};
 use crate::steps::context::{Measured, RunContext};
 use crate::steps::kept::{Leaving, leave};
 use crate::steps::tables::{FailedTable, Work, Worked, for_each_table};
@@ -77,16 +77,17 @@ pub async fn lookup_old<W: ReadWatermarks, S: ReadObjects + AskBucket>(
     context: RunContext,
 ) -> Result<OldWatermarks> {
     check_all(request.tables.iter())?;
+    let connection = SharedConnection::default();
     let known = stored_together(watermarks, &request.tables).await;
     let Worked { done: tables, failed } = for_each_table(
         Work::LookUpOld,
         request.tables.into_iter().zip(known).collect(),
         context.time_to_answer(),
         |(spec, _)| &spec.table,
-        async |(spec, known): &(TableSpec, Option<StoredWatermark>), connection: &SharedConnection| {
+        async |(spec, known): &(TableSpec, Option<StoredWatermark>)| {
             let stored = match known {
                 Some(known) => known.clone(),
-                None => stored_alone(watermarks, spec, connection).await?,
+                None => stored_alone(watermarks, spec, &connection).await?,
             };
             look_up(&Ledger::new(store, prefix, &spec.table), spec, stored).await
         },
@@ -122,16 +123,13 @@ pub async fn lookup_old<W: ReadWatermarks, S: ReadObjects + AskBucket>(
 /// has to be asked for by itself. That is every table when the question fails, so that the failure is that of a single
 /// table.
 async fn stored_together<W: ReadWatermarks>(watermarks: &W, tables: &[TableSpec]) -> Vec<Option<StoredWatermark>> {
-    let none = || vec![None; tables.len()];
     if !watermarks.takes_turns() {
-        return none();
+        return vec![None; tables.len()];
     }
     let keys: Vec<_> = tables.iter().map(TableSpec::watermark_key).collect();
-    let asked = tokio::time::timeout(TURN_TIMEOUT, watermarks.all_stored(&keys)).await;
-    match asked {
-        Ok(Ok(stored)) if stored.len() == tables.len() => stored,
-        _ => none(),
-    }
+    let asked = watermarks.all_stored(&keys);
+    let stored = jointly("The stored watermarks", tables.len(), Role::WatermarkStore, asked).await;
+    stored.unwrap_or_else(|| vec![None; tables.len()])
 }
 
 async fn stored_alone<W: ReadWatermarks>(

@@ -6,7 +6,7 @@
 
 mod archive;
 pub mod backfill;
-pub mod commit;
+mod commit;
 pub mod context;
 pub mod copy;
 pub mod give_up;

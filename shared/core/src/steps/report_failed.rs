@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
 use crate::model::metric::{Measurement, Metric};
 use crate::model::names::ObjectName;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
@@ -48,23 +47,19 @@ impl Measured for ReportedFailed {
 }
 
 /// Counts the tables that failed, and gives this run's leases of them back, so that the next run need not wait until
-/// they expire.
-///
-/// # Errors
-///
-/// None: a lease that cannot be given back expires.
+/// they expire. A lease that cannot be given back expires.
 pub async fn report_failed<S>(
     store: &S,
     prefix: &str,
     request: ReportFailedRequest,
     context: RunContext,
-) -> Result<ReportedFailed>
+) -> ReportedFailed
 where
     S: ReadObjects + CreateObjects + ReplaceObjects,
 {
     give_back(store, prefix, &request.run_id, context.leases, &request.failed).await;
-    Ok(ReportedFailed {
+    ReportedFailed {
         reported: request.failed.len(),
         tables: request.failed,
-    })
+    }
 }

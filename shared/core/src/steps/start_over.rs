@@ -94,10 +94,7 @@ where
             "another thing was begun than was asked for",
         ));
     };
-    let key = WatermarkKey {
-        table: table.clone(),
-        name: watermark_name.clone(),
-    };
+    let key = WatermarkKey::new(table, watermark_name.as_deref());
     // This comes after the plans are gone: a run that stores a watermark late finds either the cleared store, or that
     // its plan is gone.
     let cleared = ports.watermarks.clear(&key, &hold.archive).await;

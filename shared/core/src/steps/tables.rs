@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::names::ObjectName;
-use crate::planner::SharedConnection;
 
 /// A table that failed in a step over all tables of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,10 +15,31 @@ use crate::planner::SharedConnection;
 pub struct FailedTable {
     /// The table.
     pub table: ObjectName,
-    /// The name of the error's code.
-    pub error: String,
+    /// The error's code.
+    pub error: ErrorCode,
     /// What failed, and what to change.
     pub cause: String,
+}
+
+impl FailedTable {
+    /// Makes the report of a table that failed with `error`.
+    #[must_use]
+    pub fn of(table: ObjectName, error: &Error) -> Self {
+        Self {
+            table,
+            error: error.code(),
+            cause: error.report(),
+        }
+    }
+
+    /// Returns the same report with a cause that is short enough to travel with those of all other tables.
+    fn shortened(mut self) -> Self {
+        if let Some((end, _)) = self.cause.char_indices().nth(CAUSE_CHARACTERS) {
+            self.cause.truncate(end);
+            self.cause.push('…');
+        }
+        self
+    }
 }
 
 /// How often a table that fails with a retryable error is tried within one invocation.
@@ -70,8 +90,8 @@ struct Waiting<I> {
 /// Runs `run` for each item, several at once, and separates the tables that fail, so that they do not stop the others.
 ///
 /// Retryable failures are tried again. When every table fails with one at the first try, the failure is not that of a
-/// table: it is returned, and the state machine retries the whole step. A table that keeps the connection for more than
-/// 80 s, or for which no time is left before `end`, has failed.
+/// table: it is returned, and the state machine retries the whole step. A table for which no time is left before `end`
+/// has failed.
 ///
 /// # Errors
 ///
@@ -81,17 +101,16 @@ pub async fn for_each_table<I, T>(
     items: Vec<I>,
     end: Option<Instant>,
     table: impl Fn(&I) -> &ObjectName,
-    run: impl AsyncFn(&I, &SharedConnection) -> Result<T>,
+    run: impl AsyncFn(&I) -> Result<T>,
 ) -> Result<Worked<T>> {
-    let connection = SharedConnection::default();
-    let (run, connection) = (&run, &connection);
+    let run = &run;
     let (mut done, mut failed) = (Vec::new(), Vec::new());
     let mut waiting: Vec<Waiting<I>> = (0..).zip(items).map(|(place, item)| Waiting { place, item }).collect();
     for tries in 1..=TRIES {
         let mut again: Vec<(Waiting<I>, Error)> = Vec::new();
         let answers = waiting.into_iter().map(|one| async move {
             // Boxed, because each function that it passes through would keep it on the stack once more.
-            let answer = before(end, Box::pin(run(&one.item, connection))).await;
+            let answer = before(end, Box::pin(run(&one.item))).await;
             (one, answer)
         });
         let mut answers = stream::iter(answers).buffered(TABLES_AT_ONCE);
@@ -136,17 +155,9 @@ pub async fn before<T>(end: Option<Instant>, work: impl Future<Output = Result<T
 }
 
 fn failure(work: Work, table: &ObjectName, error: &Error) -> FailedTable {
-    let cause = error.report();
-    tracing::error!(%table, error_type = %error.code(), "{}: {cause}.", work.failed());
-    let cause = match cause.char_indices().nth(CAUSE_CHARACTERS) {
-        Some((end, _)) => format!("{}…", &cause[..end]),
-        None => cause,
-    };
-    FailedTable {
-        table: table.clone(),
-        error: error.code().to_string(),
-        cause,
-    }
+    let failed = FailedTable::of(table.clone(), error);
+    tracing::error!(%table, error_type = %failed.error, "{}: {}.", work.failed(), failed.cause);
+    failed.shortened()
 }
 
 #[cfg(test)]
@@ -154,7 +165,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::planner::TURN_TIMEOUT;
+    use crate::shared_connection::{SharedConnection, TURN_TIMEOUT};
 
     fn tables(names: &[&str]) -> Vec<ObjectName> {
         names.iter().map(|name| name.parse().unwrap()).collect()
@@ -168,7 +179,7 @@ mod tests {
             tables(&["busy", "good", "gone", "fine"]),
             None,
             |table| table,
-            async |table: &ObjectName, _: &SharedConnection| match table.name().as_str() {
+            async |table: &ObjectName| match table.name().as_str() {
                 "good" | "fine" => Ok(table.to_string()),
                 "gone" => Err(Error::new(ErrorCode::SourceRejected, "no such table")),
                 _ => {
@@ -182,16 +193,22 @@ mod tests {
         assert_eq!(done, ["dbo.good", "dbo.fine"]);
         let failed: Vec<_> = failed
             .iter()
-            .map(|failure| (failure.table.name().as_str(), failure.error.as_str()))
+            .map(|failure| (failure.table.name().as_str(), failure.error))
             .collect();
-        assert_eq!(failed, [("gone", "SourceRejected"), ("busy", "SourceUnavailable")]);
+        assert_eq!(
+            failed,
+            [
+                ("gone", ErrorCode::SourceRejected),
+                ("busy", ErrorCode::SourceUnavailable)
+            ]
+        );
         assert_eq!(tries.get(), TRIES);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_table_found_later_keeps_its_place() {
         let tries = Cell::new(0);
-        let lookup = async |table: &ObjectName, _: &SharedConnection| {
+        let lookup = async |table: &ObjectName| {
             tries.set(tries.get() + 1);
             if tries.get() == 1 {
                 return Err(Error::new(ErrorCode::SourceUnavailable, "deadlock"));
@@ -214,7 +231,7 @@ mod tests {
             tables(&["a", "b", "c", "d"]),
             None,
             |table| table,
-            async |_: &ObjectName, _: &SharedConnection| {
+            async |_: &ObjectName| {
                 asked.set(asked.get() + 1);
                 Err::<(), _>(Error::new(ErrorCode::SourceUnavailable, "refused"))
             },
@@ -228,7 +245,8 @@ mod tests {
     async fn a_table_that_hangs_leaves_time_for_the_others() {
         let names = ["hangs", "good", "late"];
         let deadline = Instant::now() + TURN_TIMEOUT + Duration::from_secs(5);
-        let lookup = async |table: &ObjectName, connection: &SharedConnection| {
+        let connection = SharedConnection::default();
+        let lookup = async |table: &ObjectName| {
             let work = async {
                 match table.name().as_str() {
                     "hangs" => tokio::time::sleep(Duration::from_secs(3600)).await,
@@ -246,9 +264,15 @@ mod tests {
         assert_eq!(done, ["dbo.good"]);
         let failed: Vec<_> = failed
             .iter()
-            .map(|failure| (failure.table.name().as_str(), failure.error.as_str()))
+            .map(|failure| (failure.table.name().as_str(), failure.error))
             .collect();
-        assert_eq!(failed, [("hangs", "DeadlineExceeded"), ("late", "DeadlineExceeded")]);
+        assert_eq!(
+            failed,
+            [
+                ("hangs", ErrorCode::DeadlineExceeded),
+                ("late", ErrorCode::DeadlineExceeded)
+            ]
+        );
         assert!(Instant::now() <= deadline);
     }
 
@@ -257,7 +281,8 @@ mod tests {
         let names: Vec<String> = (0..48).map(|number| format!("t{number}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let (begun, on_connection) = (Instant::now(), Cell::new(0));
-        let lookup = async |_: &ObjectName, connection: &SharedConnection| {
+        let connection = SharedConnection::default();
+        let lookup = async |_: &ObjectName| {
             tokio::time::sleep(Duration::from_millis(100)).await;
             let statement = async {
                 on_connection.set(on_connection.get() + 1);

@@ -7,7 +7,6 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::model::lookup::EmptyWindow;
 use crate::model::names::ObjectName;
 use crate::model::table::RunSettings;
-use crate::planner::SharedConnection;
 use crate::ports::objects::{CompleteObjects, CreateObjects, ReadObjects, ReplaceObjects};
 use crate::ports::source::CountRows;
 use crate::ports::watermarks::MoveWatermarks;
@@ -65,7 +64,7 @@ where
         windows,
         context.time_to_answer(),
         |window| &window.table,
-        async |EmptyWindow { table, window }: &EmptyWindow, _: &SharedConnection| {
+        async |EmptyWindow { table, window }: &EmptyWindow| {
             let request = UpdateRequest {
                 run_id: run_id.clone(),
                 table: table.clone(),
@@ -81,8 +80,21 @@ where
                     );
                     Err(Error::new(ErrorCode::InvalidInput, message))
                 }
-                UpdateAnswer::Busy(_) | UpdateAnswer::Paused(_) | UpdateAnswer::Stopped(_) => {
-                    let message = format!("window {window} of {table} has slices that have to be copied first");
+                UpdateAnswer::Busy(busy) => {
+                    let message = format!(
+                        "window {window} of {table} is left to run {}, which copies the table",
+                        busy.run_id
+                    );
+                    Err(Error::new(ErrorCode::InvalidInput, message))
+                }
+                UpdateAnswer::Paused(_) => {
+                    let message = format!("{table} is paused, and window {window} waits: `tidemark resume {table}`");
+                    Err(Error::new(ErrorCode::InvalidInput, message))
+                }
+                UpdateAnswer::Stopped(_) => {
+                    let message = format!(
+                        "the budget of {table} stopped the copy of window {window}: the next run goes on with it"
+                    );
                     Err(Error::new(ErrorCode::InvalidInput, message))
                 }
             }

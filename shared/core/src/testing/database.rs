@@ -1,11 +1,12 @@
 //! A database in memory: several tables by their names.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use super::files::MemoryBatch;
 use super::read::ReadShared;
-use super::types::watermark;
+use super::types::{compare, watermark};
 use crate::error::{Answer, Failure, Fault, Result};
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::rows::{Interval, Rows};
@@ -84,6 +85,10 @@ impl<T: ProbeSource> ProbeSource for MemoryDatabase<T> {
 
     fn has_mask_key(&self) -> bool {
         self.tables.values().any(T::has_mask_key)
+    }
+
+    async fn compare(&self, one: &Watermark, other: &Watermark) -> Answer<Ordering> {
+        compare(one, other)
     }
 
     async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Growth> {

@@ -1,6 +1,7 @@
 //! Ports that stop, fail or wait at a chosen call, in front of any others.
 
 use std::cell::{Cell, RefCell};
+use std::cmp::Ordering;
 
 use bytes::Bytes;
 
@@ -315,6 +316,10 @@ impl<T: ProbeSource> ProbeSource for Gated<'_, &T> {
 
     fn has_mask_key(&self) -> bool {
         self.inner.has_mask_key()
+    }
+
+    async fn compare(&self, one: &Watermark, other: &Watermark) -> Answer<Ordering> {
+        self.gate.call("compare", self.inner.compare(one, other)).await
     }
 
     async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Growth> {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::files::{MemoryBatch, MemoryValue};
 use super::read::ReadShared;
-use super::types::{asked_for, bound, declared, explained, version, watermark};
+use super::types::{asked_for, bound, compare, declared, explained, version, watermark};
 use crate::error::{Answer, Error, ErrorCode, Failure, Fault, Result};
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::predicate::Predicate;
@@ -154,6 +154,10 @@ impl ProbeSource for MemoryTable {
 
     fn has_mask_key(&self) -> bool {
         true
+    }
+
+    async fn compare(&self, one: &Watermark, other: &Watermark) -> Answer<Ordering> {
+        compare(one, other)
     }
 
     async fn growth(&self, _column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Growth> {

@@ -1,5 +1,6 @@
 //! A table in memory with change tracking.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,7 +8,7 @@ use tokio::task::yield_now;
 
 use super::files::{MemoryBatch, MemoryValue};
 use super::read::ReadShared;
-use super::types::{asked_for, bound, column, declared, explained, version, watermark};
+use super::types::{asked_for, bound, column, compare, declared, explained, version, watermark};
 use crate::error::{Answer, Error, ErrorCode, Failure, Fault, Result};
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::rows::{Changes, Interval, Rows};
@@ -255,6 +256,10 @@ impl ProbeSource for MemoryTracked {
 
     fn has_mask_key(&self) -> bool {
         true
+    }
+
+    async fn compare(&self, one: &Watermark, other: &Watermark) -> Answer<Ordering> {
+        compare(one, other)
     }
 
     async fn growth(&self, _column: &WatermarkColumn<'_>, _old: Option<&Watermark>) -> Answer<Growth> {

@@ -1,6 +1,8 @@
 //! The one type of the tables in memory.
 
-use crate::error::{Error, ErrorCode, Result};
+use std::cmp::Ordering;
+
+use crate::error::{Answer, Error, ErrorCode, Result};
 use crate::model::names::{Identifier, ObjectName, is_alike};
 use crate::model::types::{Column, Form, TypeName};
 use crate::model::values::Values;
@@ -82,6 +84,11 @@ pub(super) fn bound(watermark: &Watermark) -> Result<i64> {
     }
     let message = format!("a bound is a bigint here, and no {}", watermark.sql_type());
     Err(Error::new(ErrorCode::UnsupportedType, message))
+}
+
+/// Compares two bounds by the numbers that they stand for.
+pub(super) fn compare(one: &Watermark, other: &Watermark) -> Answer<Ordering> {
+    Ok(bound(one)?.cmp(&bound(other)?))
 }
 
 /// Returns what a table in memory shows instead of a statement.

@@ -75,12 +75,12 @@ async fn columns_are_compared_with_those_of_the_last_window_that_had_some() {
         serde_json::from_value(json).unwrap()
     };
     let (error, cause) = world.failure(without_v(serde_json::Value::Null)).await;
-    assert_eq!(error, "SchemaMismatch");
+    assert_eq!(error, ErrorCode::SchemaMismatch);
     assert!(cause.contains("last window from-1: v is gone"), "{cause}");
     // A load in place of an expired window is compared with what came before that window.
     world.table.expire();
     let (error, _) = world.failure(without_v(serde_json::Value::Null)).await;
-    assert_eq!(error, "SchemaMismatch");
+    assert_eq!(error, ErrorCode::SchemaMismatch);
     let go_on = without_v("continue".into());
     let planned = world.pipeline().plan("r", &[go_on]).await.unwrap();
     assert_eq!(planned.windows[0].window, window("reinit-from-2"), "{planned:?}");
@@ -93,7 +93,7 @@ async fn a_key_cannot_be_excluded_nor_rows_be_chosen() {
     spec.exclude = vec![Identifier::new("ID").unwrap()];
     let (error, cause) = world.failure(spec.clone()).await;
     assert!(
-        error == "InvalidInput" && cause.contains("column of the key"),
+        error == ErrorCode::InvalidInput && cause.contains("column of the key"),
         "{cause}"
     );
     spec.exclude.clear();

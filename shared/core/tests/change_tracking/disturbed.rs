@@ -145,7 +145,7 @@ async fn runs_interleaved_with_each_other_and_a_living_table_end_as_the_table() 
                     Ok(outcome) => outcome
                         .failed
                         .iter()
-                        .all(|failed| failed.error == "ChangeTrackingInvalid"),
+                        .all(|failed| failed.error == ErrorCode::ChangeTrackingInvalid),
                     // A slice that had too many rows may have only one left when it is to be split.
                     Err(error) if rows_in_time < u64::MAX && error.code() == ErrorCode::DeadlineExceeded => true,
                     Err(error) => error.code() == ErrorCode::ChangeTrackingInvalid,

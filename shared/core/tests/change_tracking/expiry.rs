@@ -51,7 +51,7 @@ async fn an_expired_version_fails_where_that_is_asked_for() {
     let (code, cause) = world
         .failure(spec_with(serde_json::json!({ "on_expired": "fail" })))
         .await;
-    assert_eq!(code, "ChangeTrackingInvalid");
+    assert_eq!(code, ErrorCode::ChangeTrackingInvalid);
     assert!(
         cause.contains("reinitialize") && cause.contains("CHANGE_RETENTION"),
         "{cause}"

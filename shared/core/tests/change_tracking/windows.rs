@@ -6,6 +6,7 @@ use tidemark::model::types::TypeName;
 use tidemark::model::watermark::StoreType;
 use tidemark::model::window::WindowName;
 use tidemark::ports::objects::CreateObjects;
+use tidemark::steps::backfill::{BackfillPorts, BackfillRequest, Range, plan_backfill};
 use tidemark::steps::context::RunContext;
 use tidemark::steps::run::WindowOfRun;
 use tidemark::steps::start_over::{StartOverPorts, start_over};
@@ -113,7 +114,7 @@ async fn a_version_stored_before_the_first_run_does_not_stand_for_a_load() {
 async fn a_stored_version_of_another_history_is_a_regression() {
     let world = World::new();
     world.watermarks.set(&name(), Some("7"));
-    assert_eq!(world.failure(spec()).await.0, "WatermarkRegression");
+    assert_eq!(world.failure(spec()).await.0, ErrorCode::WatermarkRegression);
     let world = World::loaded().await;
     world.table.set(1, 11);
     world.run("r").await;
@@ -123,7 +124,7 @@ async fn a_stored_version_of_another_history_is_a_regression() {
         ..world
     };
     let keys = restored.store.keys();
-    assert_eq!(restored.failure(spec()).await.0, "WatermarkRegression");
+    assert_eq!(restored.failure(spec()).await.0, ErrorCode::WatermarkRegression);
     assert_eq!((restored.store.keys(), restored.stored().as_deref()), (keys, Some("1")));
 }
 
@@ -134,7 +135,7 @@ async fn a_control_column_that_cannot_hold_a_version_is_refused() {
         ..World::new()
     };
     let (code, cause) = world.failure(spec()).await;
-    assert_eq!(code, "InvalidConfig");
+    assert_eq!(code, ErrorCode::InvalidConfig);
     assert!(cause.contains("datetime"), "{cause}");
 }
 
@@ -144,7 +145,7 @@ async fn a_table_whose_tracking_is_off_fails_by_name() {
     world.table.set(1, 11);
     let planned = world.pipeline().plan("r", &[spec()]).await.unwrap();
     world.table.untrack();
-    assert_eq!(world.failure(spec()).await.0, "ChangeTrackingInvalid");
+    assert_eq!(world.failure(spec()).await.0, ErrorCode::ChangeTrackingInvalid);
     let window = WindowOfRun::from(&planned.windows[0]);
     let copy = world.pipeline().copy_slice("r", &window, 0).await;
     assert_eq!(copy.unwrap_err().code(), ErrorCode::ChangeTrackingInvalid);
@@ -218,8 +219,35 @@ async fn one_table_that_fails_to_advance_does_not_stop_the_others() {
     let advanced = world.pipeline().update_all("r", windows).await.unwrap();
     assert_eq!(advanced.advanced, [name()]);
     assert_eq!(
-        (advanced.failed.len(), advanced.failed[0].error.as_str()),
+        (advanced.failed.len(), advanced.failed[0].error.name()),
         (1, "InvalidInput")
     );
     assert_eq!(world.stored().as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn a_backfill_since_what_is_no_version_is_refused() {
+    let world = World::loaded().await;
+    let key = "p/_ledger/dbo.t/initial/manifest.json";
+    let mut manifest: serde_json::Value = serde_json::from_slice(&world.store.body(key).unwrap()).unwrap();
+    manifest["new_watermark"]["value"] = "2017-09-01".into();
+    world.store.overwrite(key, manifest.to_string().into());
+    world.watermarks.set(&world.name, None);
+    let ports = BackfillPorts {
+        source: &world.table,
+        watermarks: &world.watermarks,
+        store: &world.store,
+        prefix: PREFIX,
+    };
+    let request = BackfillRequest {
+        run_id: "again".into(),
+        spec: spec(),
+        range: Range::Since("1".into()),
+        dry_run: true,
+    };
+    let error = plan_backfill(ports, request, RunContext::unbounded())
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), ErrorCode::InvalidInput);
+    assert!(error.to_string().contains("no version of change tracking"), "{error}");
 }

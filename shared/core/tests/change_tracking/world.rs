@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidemark::error::Result;
+use tidemark::error::{ErrorCode, Result};
 use tidemark::ledger::Ledger;
 use tidemark::model::manifest::Manifest;
 use tidemark::model::names::ObjectName;
@@ -87,12 +87,12 @@ impl World {
     }
 
     /// Runs one execution, and returns the code and the cause of its one failure.
-    pub async fn failure(&self, spec: TableSpec) -> (String, String) {
+    pub async fn failure(&self, spec: TableSpec) -> (ErrorCode, String) {
         let outcome = self.pipeline().run("failing", &[spec]).await.unwrap();
         let [failure] = outcome.failed.as_slice() else {
             panic!("{outcome:?}")
         };
-        (failure.error.clone(), failure.cause.clone())
+        (failure.error, failure.cause.clone())
     }
 
     /// Runs one execution behind `gate`, with time for so many rows per invocation.

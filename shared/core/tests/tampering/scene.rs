@@ -175,8 +175,7 @@ impl<T: Table> Scene<T> {
             Err(error) => errors.push(error),
             Ok(outcome) => {
                 let failed = outcome.failed.into_iter();
-                let code = |name: &str| *ErrorCode::ALL.iter().find(|code| code.name() == name).unwrap();
-                errors.extend(failed.map(|failed| Error::new(code(&failed.error), failed.cause)));
+                errors.extend(failed.map(|failed| Error::new(failed.error, failed.cause)));
             }
         }
         errors

@@ -61,7 +61,8 @@ async fn read_all(reader: &mut RowReader, column: &Column, batches: &mut Collect
         key: None,
         filter: None,
     });
-    reader.read(&rows, std::slice::from_ref(column), batches).await
+    // Boxed, because the compiler follows futures within futures only so deep.
+    Box::pin(reader.read(&rows, std::slice::from_ref(column), batches)).await
 }
 
 /// Reads one column from a server that answers with these tokens.

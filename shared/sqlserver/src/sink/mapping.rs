@@ -5,7 +5,7 @@
 
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::names::ObjectName;
-use tidemark::model::types::{Column, of_source};
+use tidemark::model::types::{Column, TrackedColumns, of_source};
 use tidemark::ports::merge::{Newest, SliceToMerge};
 
 use super::keys::position;
@@ -96,10 +96,9 @@ impl Order {
     fn of(slice: &SliceToMerge<'_>, table: &ObjectName) -> Result<Self> {
         let (newest, operation, name) = match slice.newest {
             Newest::Watermark(column) => (position(slice.columns, column.as_str()), None, column.as_str()),
-            // The version and the operation are the last two columns from the source.
             Newest::Version => {
-                let own = of_source(slice.columns).len();
-                (own.checked_sub(2), own.checked_sub(1), "the version of a change")
+                let copied = TrackedColumns::of(slice.columns).map(|columns| columns.copied.len());
+                (copied, copied.map(|copied| copied + 1), "the version of a change")
             }
         };
         let newest = newest.ok_or_else(|| no_order(table, name))?;

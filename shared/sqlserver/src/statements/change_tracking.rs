@@ -7,7 +7,7 @@
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::names::ObjectName;
 use tidemark::model::rows::{Changes, Load};
-use tidemark::model::types::Column;
+use tidemark::model::types::{Column, TrackedColumns};
 
 use super::{IS_REPLICA, Query, Quoted, Statement, Values, key_conditions, selected, where_key};
 use crate::types::SqlType;
@@ -89,9 +89,9 @@ pub(crate) fn has_changes(table: &ObjectName, after: i64, up_to: i64) -> Stateme
 ///
 /// `LedgerInvalid` when the plan does not end with these two.
 fn of_table(columns: &[Column]) -> Result<&[Column]> {
-    match columns {
-        [copied @ .., version, operation] if version.name == VERSION_COLUMN && operation.name == OPERATION_COLUMN => {
-            Ok(copied)
+    match TrackedColumns::of(columns) {
+        Some(tracked) if tracked.version.name == VERSION_COLUMN && tracked.operation.name == OPERATION_COLUMN => {
+            Ok(tracked.copied)
         }
         _ => {
             let message = format!("the plan of a tracked table does not end with {VERSION_COLUMN}, {OPERATION_COLUMN}");

@@ -63,6 +63,16 @@ pub(crate) fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>, held
     Ok(values.statement(&sql))
 }
 
+/// Asks for one row: 1, 0 or -1, as the first of two watermarks of one type is greater than, equal to or less than the
+/// second.
+pub(crate) fn ordering(one: &Watermark, other: &Watermark) -> Result<Statement> {
+    let mut values = Values::default();
+    let (one, other) = (values.bound(one)?, values.bound(other)?);
+    Ok(values.statement(&format!(
+        "SELECT CASE WHEN {one} > {other} THEN 1 WHEN {one} < {other} THEN -1 ELSE 0 END AS [ordering]"
+    )))
+}
+
 /// The expression for no rows, where other statements count some.
 const NONE: &str = "CAST(0 AS bigint)";
 
@@ -247,6 +257,18 @@ mod tests {
             "SELECT [m].[new_watermark], 1 AS [ordering], CAST(0 AS bigint) AS [future_rows], CAST(0 AS bigint) AS [null_rows], \
              CAST(0 AS bigint) AS [held_back] FROM (SELECT MAX([m]]]) AS [new_watermark] FROM [sales].[o]]x]) AS [m]"
         );
+    }
+
+    #[test]
+    fn two_bounds_are_compared_in_their_type() {
+        let (one, other) = (watermark("decimal(9,2)", "-10.50"), watermark("decimal(9,2)", "-9.75"));
+        let statement = ordering(&one, &other).unwrap();
+        assert_eq!(
+            statement.sql,
+            "DECLARE @B1 decimal(9,2) = CAST(@P1 AS decimal(9,2)), @B2 decimal(9,2) = CAST(@P2 AS decimal(9,2)); \
+             SELECT CASE WHEN @B1 > @B2 THEN 1 WHEN @B1 < @B2 THEN -1 ELSE 0 END AS [ordering] OPTION (RECOMPILE)"
+        );
+        assert_eq!(statement.parameters, ["-10.50", "-9.75"]);
     }
 
     #[test]
