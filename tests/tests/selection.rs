@@ -184,7 +184,7 @@ async fn a_load_date_comes_from_the_plan_and_the_ledger_stays_where_it_was() {
     let plan = ledger.existing_plan(name).await.unwrap();
     let expected = format!(
         "tidemark/dbo.t/tidemark_load_date={}/tidemark_window=initial/part-00000.jsonl",
-        &plan.created_at[..10]
+        plan.created_at.day()
     );
     assert_eq!((lines.len(), keys), (1, vec![expected]));
 }

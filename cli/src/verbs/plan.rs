@@ -273,10 +273,7 @@ fn tell_all(terminal: &Terminal, planned: &[Planned], found: &NewWatermarks, sho
             }
         }
     }
-    let classes = found
-        .failed
-        .iter()
-        .map(|failed| ExitClass::of(failed.error));
+    let classes = found.failed.iter().map(|failed| ExitClass::of(failed.error));
     classes.fold(ExitClass::Done, ExitClass::worse)
 }
 

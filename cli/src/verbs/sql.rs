@@ -15,8 +15,6 @@ use tidemark::model::names::{ObjectName, is_alike};
 use tidemark::model::plan::Plan;
 use tidemark::model::table::Tracking;
 use tidemark::model::types::Column;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use tidemark_sqlserver::source::{OPERATION_COLUMN, VERSION_COLUMN};
 
@@ -115,10 +113,8 @@ pub(crate) async fn sql(arguments: &SqlArgs, terminal: &Terminal) -> Outcome<Exi
 
 /// Returns the day before the first commit, because a window is frozen before it is committed.
 fn first_day(manifests: &[Manifest]) -> String {
-    let first = manifests.iter().map(|manifest| manifest.committed_at.as_str()).min();
-    let day = first
-        .and_then(|first| OffsetDateTime::parse(first, &Rfc3339).ok())
-        .and_then(|first| first.date().previous_day());
+    let first = manifests.iter().map(|manifest| manifest.committed_at).min();
+    let day = first.and_then(|first| first.time().date().previous_day());
     day.map_or_else(|| "2020-01-01".to_owned(), |day| day.to_string())
 }
 

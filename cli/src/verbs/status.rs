@@ -11,13 +11,13 @@ use tidemark::model::hold::Begun;
 use tidemark::model::lease::Keeper;
 use tidemark::model::malformed::MalformedTexts;
 use tidemark::model::manifest::Manifest;
+use tidemark::model::moment::Moment;
 use tidemark::model::names::ObjectName;
 use tidemark::model::plan::Plan;
 use tidemark::model::window::WindowName;
 use tidemark::ports::watermarks::ReadWatermarks;
 use tidemark::steps::tables::FailedTable;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::exit::ExitClass;
 use crate::failure::{Failure, Outcome, failed_event, tell_failed};
@@ -85,7 +85,7 @@ struct Status {
     late_rows: Option<u64>,
     #[serde(skip_serializing_if = "MalformedTexts::is_empty")]
     malformed_texts: MalformedTexts,
-    committed_at: Option<String>,
+    committed_at: Option<Moment>,
     pending: Option<Pending>,
     /// A backfill that is frozen and not committed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,7 +102,7 @@ struct Pending {
     window: WindowName,
     slices_copied: usize,
     slices: usize,
-    since: String,
+    since: Moment,
     run_id: String,
 }
 
@@ -129,11 +129,7 @@ pub(crate) async fn status(arguments: &StatusArgs, terminal: &Terminal) -> Outco
         match status {
             Ok(status) => found.push(status),
             // The other tables are shown all the same.
-            Err(error) if error.code() == ErrorCode::LedgerInvalid => failed.push(FailedTable {
-                table,
-                error: error.code().to_string(),
-                cause: error.report(),
-            }),
+            Err(error) if error.code() == ErrorCode::LedgerInvalid => failed.push(FailedTable::of(table, &error)),
             Err(error) => return Err(error.into()),
         }
     }
@@ -222,7 +218,7 @@ impl Pending {
         format!(
             "window {}, frozen {} by {}, with {} of {} slices copied,",
             self.window,
-            ago(&self.since),
+            ago(self.since),
             self.run_id,
             self.slices_copied,
             self.slices
@@ -307,7 +303,7 @@ impl Status {
                     "{} of {} slices, frozen {}",
                     pending.slices_copied,
                     pending.slices,
-                    ago(&pending.since)
+                    ago(pending.since)
                 )
             },
         );
@@ -332,7 +328,7 @@ impl Status {
         vec![
             terminal.fitted(&self.table.to_string(), OTHER_CELLS),
             self.watermark.clone().unwrap_or_else(|| "-".into()),
-            self.committed_at.as_deref().map_or_else(|| "-".to_owned(), ago),
+            self.committed_at.map_or_else(|| "-".to_owned(), ago),
             self.rows.map_or_else(|| "-".to_owned(), number),
             pending,
         ]
@@ -347,11 +343,8 @@ fn cells_without(name: &str, why: &str, terminal: &Terminal) -> Vec<String> {
 }
 
 /// Returns how long ago a time of the ledger is.
-fn ago(text: &str) -> String {
-    let Ok(time) = OffsetDateTime::parse(text, &Rfc3339) else {
-        return text.to_owned();
-    };
-    let seconds = (OffsetDateTime::now_utc() - time).whole_seconds();
+fn ago(moment: Moment) -> String {
+    let seconds = (OffsetDateTime::now_utc() - moment.time()).whole_seconds();
     format!("{} ago", duration(u64::try_from(seconds).unwrap_or(0)))
 }
 
@@ -411,7 +404,12 @@ fn cells_of(manifest: &Manifest, terminal: &Terminal, is_wide: bool) -> Vec<Stri
     if let Some(load) = &manifest.superseded_by {
         window.push_str(&format!(", superseded by {load}"));
     }
-    let committed = manifest.committed_at.replace('T', " ").trim_end_matches('Z').to_owned();
+    let committed = manifest
+        .committed_at
+        .to_string()
+        .replace('T', " ")
+        .trim_end_matches('Z')
+        .to_owned();
     let mut cells = vec![committed, terminal.fitted(&window, CELLS_OF_A_WINDOW)];
     let start = manifest.old_watermark.as_ref();
     let bounds = [

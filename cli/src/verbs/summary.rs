@@ -28,10 +28,7 @@ pub(super) fn tell(terminal: &Terminal, run_id: &str, report: &Report, board: &B
     } else {
         tell_people(terminal, report, board, elapsed);
     }
-    let classes = report
-        .failed
-        .iter()
-        .map(|failed| ExitClass::of(failed.error));
+    let classes = report.failed.iter().map(|failed| ExitClass::of(failed.error));
     classes.fold(ExitClass::Done, ExitClass::worse)
 }
 

@@ -66,7 +66,13 @@ async fn a_pause_that_is_disturbed_at_any_port_call_is_done_when_it_is_repeated(
 async fn what_is_begun_is_ended_by_its_own_verb() {
     let world = world();
     let begun = Begun::StartOver { watermark_name: None };
-    let hold = Hold::new(&name(), begun, "then".into(), false, "2026-11-29T13:00:00Z".into());
+    let hold = Hold::new(
+        &name(),
+        begun,
+        "then".into(),
+        false,
+        "2026-11-29T13:00:00Z".parse().unwrap(),
+    );
     world.ledger().begin(hold).await.unwrap();
     let error = resume(&world.store, PREFIX, &name()).await.unwrap_err();
     assert!(

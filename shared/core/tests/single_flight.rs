@@ -9,8 +9,9 @@ use serde_json::json;
 use tidemark::error::{Error, ErrorCode};
 use tidemark::ledger::{Lease, Ledger, Taken};
 use tidemark::model::kept::{BusyTable, PausedTable};
-use tidemark::model::lease::{CLOCK_MARGIN, Keeper, LEASE, Leases, Moment, RENEWED_EVERY};
+use tidemark::model::lease::{CLOCK_MARGIN, Keeper, LEASE, Leases, RENEWED_EVERY};
 use tidemark::model::metric::Metric;
+use tidemark::model::moment::Moment;
 use tidemark::model::names::ObjectName;
 use tidemark::model::table::TableSpec;
 use tidemark::ports::merge::NoSinks;
@@ -67,7 +68,7 @@ async fn two_runs_over_a_slow_source_read_each_slice_once_and_the_second_reports
         outcome
     });
     assert_eq!(first.unwrap().committed.len(), 1);
-    let until = Moment((world.context.get().now + LEASE).replace_nanosecond(0).unwrap());
+    let until = Moment::of(world.context.get().now + LEASE);
     let busy = BusyTable {
         table: name(),
         run_id: "first".into(),
@@ -198,9 +199,7 @@ async fn a_copy_that_fails_keeps_the_lease_for_the_other_slices_until_the_failur
             run_id: "run".into(),
             failed: vec![name()],
         };
-        report_failed(&world.store, PREFIX, request, world.context.get())
-            .await
-            .unwrap();
+        report_failed(&world.store, PREFIX, request, world.context.get()).await;
         assert_eq!(keeper(&world), None, "{fault:?}");
     }
 }
@@ -224,7 +223,7 @@ async fn a_table_that_waits_for_its_turn_is_kept_for_as_long_as_its_run_copies_o
         let Taken::KeptBy(Keeper::Run { run_id, until }) = taken else {
             panic!("{taken:?}")
         };
-        assert!(run_id == "long" && until.0 > now + hours, "{until}");
+        assert!(run_id == "long" && until.time() > now + hours, "{until}");
     };
     copied.renewed_during(now, work).await;
     // The table's turn comes, and its run takes what it had.
@@ -364,7 +363,7 @@ async fn a_paused_table_is_left_alone_until_it_is_resumed() {
     let paused = PausedTable {
         table: name(),
         by: "operator".into(),
-        since: Moment(now.replace_nanosecond(0).unwrap()),
+        since: Moment::of(now),
         reason: Some("moves to another server".into()),
     };
     assert_eq!((outcome.kept.paused, outcome.committed.len()), (vec![paused], 0));
@@ -414,7 +413,7 @@ async fn a_lease_that_is_none_is_refused_by_its_key() {
         world.store.overwrite("p/_ledger/dbo.t/lease.json", body.into());
         let outcome = world.pipeline().run("run", &[spec()]).await.unwrap();
         let failed = &outcome.failed[0];
-        assert_eq!(failed.error, ErrorCode::LedgerInvalid.name());
+        assert_eq!(failed.error, ErrorCode::LedgerInvalid);
         assert!(failed.cause.contains("p/_ledger/dbo.t/lease.json"), "{failed:?}");
         assert!(failed.cause.contains("delete it"), "{failed:?}");
     }

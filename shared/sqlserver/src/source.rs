@@ -31,6 +31,10 @@ impl KnowTypes for Server {
         SqlType::of(sql_type)?.watermark(text)
     }
 
+    fn watermark_types(&self) -> &'static str {
+        SqlType::WATERMARKS
+    }
+
     fn holds(&self, store: &TypeName, column: &TypeName) -> bool {
         let types = SqlType::of(store).and_then(|store| Ok((store, SqlType::of(column)?)));
         types.is_ok_and(|(store, column)| store.keeps_watermarks_of(column))

@@ -15,6 +15,7 @@ use tidemark::model::types::TypeName;
 use tidemark::model::watermark::Watermark;
 use tidemark::model::window::WindowName;
 use tidemark::ports::objects::{CompleteObjects, Completed};
+use tidemark::steps::context::RunContext;
 use tidemark_replay::tables::Table;
 use tidemark_sqlserver::login::{Login, Tls};
 use tidemark_tests::s3_server::{BUCKET, S3Server};
@@ -58,7 +59,7 @@ pub fn plan(spec: &TableSpec, table: &Table) -> Result<Plan, Failure> {
     };
     let author = Author {
         run_id: "bench",
-        created_at: "2026-11-22T00:00:00Z",
+        created_at: RunContext::unbounded().moment(),
     };
     let columns = columns(table, spec.wanted_forms())?;
     Ok(Plan::new(spec, bounds, content, author).copying(columns, vec![SliceBounds::default()]))

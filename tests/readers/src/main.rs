@@ -105,7 +105,7 @@ fn write(request: &Request) -> Outcome<()> {
     if request.table.audit {
         let copied = Copied {
             window: "from-42",
-            at: "2026-11-29T12:00:00.000001Z",
+            at: "2026-11-29T12:00:00.000001Z".parse()?,
             operation: Operation::Growth,
         };
         columns.extend(audit::columns(copied, wanted)?);

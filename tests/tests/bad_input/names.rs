@@ -218,7 +218,11 @@ async fn nothing_of_an_event_is_run_as_sql() {
                     // A text in the place of a name is the name of nothing; in the place of a value or a key it is only
                     // that.
                     let failed: Vec<_> = outcome.failed.iter().map(|failed| failed.error).collect();
-                    assert_eq!(failed, if names { vec![ErrorCode::SourceRejected] } else { vec![] }, "{case}");
+                    assert_eq!(
+                        failed,
+                        if names { vec![ErrorCode::SourceRejected] } else { vec![] },
+                        "{case}"
+                    );
                 }
                 Err(error) => {
                     assert!(names, "{case}: {error}");

@@ -21,13 +21,7 @@ async fn failed(world: &World, user: &str, spec: Value) -> Option<(ErrorCode, St
         _ => world.login(),
     };
     let failed = TableCopy::of(&login, spec).plan().await.failed.into_iter().next()?;
-    let code = [
-        ErrorCode::SourceRejected,
-        ErrorCode::InvalidConfig,
-        ErrorCode::ChangeTrackingInvalid,
-    ];
-    let code = code.into_iter().find(|code| code.name() == failed.error);
-    Some((code.unwrap_or(ErrorCode::Internal), failed.cause))
+    Some((failed.error, failed.cause))
 }
 
 /// The bound is the lowest row version in use in this database, and every database has a counter of its own.

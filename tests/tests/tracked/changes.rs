@@ -1,7 +1,7 @@
 //! Changes: which rows, columns and operations come of them.
 
-use tidemark::error::ErrorCode;
 use serde_json::json;
+use tidemark::error::ErrorCode;
 
 use crate::world::{T, Tracked, plain, spec};
 
@@ -113,7 +113,10 @@ async fn columns_are_compared_across_windows_without_changes() {
     tracked.run(&spec).await;
     tracked.execute("alter table t drop column v; insert into t values (3)");
     let (code, cause) = tracked.failure(&spec).await;
-    assert!(code == ErrorCode::SchemaMismatch && cause.contains('v'), "{code} {cause}");
+    assert!(
+        code == ErrorCode::SchemaMismatch && cause.contains('v'),
+        "{code} {cause}"
+    );
     let mut continued = spec.clone();
     continued.on_schema_change = serde_json::from_value("continue".into()).unwrap();
     tracked.run(&continued).await;

@@ -49,7 +49,11 @@ async fn what_invalidates_a_version_leads_to_a_load() {
             "t",
             json!({ "tracking": { "change_tracking": { "on_expired": "fail" } } }),
         );
-        assert_eq!(tracked.failure(&failing).await.0, ErrorCode::ChangeTrackingInvalid, "{change}");
+        assert_eq!(
+            tracked.failure(&failing).await.0,
+            ErrorCode::ChangeTrackingInvalid,
+            "{change}"
+        );
         let outcome = tracked.run(&plain("t")).await;
         assert_eq!(outcome.committed[0].window.as_str(), "reinit-from-1", "{change}");
         assert_eq!(tracked.lines(&plain("t")).await, expected, "{change}");

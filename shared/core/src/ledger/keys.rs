@@ -305,8 +305,10 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use time::macros::datetime;
 
     use super::*;
+    use crate::model::moment::Moment;
     use crate::testing::documents;
 
     fn segment(table: &str) -> String {
@@ -393,7 +395,7 @@ mod tests {
             let plan = Plan {
                 layout,
                 format: serde_json::from_str(r#"{"csv": {"compression": "gzip"}}"#).unwrap(),
-                created_at: "2026-11-22T23:59:59Z".into(),
+                created_at: Moment::of(datetime!(2026-11-22 23:59:59 UTC)),
                 ..documents::plan("sales.t", None, 1)
             };
             assert_eq!(keys.part(&plan, slice), key);

@@ -14,7 +14,8 @@ use tokio::time::Instant;
 use super::conditions::check_conditions;
 use super::{Ledger, RunLease, TRIES};
 use crate::error::{Error, ErrorCode, Result};
-use crate::model::lease::{Keeper, LEASE, LeaseDocument, Leases, Moment, RENEWED_EVERY};
+use crate::model::lease::{Keeper, LEASE, LeaseDocument, Leases, RENEWED_EVERY};
+use crate::model::moment::Moment;
 use crate::model::plan::VERSION;
 use crate::ports::objects::{CreateObjects, Created, ReadObjects, ReplaceObjects, Replaced};
 
@@ -130,7 +131,7 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
         let until = now + LEASE + longer;
         let taken = Keeper::Run {
             run_id: self.run_id.to_owned(),
-            until: Moment(until),
+            until: Moment::of(until),
         };
         for _ in 0..TRIES {
             let found = self.found().await?;
@@ -142,7 +143,7 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
             match held {
                 // The slices of a window renew the same lease, so a renewal that is recent enough serves them all.
                 Some(Keeper::Run { run_id, until: there })
-                    if run_id == self.run_id && there.0 + RENEWED_EVERY > until =>
+                    if run_id == self.run_id && there.time() + RENEWED_EVERY > until =>
                 {
                     return Ok(Taken::Ours);
                 }
@@ -232,14 +233,14 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
         let until = now + LEASE;
         let renewed = Keeper::Run {
             run_id: self.run_id.to_owned(),
-            until: Moment(until),
+            until: Moment::of(until),
         };
         for _ in 0..TRIES {
             let found = self.found().await?;
             match found.as_ref().and_then(|found| found.keeper.clone()) {
                 None => return Ok(None),
                 Some(Keeper::Run { run_id, until: there }) if run_id == self.run_id => {
-                    if there.0 + RENEWED_EVERY > until {
+                    if there.time() + RENEWED_EVERY > until {
                         return Ok(Some(Taken::Ours));
                     }
                     if self.put(found, Some(&renewed)).await? {
@@ -262,7 +263,7 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
     pub async fn pause(&self, now: OffsetDateTime, reason: Option<String>) -> Result<()> {
         let paused = Keeper::Paused {
             by: self.run_id.to_owned(),
-            since: Moment(now),
+            since: Moment::of(now),
             reason,
         };
         for _ in 0..TRIES {

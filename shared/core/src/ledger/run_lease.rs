@@ -10,7 +10,8 @@ use time::OffsetDateTime;
 use super::{Ledger, TRIES};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::budget::Spent;
-use crate::model::lease::{Keeper, LEASE, Moment, RENEWED_EVERY, RunLeaseDocument};
+use crate::model::lease::{Keeper, LEASE, RENEWED_EVERY, RunLeaseDocument};
+use crate::model::moment::Moment;
 use crate::model::plan::VERSION;
 use crate::ports::objects::{CreateObjects, Created, ReadObjects, ReplaceObjects, Replaced};
 
@@ -53,7 +54,7 @@ impl<S: ReadObjects> RunLease<'_, S> {
     pub async fn keeper(&self) -> Result<Option<Keeper>> {
         Ok(self.found().await?.map(|found| Keeper::Run {
             run_id: self.run_id.to_owned(),
-            until: Moment(found.until),
+            until: Moment::of(found.until),
         }))
     }
 
@@ -79,7 +80,7 @@ impl<S: ReadObjects> RunLease<'_, S> {
             return Err(Error::new(ErrorCode::LedgerInvalid, message));
         }
         Ok(Some(Found {
-            until: document.until.0,
+            until: document.until.time(),
             spent: document.spent,
             etag: object.etag,
         }))
@@ -129,7 +130,7 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> RunLease<'_, S> {
         let document = RunLeaseDocument {
             version: VERSION,
             run_id: self.run_id.to_owned(),
-            until: Moment(found.as_ref().map_or(until, |found| found.until.max(until))),
+            until: Moment::of(found.as_ref().map_or(until, |found| found.until.max(until))),
             spent: found.as_ref().map(|found| found.spent).unwrap_or_default() + more,
         };
         let body = serde_json::to_vec_pretty(&document)

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::model::format::Timestamps;
+use crate::model::moment::Moment;
 use crate::model::types::{Column, Form, Fraction, TypeName, WantedForms};
 use crate::model::values::{Audit, Operation, Values};
 
@@ -15,9 +16,9 @@ const DIGITS: u8 = 6;
 pub struct Copied<'a> {
     /// The name of the window.
     pub window: &'a str,
-    /// When the window was frozen, as RFC 3339 in UTC. It is the same for every attempt at every slice, so that a slice
+    /// When the window was frozen. It is the same for every attempt at every slice, so that a slice
     /// that is copied again is copied as it was, and merging it again changes nothing.
-    pub at: &'a str,
+    pub at: Moment,
     /// How the rows came to be in the window.
     pub operation: Operation,
 }
@@ -43,12 +44,7 @@ pub fn columns(copied: Copied<'_>, wanted: WantedForms) -> Result<[Column; 3]> {
             Form::Text,
             Audit::Window(copied.window.to_owned()),
         )?,
-        column(
-            copied_at,
-            "datetimeoffset(6)",
-            at,
-            Audit::CopiedAt(copied.at.to_owned()),
-        )?,
+        column(copied_at, "datetimeoffset(6)", at, Audit::CopiedAt(copied.at))?,
         column(operation, "nchar(1)", Form::Text, Audit::Operation(copied.operation))?,
     ])
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::moment::Moment;
 use crate::model::names::ObjectName;
 use crate::model::plan::VERSION;
 use crate::model::window::WindowName;
@@ -21,8 +22,8 @@ pub struct Hold {
     /// Whether somebody had paused the table before. If so, the table stays paused at the end, and that person resumes
     /// it.
     pub stays_paused: bool,
-    /// When it was begun, as RFC 3339.
-    pub since: String,
+    /// When it was begun.
+    pub since: Moment,
 }
 
 /// The command that starts a table over.
@@ -62,7 +63,7 @@ impl Begun {
 impl Hold {
     /// Makes the hold of what is begun with `table` now.
     #[must_use]
-    pub fn new(table: &ObjectName, begun: Begun, archive: String, stays_paused: bool, since: String) -> Self {
+    pub fn new(table: &ObjectName, begun: Begun, archive: String, stays_paused: bool, since: Moment) -> Self {
         Self {
             version: VERSION,
             table: table.clone(),

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::model::lease::{Keeper, Moment};
+use crate::model::lease::Keeper;
+use crate::model::moment::Moment;
 use crate::model::names::ObjectName;
 
 /// A table that another run is copying.

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::model::budget::Spent;
+use crate::model::moment::Moment;
 use crate::model::names::ObjectName;
 
 /// How long a lease lasts after it was taken or last renewed.
@@ -66,7 +66,7 @@ impl Keeper {
         match self {
             Self::Paused { .. } => true,
             Self::Run { run_id: holder, until } => {
-                let until = until.0;
+                let until = until.time();
                 holder != run_id && now < until + CLOCK_MARGIN && until <= now + LONGEST
             }
         }
@@ -103,32 +103,6 @@ pub struct RunLeaseDocument {
     pub spent: Spent,
 }
 
-/// A moment to the second, written as RFC 3339 in UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment(pub OffsetDateTime);
-
-impl std::fmt::Display for Moment {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let text = self.0.replace_nanosecond(0).unwrap_or(self.0).format(&Rfc3339);
-        f.write_str(&text.map_err(|_| std::fmt::Error)?)
-    }
-}
-
-impl Serialize for Moment {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = self.0.replace_nanosecond(0).unwrap_or(self.0).format(&Rfc3339);
-        serializer.serialize_str(&text.map_err(serde::ser::Error::custom)?)
-    }
-}
-
-impl<'de> Deserialize<'de> for Moment {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let moment = OffsetDateTime::parse(&text, &Rfc3339).map_err(serde::de::Error::custom)?;
-        Ok(Self(moment))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use time::macros::datetime;
@@ -140,7 +114,7 @@ mod tests {
         let until = datetime!(2026-11-29 12:00 UTC);
         let keeper = Keeper::Run {
             run_id: "a".into(),
-            until: Moment(until),
+            until: Moment::of(until),
         };
         let margin = CLOCK_MARGIN;
         for (run_id, now, is_kept_off) in [
@@ -155,7 +129,7 @@ mod tests {
         }
         let paused = Keeper::Paused {
             by: "operator".into(),
-            since: Moment(until),
+            since: Moment::of(until),
             reason: None,
         };
         assert!(paused.keeps_off("a", until + LEASE * 1_000));
@@ -171,7 +145,7 @@ mod tests {
     fn a_lease_is_written_to_the_second() {
         let keeper = Keeper::Run {
             run_id: "a".into(),
-            until: Moment(datetime!(2026-11-29 12:00:01.5 UTC)),
+            until: Moment::of(datetime!(2026-11-29 12:00:01.5 UTC)),
         };
         let text = serde_json::to_string(&keeper).unwrap();
         assert_eq!(text, r#"{"run":{"run_id":"a","until":"2026-11-29T12:00:01Z"}}"#);
@@ -179,7 +153,7 @@ mod tests {
             panic!("{text}")
         };
         assert_eq!(
-            (until.0, until.to_string()),
+            (until.time(), until.to_string()),
             (datetime!(2026-11-29 12:00:01 UTC), "2026-11-29T12:00:01Z".into())
         );
     }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::field_ids::FieldIds;
 use crate::model::format::Format;
 use crate::model::malformed::MalformedTexts;
+use crate::model::moment::Moment;
 use crate::model::names::ObjectName;
 use crate::model::plan::{Author, Plan, PlanId, Replaces, VERSION, fingerprint, is_first};
 use crate::model::sink::SinkSpec;
@@ -70,7 +71,7 @@ pub struct Manifest {
     /// The run that committed the window.
     pub run_id: String,
     /// When it was committed, as RFC 3339.
-    pub committed_at: String,
+    pub committed_at: Moment,
 }
 
 /// One object of a window.
@@ -141,7 +142,7 @@ impl Manifest {
             replaces: plan.replaces.clone(),
             plan: plan.id(),
             run_id: author.run_id.to_owned(),
-            committed_at: author.created_at.to_owned(),
+            committed_at: author.created_at,
         }
     }
 

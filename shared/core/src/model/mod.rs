@@ -17,6 +17,7 @@ pub mod lookup;
 pub mod malformed;
 pub mod manifest;
 pub mod metric;
+pub mod moment;
 pub mod names;
 pub mod pieces;
 pub mod plan;

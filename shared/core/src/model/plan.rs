@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::model::field_ids::FieldIds;
 use crate::model::format::Format;
 use crate::model::loaders::LoaderManifest;
+use crate::model::moment::Moment;
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::predicate::Predicate;
 use crate::model::rows::{Changes, Closed, Interval, Load, Rows};
@@ -85,7 +86,7 @@ pub struct Plan {
     /// The run that froze the plan.
     pub run_id: String,
     /// When the plan was frozen, as RFC 3339.
-    pub created_at: String,
+    pub created_at: Moment,
 }
 
 /// What a backfill replaces: every row between its bounds that is in a file of an earlier window. It deletes none of
@@ -174,8 +175,8 @@ pub struct WindowBounds {
 pub struct PlanId {
     /// The run that froze the plan.
     pub run_id: String,
-    /// When it was frozen, as RFC 3339.
-    pub created_at: String,
+    /// When it was frozen.
+    pub created_at: Moment,
 }
 
 /// The run that writes a document: freezes a plan or commits a window.
@@ -183,8 +184,8 @@ pub struct PlanId {
 pub struct Author<'a> {
     /// The run's id.
     pub run_id: &'a str,
-    /// The time of writing, as RFC 3339.
-    pub created_at: &'a str,
+    /// The time of writing.
+    pub created_at: Moment,
 }
 
 impl Plan {
@@ -217,7 +218,7 @@ impl Plan {
             sink: spec.sink.clone(),
             replaces: None,
             run_id: author.run_id.to_owned(),
-            created_at: author.created_at.to_owned(),
+            created_at: author.created_at,
         }
     }
 
@@ -269,17 +270,10 @@ impl Plan {
         })
     }
 
-    /// Returns the day on which the plan was frozen, `2017-09-05` in UTC, or `unknown` when the time of freezing does
-    /// not begin with a day. It stands in keys, so nothing else may get there.
+    /// Returns the day on which the plan was frozen, `2017-09-05` in UTC. It stands in keys.
     #[must_use]
-    pub fn load_date(&self) -> &str {
-        let is_day = |text: &&str| {
-            text.bytes().enumerate().all(|(place, byte)| match place {
-                4 | 7 => byte == b'-',
-                _ => byte.is_ascii_digit(),
-            })
-        };
-        self.created_at.get(..10).filter(is_day).unwrap_or("unknown")
+    pub fn load_date(&self) -> String {
+        self.created_at.day()
     }
 
     /// Returns the identity of this plan.
@@ -287,7 +281,7 @@ impl Plan {
     pub fn id(&self) -> PlanId {
         PlanId {
             run_id: self.run_id.clone(),
-            created_at: self.created_at.clone(),
+            created_at: self.created_at,
         }
     }
 

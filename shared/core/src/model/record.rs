@@ -7,8 +7,8 @@ use time::OffsetDateTime;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::budget::Spent;
-use crate::model::lease::Moment;
 use crate::model::malformed::MalformedTexts;
+use crate::model::moment::Moment;
 use crate::model::plan::{PlanId, VERSION};
 use crate::model::slice::SliceBounds;
 use crate::model::slice_id::SliceId;
@@ -155,7 +155,7 @@ impl Record {
     /// long.
     #[must_use]
     pub fn may_be_gone(&self, now: OffsetDateTime) -> bool {
-        matches!(&self.decision, Decision::Uploaded { begun_at, .. } if now - begun_at.0 > UPLOAD_WAITS)
+        matches!(&self.decision, Decision::Uploaded { begun_at, .. } if now - begun_at.time() > UPLOAD_WAITS)
     }
 
     /// Returns the slices that are copied in place of this one. There are none when it was not split.
@@ -234,7 +234,7 @@ mod tests {
             number: 0,
             plan: PlanId {
                 run_id: "r".into(),
-                created_at: "2026-11-30T00:00:00Z".into(),
+                created_at: Moment::of(OffsetDateTime::UNIX_EPOCH),
             },
         };
         let slices = vec![SliceBounds::default(); into];

@@ -2,10 +2,8 @@
 //! about the copy itself.
 
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-use crate::error::{Error, ErrorCode, Result};
+use crate::model::moment::Moment;
 
 /// What the values of a column are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,8 +59,8 @@ impl Mask {
 pub enum Audit {
     /// The name of the window.
     Window(String),
-    /// When the window was frozen, as RFC 3339 in UTC.
-    CopiedAt(String),
+    /// When the window was frozen.
+    CopiedAt(Moment),
     /// How the row came to be in the window.
     Operation(Operation),
 }
@@ -79,33 +77,9 @@ pub enum Operation {
     Tracked,
 }
 
-impl Audit {
-    /// Reads the text of [`CopiedAt`](Self::CopiedAt) as microseconds since 1970-01-01.
-    ///
-    /// # Errors
-    ///
-    /// `LedgerInvalid` when the text, which comes from the bucket, is not a point in time.
-    pub fn micros(copied_at: &str) -> Result<i64> {
-        let invalid = |error| {
-            let message = format!("'{}' is no point in time", copied_at.escape_default());
-            Error::with_source(ErrorCode::LedgerInvalid, message, error)
-        };
-        let moment = OffsetDateTime::parse(copied_at, &Rfc3339).map_err(invalid)?;
-        let micros = moment.unix_timestamp_nanos() / 1_000;
-        i64::try_from(micros).map_err(|error| Error::with_source(ErrorCode::LedgerInvalid, "a year beyond 9999", error))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_point_in_time_is_read_to_the_microsecond() {
-        assert_eq!(Audit::micros("1970-01-01T00:00:01.000002Z").unwrap(), 1_000_002);
-        let error = Audit::micros("yesterday").unwrap_err();
-        assert_eq!(error.code(), ErrorCode::LedgerInvalid);
-    }
 
     #[test]
     fn values_are_written_by_their_names() {
@@ -114,6 +88,8 @@ mod tests {
         let window = Values::Audit(Audit::Window("initial".into()));
         assert_eq!(json(&window), r#"{"audit":{"window":"initial"}}"#);
         assert_eq!(serde_json::from_str::<Values>(&json(&window)).unwrap(), window);
+        let copied_at = Values::Audit(Audit::CopiedAt(Moment::of(time::OffsetDateTime::UNIX_EPOCH)));
+        assert_eq!(json(&copied_at), r#"{"audit":{"copied_at":"1970-01-01T00:00:00Z"}}"#);
         for mask in [Mask::Hash, Mask::Null, Mask::Last4] {
             assert_eq!(serde_json::to_string(&mask).unwrap(), format!("\"{}\"", mask.name()));
         }

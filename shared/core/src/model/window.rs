@@ -120,7 +120,8 @@ const fn is_safe(c: char) -> bool {
 
 /// Returns whether the text has the form of a date, `2017-09-05`. A number has at most one hyphen.
 fn is_date(text: &str) -> bool {
-    text.len() == 10 && text.bytes().filter(|&byte| byte == b'-').count() == 2
+    let is_of_one = |byte: u8| byte.is_ascii_digit() || byte == b'-';
+    text.len() == 10 && text.bytes().all(is_of_one) && text.bytes().filter(|&byte| byte == b'-').count() == 2
 }
 
 /// Returns a whole number without leading zeros, or a hexadecimal one in capitals; `None` for anything else.

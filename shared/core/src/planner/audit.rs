@@ -27,7 +27,7 @@ pub(super) fn added(spec: &TableSpec, plan: Plan) -> Result<Plan> {
     }
     let copied = Copied {
         window: plan.window.as_str(),
-        at: &plan.created_at,
+        at: plan.created_at,
         operation: match plan.content {
             Content::Load { .. } => Operation::Load,
             Content::Interval { .. } if plan.old_watermark.is_none() || plan.supersedes().is_some() => Operation::Load,

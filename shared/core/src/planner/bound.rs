@@ -219,7 +219,9 @@ async fn describe<P: ProbeSource>(
         has_mask_key: source.has_mask_key(),
     };
     masks::mask(spec, &mut declared, &mut columns, found)?;
-    let kind = column.watermark.ok_or_else(|| no_watermark(spec, &column))?;
+    let kind = column
+        .watermark
+        .ok_or_else(|| no_watermark(spec, &column, source.watermark_types()))?;
     Ok(Described {
         declared,
         columns,
@@ -348,10 +350,10 @@ fn old_watermark<P: ProbeSource>(
     })
 }
 
-fn no_watermark(spec: &TableSpec, column: &DeclaredColumn) -> Error {
+fn no_watermark(spec: &TableSpec, column: &DeclaredColumn, types: &str) -> Error {
     let message = format!(
-        "column {} of {}: a column of type {} cannot be a watermark: use a date, smalldatetime, datetime, datetime2, \
-         datetimeoffset, integer, decimal or rowversion column that grows with every insert and update",
+        "column {} of {}: a column of type {} cannot be a watermark: use a {types} column that grows with every insert and \
+         update",
         column.name, spec.table, column.sql_type
     );
     Error::new(ErrorCode::UnsupportedType, message)

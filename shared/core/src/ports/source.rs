@@ -19,6 +19,8 @@ pub trait KnowTypes {
     /// and people write it so. Errors: `UnsupportedType` when the type cannot be a watermark, `InvalidInput` when the
     /// text is not a value of it.
     fn watermark(&self, sql_type: &TypeName, text: &str) -> Result<Watermark>;
+    /// Returns the types that can be a watermark, as the middle of a sentence: `date, integer or decimal`.
+    fn watermark_types(&self) -> &'static str;
     /// Returns whether every value of a column of type `column` survives being stored in one of type `store`.
     fn holds(&self, store: &TypeName, column: &TypeName) -> bool;
 }

@@ -103,7 +103,7 @@ pub(super) async fn end_hold<S: ArchiveObjects>(store: &S, ledger: &Ledger<'_, S
 /// Returns the name of a new folder of the table's archive: the time, without the characters that keys do not have. If
 /// there is a folder of this second already, a number follows.
 pub(super) async fn folder<S: ReadObjects>(store: &S, ledger: &Ledger<'_, S>, context: RunContext) -> Result<String> {
-    let time = context.timestamp()?.replace(':', "-");
+    let time = context.moment().to_string().replace(':', "-");
     let there = store.folders(&ledger.keys().archive()).await?;
     let mut number = 1;
     let mut name = time.clone();

@@ -4,9 +4,11 @@
 //! replaces. Its slices are copied and committed by the same steps as those of any window, but no watermark moves.
 
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::{Frozen, Ledger, check_settings};
+use crate::model::moment::Moment;
 use crate::model::names::ObjectName;
 use crate::model::plan::{Author, Plan};
 use crate::model::table::{TableSpec, Tracking};
@@ -117,7 +119,6 @@ where
     let stored = stored.of(Role::WatermarkStore)?;
     let reached = ledger.reached(stored.value.as_deref()).await?;
     let last = reached.last.ok_or_else(|| never_copied(spec))?;
-    let created_at = context.timestamp()?;
     for _ in 0..TRIES {
         let (window, begun) = next(&ledger).await?;
         let planner = BackfillPlanner {
@@ -128,7 +129,7 @@ where
             window,
             author: Author {
                 run_id: &request.run_id,
-                created_at: &created_at,
+                created_at: context.moment(),
             },
         };
         let again = match (&request.range, &spec.tracking) {
@@ -204,7 +205,8 @@ fn of_both(columns: &[Column]) -> Vec<Column> {
     let mut columns = columns.to_vec();
     for column in &mut columns {
         match &mut column.values {
-            Values::Audit(Audit::Window(own) | Audit::CopiedAt(own)) => own.clear(),
+            Values::Audit(Audit::Window(own)) => own.clear(),
+            Values::Audit(Audit::CopiedAt(own)) => *own = Moment::of(OffsetDateTime::UNIX_EPOCH),
             Values::Audit(Audit::Operation(_)) | Values::OfSource | Values::Masked(_) => {}
         }
     }

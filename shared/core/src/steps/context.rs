@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
 
-use crate::error::{Error, ErrorCode, Result};
 use crate::model::budget::Budget;
 use crate::model::lease::Leases;
 use crate::model::metric::Measurement;
+use crate::model::moment::Moment;
 
 /// The time that is kept back from an invocation for its answer.
 pub const ANSWER_MARGIN: Duration = Duration::from_secs(20);
@@ -62,17 +61,10 @@ impl RunContext {
         }
     }
 
-    /// Returns `now` to the second, as the ledger's documents have it: RFC 3339.
-    ///
-    /// # Errors
-    ///
-    /// `Internal` when the time cannot be written in this form.
-    pub fn timestamp(&self) -> Result<String> {
-        self.now
-            .replace_nanosecond(0)
-            .ok()
-            .and_then(|now| now.format(&Rfc3339).ok())
-            .ok_or_else(|| Error::new(ErrorCode::Internal, "the clock cannot be written as RFC 3339"))
+    /// Returns `now` as the ledger's documents have it.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        Moment::of(self.now)
     }
 
     /// Returns the deadline less [`ANSWER_MARGIN`], or `None` without a deadline.

@@ -15,8 +15,8 @@ use crate::ledger::{Decided, Lease, Ledger, RunLease, Taken};
 use crate::model::budget::Spent;
 use crate::model::cost::Usd;
 use crate::model::kept::KeptTable;
-use crate::model::lease::Moment;
 use crate::model::lookup::Split;
+use crate::model::moment::Moment;
 use crate::model::names::ObjectName;
 use crate::model::plan::Plan;
 use crate::model::record::{Attempt, Decision, Record};
@@ -202,7 +202,7 @@ where
         },
         attempt,
         run_id: request.run_id.clone(),
-        begun_at: Moment(context.now),
+        begun_at: context.moment(),
         watch: Watch {
             deadline: deadline(context),
             progress: context.progress,

@@ -155,7 +155,7 @@ where
                 None => pending(ports.watermarks, ledger, table).await?,
             };
             let archive = archive::folder(ports.store, ledger, context).await?;
-            let since = context.timestamp()?;
+            let since = context.moment();
             let hold = Hold::new(table, Begun::GiveUp { window }, archive, is_paused, since);
             ledger.begin(hold).await?
         }

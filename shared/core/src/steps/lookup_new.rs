@@ -111,11 +111,10 @@ where
     }
     check_all(request.tables.iter().map(|table| &table.spec))?;
     let run_id = request.run_id;
-    let created_at = context.timestamp()?;
     let planning = Planning {
         author: Author {
             run_id: &run_id,
-            created_at: &created_at,
+            created_at: context.moment(),
         },
         dry_run: request.dry_run,
         now: context.now,

@@ -142,7 +142,7 @@ where
         watermark_name: plans.iter().find_map(|plan| plan.watermark_name.clone()),
     };
     let folder = archive::folder(store, ledger, context).await?;
-    let hold = Hold::new(table, begun, folder, stays_paused, context.timestamp()?);
+    let hold = Hold::new(table, begun, folder, stays_paused, context.moment());
     Ok((ledger.begin(hold).await?, false))
 }
 

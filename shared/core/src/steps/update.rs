@@ -250,7 +250,7 @@ where
                 settings: &request.settings,
                 author: Author {
                     run_id: &request.run_id,
-                    created_at: &context.timestamp()?,
+                    created_at: context.moment(),
                 },
                 now: context.now,
             };

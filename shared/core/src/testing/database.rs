@@ -55,6 +55,10 @@ impl<T> KnowTypes for MemoryDatabase<T> {
         watermark(text)
     }
 
+    fn watermark_types(&self) -> &'static str {
+        "bigint"
+    }
+
     fn holds(&self, store: &TypeName, column: &TypeName) -> bool {
         store == column
     }

@@ -1,6 +1,9 @@
 //! Documents of the ledger, for tests that need one.
 
+use time::macros::datetime;
+
 use super::types::{column, version};
+use crate::model::moment::Moment;
 use crate::model::names::Identifier;
 use crate::model::plan::{Author, Content, Plan, WindowBounds};
 use crate::model::slice::SliceBounds;
@@ -31,7 +34,7 @@ pub fn plan(table: &str, old: Option<i64>, new: i64) -> Plan {
     };
     let author = Author {
         run_id: "run",
-        created_at: "2026-11-22T10:00:00Z",
+        created_at: Moment::of(datetime!(2026-11-22 10:00 UTC)),
     };
     Plan::new(&spec, bounds, content, author).copying(vec![column("v", Form::Int64)], vec![SliceBounds::default()])
 }

@@ -293,6 +293,10 @@ impl<T: KnowTypes> KnowTypes for Gated<'_, &T> {
         self.inner.watermark(sql_type, text)
     }
 
+    fn watermark_types(&self) -> &'static str {
+        self.inner.watermark_types()
+    }
+
     fn holds(&self, store: &TypeName, column: &TypeName) -> bool {
         self.inner.holds(store, column)
     }

@@ -131,6 +131,10 @@ impl KnowTypes for MemoryTable {
         watermark(text)
     }
 
+    fn watermark_types(&self) -> &'static str {
+        "bigint"
+    }
+
     fn holds(&self, store: &TypeName, column: &TypeName) -> bool {
         store == column
     }

@@ -234,6 +234,10 @@ impl KnowTypes for MemoryTracked {
         watermark(text)
     }
 
+    fn watermark_types(&self) -> &'static str {
+        "bigint"
+    }
+
     fn holds(&self, store: &TypeName, column: &TypeName) -> bool {
         store == column
     }

@@ -7,9 +7,9 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tidemark::error::ErrorCode;
 use tidemark::ledger::Ledger;
-use tidemark::model::lease::Moment;
 use tidemark::model::malformed::MalformedTexts;
 use tidemark::model::manifest::{CopiedRows, Manifest, ManifestPart, Previous};
+use tidemark::model::moment::Moment;
 use tidemark::model::names::ObjectName;
 use tidemark::model::plan::{Author, Content, LoadReason, Plan, PlanId, WindowBounds};
 use tidemark::model::record::{Attempt, Decision, Record, UploadedObject, UploadedPiece};
@@ -129,7 +129,7 @@ prop_compose! {
         run_id in "(?s:.{0,30})",
     ) -> Plan {
         let bounds = WindowBounds { window: WindowName::initial(), old: None, new };
-        let author = Author { run_id: &run_id, created_at: "2026-01-01T00:00:00Z" };
+        let author = Author { run_id: &run_id, created_at: Moment::of(datetime!(2026-01-01 00:00 UTC)) };
         Plan::new(&spec, bounds, content, author).copying(columns, slices)
     }
 }
@@ -159,7 +159,7 @@ fn decision() -> impl Strategy<Value = Decision> {
     prop_oneof![
         (any::<u64>(), upload()).prop_map(|(rows, upload)| Decision::Uploaded {
             rows,
-            begun_at: Moment(datetime!(2026-01-01 00:00 UTC)),
+            begun_at: Moment::of(datetime!(2026-01-01 00:00 UTC)),
             upload
         }),
         any::<u64>().prop_map(|rows| Decision::Merged { rows }),
@@ -181,7 +181,7 @@ prop_compose! {
 fn plan_id() -> PlanId {
     PlanId {
         run_id: "r".into(),
-        created_at: "2026-01-01T00:00:00Z".into(),
+        created_at: Moment::of(datetime!(2026-01-01 00:00 UTC)),
     }
 }
 
@@ -203,7 +203,7 @@ fn manifests(plan: &Plan, upload: UploadedObject) -> [Manifest; 3] {
     };
     let author = Author {
         run_id: "r",
-        created_at: "2026-01-01T00:00:00Z",
+        created_at: Moment::of(datetime!(2026-01-01 00:00 UTC)),
     };
     let load = WindowName::reinit(&plan.window);
     [

@@ -27,7 +27,7 @@ pub fn array(column: &Column, rows: usize, last: Option<&ArrayRef>) -> Result<Ar
     };
     match audit {
         Audit::Window(window) => Ok(texts(window, rows)),
-        Audit::CopiedAt(moment) => moments(column, Audit::micros(moment)?, rows),
+        Audit::CopiedAt(moment) => moments(column, moment.micros(), rows),
         Audit::Operation(Operation::Load) => Ok(texts("I", rows)),
         Audit::Operation(Operation::Growth) => Ok(texts("U", rows)),
         Audit::Operation(Operation::Tracked) => last.cloned().ok_or_else(|| invalid(column)),

@@ -157,7 +157,7 @@ fn a_hash_without_a_key_is_refused() {
 
 #[test]
 fn an_audit_says_the_same_of_every_row_but_for_what_change_tracking_says_of_each() {
-    let moment = || Audit::CopiedAt("2026-11-29T12:00:00.000001Z".into());
+    let moment = || Audit::CopiedAt("2026-11-29T12:00:00.000001Z".parse().unwrap());
     let columns = [
         column("o", "nchar(1)", Form::Text),
         audit("w", Form::Text, Audit::Window("from-42".into())),

@@ -89,6 +89,9 @@ impl SqlType {
     pub(crate) const ROWVERSION: Self = Self::Bytes(Bytes::RowVersion);
     /// `bigint`.
     pub(crate) const BIGINT: Self = Self::Integer(Integer::BigInt);
+    /// The types that can be a watermark, as a sentence lists them.
+    pub(crate) const WATERMARKS: &'static str =
+        "date, smalldatetime, datetime, datetime2, datetimeoffset, integer, decimal or rowversion";
     /// `nchar(1)`.
     pub(crate) const LETTER: Self = Self::Text(Text::NChar(1));
 
