@@ -206,7 +206,7 @@ impl<D: Driver> Session<D> {
         connection.set_used(true);
         // This future and others below are boxed: the drivers' futures are large and would make every future that
         // awaits them as large.
-        let outcome = unlogged(work(&mut connection)).await;
+        let outcome = unlogged(Box::pin(work(&mut connection))).await;
         match outcome {
             Ok(answer) => {
                 connection.set_used(false);
@@ -253,7 +253,7 @@ impl<D: Driver> Session<D> {
 
     /// Runs work on a connection that was taken out of the session, and that ends by itself when the server is silent.
     pub(crate) async fn watch<T>(&self, work: impl Future<Output = Result<T, D::Error>>) -> Answer<T> {
-        unlogged(work).await.map_err(|error| self.failure(error))
+        unlogged(Box::pin(work)).await.map_err(|error| self.failure(error))
     }
 
     /// Takes the open connection out of the session, unless it is known to be broken. The caller has it alone until it
