@@ -248,7 +248,8 @@ impl<D: Driver> Session<D> {
 
     /// Runs work on a connection that was taken out of the session. The work ends when the server is silent for too long.
     pub(crate) async fn ask<T>(&self, work: impl Future<Output = Result<T, D::Error>>) -> Answer<T> {
-        self.watch(within(self.timeouts.silence, work)).await
+        // Boxed, because the compiler follows futures within futures only so deep.
+        self.watch(Box::pin(within(self.timeouts.silence, work))).await
     }
 
     /// Runs work on a connection that was taken out of the session, and that ends by itself when the server is silent.
