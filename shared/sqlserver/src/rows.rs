@@ -281,18 +281,18 @@ impl ReadRows for RowReader {
         columns: &[Column],
         batches: &mut T,
     ) -> Answer<RowsRead> {
-        let batch = self.batch_of(columns).await?;
+        let batch = Box::pin(self.batch_of(columns)).await?;
         if let Rows::Changes(changes) = rows {
             self.session.refuse_replica(NOT_OF_REPLICAS)?;
             // The session has no access to the connection meanwhile: if anything fails, the connection is closed, and
             // its transaction with it.
             let mut client = self.session.take_clean().await?;
-            let outcome = self.changes(&mut client, changes, columns, batch, batches).await;
+            let outcome = Box::pin(self.changes(&mut client, changes, columns, batch, batches)).await;
             return self.session.settle(client, outcome).await;
         }
         let statement = statements::rows(rows, columns)?;
-        let mut client = self.start(&statement).await?;
-        let outcome = self.rows(&mut client, columns, batch, batches).await;
+        let mut client = Box::pin(self.start(&statement)).await?;
+        let outcome = Box::pin(self.rows(&mut client, columns, batch, batches)).await;
         self.session.settle(client, outcome).await
     }
 }
