@@ -158,7 +158,8 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
                 "StateMachines": {
                     NAME: {
                         "TestCases": {
-                            case: {"ReportFailed": "reported", "ReportRunFailed": "reported"} | dict(zip(STATES, row, strict=False))
+                            case: {"ReportFailed": "reported", "ReportRunFailed": "reported"}
+                            | dict(zip(STATES, row, strict=False))
                             for case, row in CASES.items()
                         }
                     }
