@@ -184,7 +184,7 @@ fn in_order(found: Vec<Manifest>) -> Vec<Manifest> {
         .iter()
         .filter(|manifest| !next.contains(&manifest.window))
         .collect();
-    starts.sort_by(|one, other| one.committed_at.cmp(&other.committed_at));
+    starts.sort_by_key(|start| start.committed_at);
     let starts: Vec<WindowName> = starts.into_iter().map(|manifest| manifest.window.clone()).collect();
     let mut left: HashMap<WindowName, Manifest> = found
         .into_iter()

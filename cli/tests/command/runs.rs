@@ -238,7 +238,11 @@ fn a_run_whose_budget_is_spent_stops_and_says_so_and_the_next_one_goes_on() {
     assert_eq!(done.events("summary")[0]["stopped"], 1, "{}", done.all());
     assert_eq!(world.lines("dbo.orders").len(), 0, "readers see nothing of it");
     let done = world.succeeds(&limited);
-    assert!(done.out.contains("the budget is spent after 1 row,"), "{}", done.all());
+    assert!(
+        done.out.contains("the run's budget is spent after 1 row, "),
+        "{}",
+        done.all()
+    );
     assert!(
         done.out.contains("slices are left of window initial for the next run"),
         "{}",

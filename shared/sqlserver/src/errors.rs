@@ -297,13 +297,13 @@ const fn hint(number: u32) -> Option<&'static str> {
         18452 | 40532 => Some("check the user name and the password"),
         18456 => Some(
             "check the user name and the password, or the application of Microsoft Entra; a server that takes only Microsoft Entra \
-             refuses every password: set authentication in the secret. The server's own log has the reason",
+             refuses every password: give a login of Microsoft Entra (authentication). The server's own log has the reason",
         ),
         18470 => Some("the login is disabled: enable it on the server (ALTER LOGIN … ENABLE)"),
         18486 => Some(
             "the login is locked, as after too many wrong passwords: unlock it on the server (ALTER LOGIN … UNLOCK)",
         ),
-        18487 => Some("the password has expired: set a new one on the server, and put it into the secret"),
+        18487 => Some("the password has expired: set a new one on the server, and give that one"),
         18488 => Some("the password must be changed before the first login: set it on the server without MUST_CHANGE"),
         40549..=40553 => {
             Some("the slice needs more than the database's limits allow: copy fewer columns, or raise them")
@@ -507,7 +507,7 @@ mod tests {
     #[test]
     fn a_refusal_that_a_setting_ends_names_the_setting() {
         for (number, said) in [
-            (978, "set read_intent"),
+            (978, "set `read_intent`"),
             (979, "take read_intent away"),
             (40615, "firewall"),
             (40914, "virtual network rule"),

@@ -15,7 +15,7 @@ pub fn all() -> impl Iterator<Item = (u32, &'static str, Fault)> {
 }
 
 /// Another transaction was in the way, and the same statement may succeed.
-const CONFLICT: [Number; 21] = [
+const CONFLICT: [Number; 30] = [
     (601, "could not continue the scan due to data movement"),
     (617, "a work table is missing an entry; rerun the query"),
     (669, "the row object is inconsistent; rerun the query"),
@@ -25,6 +25,19 @@ const CONFLICT: [Number; 21] = [
     (1221, "releasing locks that are not held; retry"),
     (1222, "lock request time out period exceeded"),
     (
+        3941,
+        "the transaction cannot modify an object under snapshot isolation; retry",
+    ),
+    (
+        3947,
+        "the transaction was aborted because the secondary failed to redo; retry",
+    ),
+    (
+        3948,
+        "the transaction was terminated by a state change of the replica; retry",
+    ),
+    (3950, "the version store scan timed out; try again later"),
+    (
         3952,
         "snapshot isolation is not allowed in the database, which had just said that it is; retry",
     ),
@@ -32,27 +45,39 @@ const CONFLICT: [Number; 21] = [
         3957,
         "snapshot isolation was not allowed when the transaction started; retry",
     ),
+    (3958, "the row version was not found; the version store is out of space"),
+    (3959, "the version store is full"),
     (3960, "snapshot isolation: update conflict; retry"),
     (3961, "snapshot isolation: the table was changed since"),
     (3966, "rolled back when accessing the version store; retry"),
+    (
+        3967,
+        "insufficient space in tempdb for row versions; the version store was shrunk",
+    ),
     (9515, "an XML schema has been altered or dropped; rerun"),
     (10922, "failed; rerun the statement"),
+    (13535, "system-versioning: the row was changed by a later transaction"),
     (20041, "could not execute trigger; retry your transaction"),
     (41301, "in-memory tables: a commit dependency failed"),
     (41302, "in-memory tables: the record was updated since"),
     (41305, "in-memory tables: repeatable read validation failed"),
     (41325, "in-memory tables: serializable validation failed"),
+    (41339, "in-memory tables: the table was changed since; retry"),
     (41839, "in-memory tables: too many commit dependencies"),
 ];
 
 /// The server, its database or the way to it is not available for now.
-const UNREACHABLE: [Number; 60] = [
+const UNREACHABLE: [Number; 67] = [
     (64, "the network name is no longer available"),
     (596, "the session is in the kill state"),
     (615, "could not find the database; wait a few minutes"),
     (701, "insufficient memory to run this query"),
     (802, "insufficient memory in the buffer pool"),
     (845, "time-out while waiting for a buffer latch"),
+    (
+        846,
+        "a time-out while waiting for a buffer latch; not continuing to wait",
+    ),
     (913, "could not find the database; it may be in transition"),
     (921, "the database has not been recovered yet; wait"),
     (922, "the database is being recovered"),
@@ -69,6 +94,7 @@ const UNREACHABLE: [Number; 60] = [
     (988, "the database lacks a quorum of nodes; try later"),
     (992, "failed to get the shared lock on the database"),
     (997, "failed to get the update lock on the database"),
+    (1219, "the session was disconnected by a high-priority change; retry"),
     (4221, "login to read-secondary failed due to a long wait"),
     (6005, "SHUTDOWN is in progress"),
     (8628, "a time out occurred while waiting to optimize the query; rerun"),
@@ -81,20 +107,24 @@ const UNREACHABLE: [Number; 60] = [
     (10061, "the connection was refused"),
     (10928, "a limit of the database has been reached"),
     (10929, "the server is too busy to support more than the guarantee"),
+    (10930, "the service is currently too busy; try again later"),
     (10936, "the request limit of the elastic pool has been reached"),
     (14355, "the service is busy; retry later"),
     (17142, "the service has been paused"),
     (17187, "not ready to accept new client connections; wait"),
+    (17188, "the server is shutting down"),
     (17189, "failed to spawn a thread for a new login"),
     (17197, "login failed due to timeout; reduce the load and retry"),
     (17809, "the maximum number of user connections has been reached"),
     (18401, "the server is in script upgrade mode"),
     (40143, "the service has encountered an error; try again"),
     (40166, "the service has encountered an error; try again"),
+    (40189, "the resource quota has been temporarily exceeded; wait"),
     (40197, "the service has encountered an error; try again"),
     (40501, "the service is currently busy; retry after 10 seconds"),
     (40540, "the service has encountered an error; try again"),
     (40613, "the database is not currently available; retry"),
+    (40623, "the login is not permitted now; try again"),
     (40627, "an operation on the database is in progress; wait"),
     (40642, "the server is currently too busy; try again later"),
     (40648, "too many requests have been performed; retry later"),
@@ -102,6 +132,7 @@ const UNREACHABLE: [Number; 60] = [
     (40675, "the service is currently too busy; try again later"),
     (40825, "unable to complete the request now; try again later"),
     (42109, "the SQL pool is warming up; try again"),
+    (49802, "the database is unavailable at the moment; retry"),
     (49918, "not enough resources to process the request"),
     (49919, "too many create or update operations in progress"),
     (49920, "too many operations in progress"),
@@ -126,7 +157,7 @@ const DATA: [Number; 12] = [
 ];
 
 /// Somebody has to change something: the statement, the login, or the server.
-const REFUSED: [Number; 46] = [
+const REFUSED: [Number; 45] = [
     (102, "incorrect syntax"),
     (105, "unclosed quotation mark"),
     (121, "more items in the select list than in the insert list"),
@@ -153,7 +184,6 @@ const REFUSED: [Number; 46] = [
     (2812, "could not find stored procedure"),
     (3906, "failed to update the database: it is read-only"),
     (3951, "snapshot isolation is not compatible with the transaction"),
-    (3958, "the row version was not found; tempdb is out of space"),
     (4060, "cannot open the database requested by the login"),
     (8144, "too many arguments specified"),
     (8178, "the parameterized query expects a parameter"),
