@@ -15,7 +15,8 @@ pub fn all() -> impl Iterator<Item = (u32, &'static str, Fault)> {
 }
 
 /// Another transaction was in the way, and the same statement may succeed.
-const CONFLICT: [Number; 30] = [
+const CONFLICT: [Number; 44] = [
+    (539, "the schema changed after the table variable was created; rerun"),
     (601, "could not continue the scan due to data movement"),
     (617, "a work table is missing an entry; rerun the query"),
     (669, "the row object is inconsistent; rerun the query"),
@@ -24,6 +25,16 @@ const CONFLICT: [Number; 30] = [
     (1205, "chosen as the deadlock victim; rerun"),
     (1221, "releasing locks that are not held; retry"),
     (1222, "lock request time out period exceeded"),
+    (1232, "failed to acquire a lock due to a timeout or deadlock; retry"),
+    (1532, "a new sort run starting on an allocated page; retry"),
+    (1533, "a sort failed on a page; retry"),
+    (1534, "an extent was not found in a shared directory; retry"),
+    (1535, "cannot share an extent; retry"),
+    (2816, "the metadata of the object was changed by another session; retry"),
+    (
+        3635,
+        "an error occurred while processing metadata; a possible deadlock; retry",
+    ),
     (
         3941,
         "the transaction cannot modify an object under snapshot isolation; retry",
@@ -42,6 +53,10 @@ const CONFLICT: [Number; 30] = [
         "snapshot isolation is not allowed in the database, which had just said that it is; retry",
     ),
     (
+        3953,
+        "snapshot isolation: the database was not recovered when the transaction started; retry",
+    ),
+    (
         3957,
         "snapshot isolation was not allowed when the transaction started; retry",
     ),
@@ -54,20 +69,28 @@ const CONFLICT: [Number; 30] = [
         3967,
         "insufficient space in tempdb for row versions; the version store was shrunk",
     ),
+    (4117, "cannot retrieve table data for the query operation; retry"),
+    (4184, "cannot retrieve table data because the scan was closed; retry"),
     (9515, "an XML schema has been altered or dropped; rerun"),
     (10922, "failed; rerun the statement"),
     (13535, "system-versioning: the row was changed by a later transaction"),
     (20041, "could not execute trigger; retry your transaction"),
+    (22335, "cannot obtain a LOCK resource at this time; rerun"),
     (41301, "in-memory tables: a commit dependency failed"),
     (41302, "in-memory tables: the record was updated since"),
     (41305, "in-memory tables: repeatable read validation failed"),
     (41325, "in-memory tables: serializable validation failed"),
     (41339, "in-memory tables: the table was changed since; retry"),
+    (41383, "an internal error occurred while running the query; retry"),
     (41839, "in-memory tables: too many commit dependencies"),
+    (
+        42029,
+        "an internal error occurred while generating a new rowversion; retry",
+    ),
 ];
 
 /// The server, its database or the way to it is not available for now.
-const UNREACHABLE: [Number; 67] = [
+const UNREACHABLE: [Number; 83] = [
     (64, "the network name is no longer available"),
     (596, "the session is in the kill state"),
     (615, "could not find the database; wait a few minutes"),
@@ -95,11 +118,13 @@ const UNREACHABLE: [Number; 67] = [
     (992, "failed to get the shared lock on the database"),
     (997, "failed to get the update lock on the database"),
     (1219, "the session was disconnected by a high-priority change; retry"),
+    (3935, "a stream transaction context could not be initialized; retry"),
     (4221, "login to read-secondary failed due to a long wait"),
     (6005, "SHUTDOWN is in progress"),
     (8628, "a time out occurred while waiting to optimize the query; rerun"),
     (8645, "a timeout occurred while waiting for memory; rerun"),
     (8651, "the memory grant was not available; rerun"),
+    (9020, "the log file is shrinking; retry"),
     (10051, "the network is unreachable"),
     (10053, "the connection was aborted"),
     (10054, "the connection was reset"),
@@ -110,6 +135,11 @@ const UNREACHABLE: [Number; 67] = [
     (10930, "the service is currently too busy; try again later"),
     (10936, "the request limit of the elastic pool has been reached"),
     (14355, "the service is busy; retry later"),
+    (16554, "the operation was cancelled; retry"),
+    (
+        16555,
+        "the operation failed due to an error while processing rows; retry",
+    ),
     (17142, "the service has been paused"),
     (17187, "not ready to accept new client connections; wait"),
     (17188, "the server is shutting down"),
@@ -117,6 +147,14 @@ const UNREACHABLE: [Number; 67] = [
     (17197, "login failed due to timeout; reduce the load and retry"),
     (17809, "the maximum number of user connections has been reached"),
     (18401, "the server is in script upgrade mode"),
+    (22225, "an internal error; retry the operation"),
+    (22226, "an internal error; retry the operation"),
+    (22355, "the operation could not complete; retry"),
+    (22358, "the operation could not complete; retry"),
+    (22427, "the operation failed because of an internal error; retry"),
+    (22430, "the operation failed because of an internal error; retry"),
+    (22493, "the operation failed because of an internal error; retry"),
+    (22498, "the operation failed because of an internal error; retry"),
     (40143, "the service has encountered an error; try again"),
     (40166, "the service has encountered an error; try again"),
     (40189, "the resource quota has been temporarily exceeded; wait"),
@@ -131,6 +169,13 @@ const UNREACHABLE: [Number; 67] = [
     (40671, "unable to reach the server; retry the connection later"),
     (40675, "the service is currently too busy; try again later"),
     (40825, "unable to complete the request now; try again later"),
+    (40890, "the elastic pool is busy with another operation"),
+    (40903, "the server is currently busy; wait"),
+    (41823, "the quota of in-memory data has been reached; retry later"),
+    (
+        41840,
+        "the quota of in-memory data of the elastic pool has been reached; retry later",
+    ),
     (42109, "the SQL pool is warming up; try again"),
     (49802, "the database is unavailable at the moment; retry"),
     (49918, "not enough resources to process the request"),
