@@ -1,7 +1,7 @@
 //! Maps the errors of each driver, and the error numbers of the server, to failures.
 //!
 //! Faults follow numbers and kinds, never message texts, but for one: tiberius reports a failed handshake as an error of
-//! the stream, and only its text tells that it is permanent ([`tls`]). A number is transient where Microsoft's text for it says to
+//! the stream, and only its text tells that it is permanent (`tls`). A number is transient where Microsoft's text for it says to
 //! retry, rerun or wait, or where the state that it reports ends without help. Every other number, and every unknown
 //! one, needs a person to change something. The texts are on
 //! <https://learn.microsoft.com/en-us/sql/relational-databases/errors-events/database-engine-events-and-errors> and
@@ -508,7 +508,7 @@ mod tests {
     fn a_refusal_that_a_setting_ends_names_the_setting() {
         for (number, said) in [
             (978, "set `read_intent`"),
-            (979, "take read_intent away"),
+            (979, "remove `read_intent`"),
             (40615, "firewall"),
             (40914, "virtual network rule"),
             (47073, "private endpoint"),
