@@ -51,7 +51,7 @@ def test_a_proxy_for_the_web_is_not_in_the_way() -> None:
     proxies = {name: "http://127.0.0.1:9" for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY")}
     done = _make_run(SETTLE="0", **proxies)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "$ tidemark verify" in done.stdout and "as it must be" in done.stdout
+    assert "$ tidemark verify" in done.stdout and "as they must be" in done.stdout
 
 
 def _make(target: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -97,7 +97,7 @@ def test_a_server_of_ones_own_is_copied_by_the_command(sandbox: Sandbox, table: 
         assert "w0rd" not in done.stdout + done.stderr
     assert table.watermark() == before
     verified = _make("verify", SINK=given["SINK"])
-    assert verified.returncode == 0 and "as it must be" in verified.stdout, verified.stdout + verified.stderr
+    assert verified.returncode == 0 and "as they must be" in verified.stdout, verified.stdout + verified.stderr
 
 
 def test_what_make_run_lacks_is_said() -> None:

@@ -59,7 +59,14 @@ def test_a_rowversion_waits_for_the_open_transaction_itself(
         held = run(s3_deployment, spec)
         assert held.succeeded, held.cause
         assert [window["rows"] for window in held.committed] == [1]
-        note = {"table": str(table), "null_rows": 0, "future_rows": 0, "held_back": True, "filtered": False}
+        note = {
+            "table": str(table),
+            "null_rows": 0,
+            "future_rows": 0,
+            "held_back": True,
+            "filtered": False,
+            "veiled": False,
+        }
         # The local AWS makes no lifecycle rule of the template's, which the first run of a table reports.
         assert [found for found in held.output["notes"] if "bucket" not in found] == [note]
     after = run(s3_deployment, spec)

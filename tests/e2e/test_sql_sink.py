@@ -110,7 +110,7 @@ def test_only_the_functions_that_write_there_may_read_the_sinks_secret(stack: St
     """That is copy-delta alone where the watermarks are not in the sink."""
     name = f"secret-{uuid.uuid4().hex[:8]}"
     secret = stack.aws.client("secretsmanager").create_secret(Name=name, SecretString="{}")["ARN"]
-    deployment = stack.deploy(name, WatermarkStore="s3", SinkSecretArns=f"{secret},{secret}-other")
+    deployment = stack.deploy(name, WatermarkStore="s3", SinkSecretArns=f"{secret},{secret}-other1")
     role = Role.of_function(deployment, function)
     if function == COPY:
         role.read_secret(secret)

@@ -67,9 +67,10 @@ pub(crate) fn extent(table: &ObjectName) -> Statement {
                WHERE [p].[object_id] = OBJECT_ID(@P1) AND [p].[index_id] IN (0, 1)), \
                [r].[rows] * (SELECT SUM(CASE WHEN [c].[max_length] < 0 THEN 8000 ELSE [c].[max_length] END) FROM sys.columns AS [c] \
                WHERE [c].[object_id] = OBJECT_ID(@P1))) AS [bytes] \
-               FROM (SELECT SUM([p].[rows]) AS [rows] FROM sys.partitions AS [p] WHERE [p].[object_id] = OBJECT_ID(@P1) \
-               AND EXISTS (SELECT 1 FROM sys.tables AS [t] WHERE [t].[object_id] = [p].[object_id]) AND [p].[index_id] = \
-               (SELECT MIN([q].[index_id]) FROM sys.partitions AS [q] WHERE [q].[object_id] = OBJECT_ID(@P1))) AS [r]";
+               FROM (SELECT MAX([x].[rows]) AS [rows] FROM (SELECT TOP 1 SUM([p].[rows]) AS [rows] FROM sys.partitions AS [p] \
+               WHERE [p].[object_id] = OBJECT_ID(@P1) \
+               AND EXISTS (SELECT 1 FROM sys.tables AS [t] WHERE [t].[object_id] = OBJECT_ID(@P1)) \
+               GROUP BY [p].[index_id] ORDER BY [p].[index_id]) AS [x]) AS [r]";
     Statement::with(sql, &[&table.quoted()])
 }
 
@@ -137,7 +138,7 @@ mod tests {
             assert!(sql.contains("EXISTS (SELECT 1 FROM sys.tables AS [t] "), "{sql}");
         }
         let sql = extent(&table).sql;
-        let rows = sql.split("FROM (SELECT SUM([p].[rows])").nth(1).unwrap();
+        let rows = sql.split("TOP 1 SUM([p].[rows])").nth(1).unwrap();
         assert!(!rows.contains("allocation_units"), "{rows}");
     }
 }
