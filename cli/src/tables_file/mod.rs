@@ -292,7 +292,7 @@ mod tests {
             "tables[5].slice_rows: this is the number 0",
             "tables[5].format: this is the text \"orc\"",
             "tables[6] (dbo.e): where does not go with change_tracking",
-            "tables[7].format.csv (dbo.f): delimiter \"\" is not one character",
+            "tables[7].format.csv.delimiter (dbo.f): \"\" is not one character",
             "tables[9] (dbo.f): the table is at tables[8] already",
         ];
         for expected in expected {

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, ServerSideEncryption,
@@ -63,6 +65,37 @@ impl S3Store {
             Encryption::S3 => (Some(ServerSideEncryption::Aes256), None),
             Encryption::Kms(key) => (Some(ServerSideEncryption::AwsKms), key.clone()),
         }
+    }
+
+    /// Begins a request that writes the whole object at `key`, with what every such request says.
+    fn put(&self, key: &str) -> PutObjectFluentBuilder {
+        let (encryption, key_id) = self.encryption();
+        let request = self.client.put_object().bucket(&self.bucket).key(key);
+        request
+            .set_expected_bucket_owner(self.owner())
+            .set_server_side_encryption(encryption)
+            .set_ssekms_key_id(key_id)
+    }
+
+    /// Begins a request for an upload to `key`, with what every such request says.
+    fn begin_upload(&self, key: &str) -> CreateMultipartUploadFluentBuilder {
+        let (encryption, key_id) = self.encryption();
+        let request = self.client.create_multipart_upload().bucket(&self.bucket).key(key);
+        request
+            .set_expected_bucket_owner(self.owner())
+            .set_server_side_encryption(encryption)
+            .set_ssekms_key_id(key_id)
+            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+            .checksum_type(ChecksumType::FullObject)
+    }
+
+    /// Reads the body of an answer to its end.
+    async fn read_to_end(&self, key: &str, body: ByteStream) -> Result<Bytes> {
+        let body = body.collect().await.map_err(|error| {
+            let message = format!("cannot read s3://{}/{key} to its end", self.bucket);
+            Error::with_source(ErrorCode::SinkUnavailable, message, error)
+        })?;
+        Ok(body.into_bytes())
     }
 
     async fn head(&self, key: &str) -> Result<Option<HeadObjectOutput>> {
@@ -156,6 +189,33 @@ fn status<E>(error: &SdkError<E>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 
+/// Makes a conditional write, and makes it again for as long as it meets a concurrent one.
+async fn after_conflicts<T, E>(
+    write: impl AsyncFn() -> std::result::Result<T, SdkError<E>>,
+) -> std::result::Result<T, SdkError<E>> {
+    let mut tries = 0;
+    loop {
+        match write().await {
+            Err(error) if status(&error) == Some(409) && tries < CONFLICT_TRIES => {
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(50 << tries)).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// Makes a write on the condition that nothing is there.
+async fn created<T, E>(
+    write: impl AsyncFn() -> std::result::Result<T, SdkError<E>>,
+) -> std::result::Result<Created, SdkError<E>> {
+    match after_conflicts(write).await {
+        Ok(_) => Ok(Created::Created),
+        Err(error) if status(&error) == Some(412) => Ok(Created::AlreadyExists),
+        Err(error) => Err(error),
+    }
+}
+
 impl ReadObjects for S3Store {
     fn address(&self, key: &str) -> String {
         format!("s3://{}/{key}", self.bucket)
@@ -172,17 +232,8 @@ impl ReadObjects for S3Store {
             Err(error) => return Err(self.error("read", key, error)),
         };
         let etag = answer.e_tag().unwrap_or_default().to_owned();
-        let body = answer.body.collect().await.map_err(|error| {
-            Error::with_source(
-                ErrorCode::SinkUnavailable,
-                format!("cannot read s3://{}/{key} to its end", self.bucket),
-                error,
-            )
-        })?;
-        Ok(Some(Object {
-            body: body.into_bytes(),
-            etag,
-        }))
+        let body = self.read_to_end(key, answer.body).await?;
+        Ok(Some(Object { body, etag }))
     }
 
     async fn size(&self, key: &str) -> Result<Option<u64>> {
@@ -211,52 +262,18 @@ impl ReadObjects for S3Store {
 
 impl CreateObjects for S3Store {
     async fn create(&self, key: &str, body: Bytes) -> Result<Created> {
-        let mut tries = 0;
-        loop {
-            let request = self
-                .client
-                .put_object()
-                .bucket(&self.bucket)
-                .key(key)
-                .if_none_match("*");
-            let (encryption, key_id) = self.encryption();
-            let request = request
-                .set_expected_bucket_owner(self.owner())
-                .set_server_side_encryption(encryption)
-                .set_ssekms_key_id(key_id)
-                .content_type("application/json")
-                .body(ByteStream::from(body.clone()));
-            match Box::pin(request.send()).await {
-                Ok(_) => return Ok(Created::Created),
-                Err(error) if status(&error) == Some(412) => return Ok(Created::AlreadyExists),
-                Err(error) if status(&error) == Some(409) && tries < CONFLICT_TRIES => {
-                    tries += 1;
-                    tokio::time::sleep(Duration::from_millis(50 << tries)).await;
-                }
-                Err(error) => return Err(self.error("create", key, error)),
-            }
-        }
+        let write = async || {
+            let request = self.put(key).if_none_match("*").content_type("application/json");
+            Box::pin(request.body(body.clone().into()).send()).await
+        };
+        created(write).await.map_err(|error| self.error("create", key, error))
     }
 }
 
 impl ReplaceObjects for S3Store {
     async fn replace(&self, key: &str, body: Bytes, expected: &str) -> Result<Replaced> {
-        let request = self
-            .client
-            .put_object()
-            .bucket(&self.bucket)
-            .key(key)
-            .if_match(expected);
-        let (encryption, key_id) = self.encryption();
-        match request
-            .set_expected_bucket_owner(self.owner())
-            .set_server_side_encryption(encryption)
-            .set_ssekms_key_id(key_id)
-            .content_type("application/json")
-            .body(ByteStream::from(body))
-            .send()
-            .await
-        {
+        let request = self.put(key).if_match(expected).content_type("application/json");
+        match Box::pin(request.body(body.into()).send()).await {
             Ok(_) => Ok(Replaced::Replaced),
             // With 409 another write was in progress at this moment, so the object is about to change.
             Err(error) if matches!(status(&error), Some(404 | 409 | 412)) => Ok(Replaced::Changed),
@@ -269,22 +286,11 @@ impl UploadObjects for S3Store {
     async fn begin(&self, key: &str, content_type: &str) -> Result<Upload> {
         let token = uuid::Uuid::new_v4().to_string();
         let request = self
-            .client
-            .create_multipart_upload()
-            .bucket(&self.bucket)
-            .key(key)
-            .content_type(content_type);
-        let (encryption, key_id) = self.encryption();
-        let answer = request
-            .set_expected_bucket_owner(self.owner())
-            .set_server_side_encryption(encryption)
-            .set_ssekms_key_id(key_id)
-            .metadata(TOKEN, &token)
-            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
-            .checksum_type(ChecksumType::FullObject)
-            .send()
-            .await
-            .map_err(|error| self.error("begin to write", key, error))?;
+            .begin_upload(key)
+            .content_type(content_type)
+            .metadata(TOKEN, &token);
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| self.error("begin to write", key, error))?;
         let id = answer.upload_id().unwrap_or_default().to_owned();
         Ok(Upload {
             key: key.to_owned(),
@@ -354,31 +360,22 @@ impl CompleteObjects for S3Store {
         let pieces = CompletedMultipartUpload::builder()
             .set_parts(Some(pieces.collect()))
             .build();
-        let mut tries = 0;
-        let error = loop {
-            let request = self
-                .client
-                .complete_multipart_upload()
+        let complete = async || {
+            let request = self.client.complete_multipart_upload().bucket(&self.bucket);
+            let request = request
+                .key(&uploaded.key)
                 .set_expected_bucket_owner(self.owner())
-                .bucket(&self.bucket)
-                .key(&uploaded.key);
-            let answer = request
                 .upload_id(&uploaded.upload_id)
                 .multipart_upload(pieces.clone())
                 .checksum_crc64_nvme(&uploaded.crc64nvme)
                 .checksum_type(ChecksumType::FullObject)
                 // A part that exists is never overwritten, whoever made it.
-                .if_none_match("*")
-                .send()
-                .await;
-            match answer {
-                Ok(answer) => return Ok(Completed::Visible(answer.e_tag().unwrap_or_default().to_owned())),
-                Err(error) if status(&error) == Some(409) && tries < CONFLICT_TRIES => {
-                    tries += 1;
-                    tokio::time::sleep(Duration::from_millis(50 << tries)).await;
-                }
-                Err(error) => break error,
-            }
+                .if_none_match("*");
+            Box::pin(request.send()).await
+        };
+        let error = match after_conflicts(complete).await {
+            Ok(answer) => return Ok(Completed::Visible(answer.e_tag().unwrap_or_default().to_owned())),
+            Err(error) => error,
         };
         // The upload is unknown because it was completed before, by a call whose answer was lost or by another run, or
         // because it has expired. An existing object shows which, because it carries the token of its upload.

@@ -6,17 +6,16 @@
 //! condition.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::delete_object::DeleteObjectError;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::ports::archive::ArchiveObjects;
 use tidemark::ports::objects::{Created, Upload, UploadObjects};
 
-use super::{CONFLICT_TRIES, S3Store, status};
+use super::{CONFLICT_TRIES, S3Store, created, status};
 
 /// The largest size in bytes of an object that is read and written.
 const READ_AND_WRITTEN: u64 = 1 << 20;
@@ -62,27 +61,16 @@ impl S3Store {
             .set_if_match(head.e_tag.clone());
         let read = Box::pin(request.send()).await;
         let read = read.map_err(|error| self.error("move", from, error))?;
-        let body = read.body.collect().await.map_err(|error| {
-            let message = format!("cannot read s3://{}/{from} to its end", self.bucket);
-            Error::with_source(ErrorCode::SinkUnavailable, message, error)
-        })?;
-        let body = body.into_bytes();
+        let body = self.read_to_end(from, read.body).await?;
         let write = async || {
-            let request = self.client.put_object().bucket(&self.bucket).key(to);
-            let (encryption, key_id) = self.encryption();
+            let request = self.put(to).set_content_type(head.content_type.clone());
             let request = request
-                .set_expected_bucket_owner(self.owner())
-                .set_server_side_encryption(encryption)
-                .set_ssekms_key_id(key_id)
-                .set_content_type(head.content_type.clone())
                 .set_metadata(Some(metadata(head)))
                 .if_none_match("*")
                 .body(body.clone().into());
             Box::pin(request.send()).await
         };
-        Self::created(write)
-            .await
-            .map_err(|error| self.error("move", from, error))
+        created(write).await.map_err(|error| self.error("move", from, error))
     }
 
     /// Lets S3 copy the object, whose bytes do not pass through this process. Returns `None` if the upload is gone when it
@@ -127,7 +115,7 @@ impl S3Store {
                 .if_none_match("*");
             Box::pin(request.send()).await
         };
-        match Self::created(complete).await {
+        match created(complete).await {
             Ok(created) => Ok(Some(created)),
             Err(error) if error.code() == Some("NoSuchUpload") => Ok(None),
             Err(error) => Err(self.error("move", from, error)),
@@ -135,16 +123,8 @@ impl S3Store {
     }
 
     async fn begin_copy(&self, from: &str, to: &str, head: &HeadObjectOutput) -> Result<Upload> {
-        let request = self.client.create_multipart_upload().bucket(&self.bucket).key(to);
-        let (encryption, key_id) = self.encryption();
-        let request = request
-            .set_expected_bucket_owner(self.owner())
-            .set_server_side_encryption(encryption)
-            .set_ssekms_key_id(key_id)
-            .set_content_type(head.content_type.clone())
-            .set_metadata(Some(metadata(head)))
-            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
-            .checksum_type(ChecksumType::FullObject);
+        let request = self.begin_upload(to).set_content_type(head.content_type.clone());
+        let request = request.set_metadata(Some(metadata(head)));
         let begun = Box::pin(request.send()).await;
         let begun = begun.map_err(|error| self.error("move", from, error))?;
         Ok(Upload {
@@ -152,27 +132,6 @@ impl S3Store {
             id: begun.upload_id.unwrap_or_default(),
             token: String::new(),
         })
-    }
-
-    /// Makes a conditional write, again after a conflict with a concurrent one, and interprets the answer.
-    async fn created<T, E>(
-        write: impl AsyncFn() -> std::result::Result<T, SdkError<E>>,
-    ) -> std::result::Result<Created, SdkError<E>>
-    where
-        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-    {
-        let mut tries = 0;
-        loop {
-            match write().await {
-                Ok(_) => return Ok(Created::Created),
-                Err(error) if status(&error) == Some(412) => return Ok(Created::AlreadyExists),
-                Err(error) if status(&error) == Some(409) && tries < CONFLICT_TRIES => {
-                    tries += 1;
-                    tokio::time::sleep(Duration::from_millis(50 << tries)).await;
-                }
-                Err(error) => return Err(error),
-            }
-        }
     }
 
     /// Returns whether the object at `to` was made from this one, by a move that was interrupted before the removal.

@@ -7,17 +7,17 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::conditions::check_conditions;
+use super::replaced::{self, Found};
 use super::{Ledger, RunLease, TRIES};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::lease::{Keeper, LEASE, LeaseDocument, Leases, RENEWED_EVERY};
 use crate::model::moment::Moment;
 use crate::model::plan::VERSION;
-use crate::ports::objects::{CreateObjects, Created, ReadObjects, ReplaceObjects, Replaced};
+use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 
 /// Who may copy the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,12 +35,6 @@ pub struct Lease<'a, S> {
     key: String,
     run_id: &'a str,
     leases: Leases,
-}
-
-/// The document as it is in the bucket, and its `ETag`.
-struct Found {
-    keeper: Option<Keeper>,
-    etag: String,
 }
 
 impl<'a, S> Lease<'a, S> {
@@ -72,8 +66,8 @@ impl<S: ReadObjects> Lease<'_, S> {
 
     /// Returns who keeps the table from this run by what was found: whoever has the lease, also when it has ended while
     /// the run that took it is alive and has not come to the table yet. Only the latter costs a read.
-    async fn keeper_of(&self, found: Option<&Found>, now: OffsetDateTime) -> Result<Option<Keeper>> {
-        let Some(keeper) = found.and_then(|found| found.keeper.as_ref()) else {
+    async fn keeper_of(&self, found: Option<&Found<LeaseDocument>>, now: OffsetDateTime) -> Result<Option<Keeper>> {
+        let Some(keeper) = keeper_in(found) else {
             return Ok(None);
         };
         if keeper.keeps_off(self.run_id, now) {
@@ -89,22 +83,14 @@ impl<S: ReadObjects> Lease<'_, S> {
         Ok(alive.filter(|alive| alive.keeps_off(self.run_id, now)))
     }
 
-    async fn found(&self) -> Result<Option<Found>> {
-        let Some(object) = self.ledger.store.get(&self.key).await? else {
-            return Ok(None);
-        };
-        let document: LeaseDocument = serde_json::from_slice(&object.body).map_err(|error| {
-            let message = format!("{} is not what Tidemark wrote there: delete it", self.key);
-            Error::with_source(ErrorCode::LedgerInvalid, message, error)
-        })?;
-        if document.version != VERSION || document.table != *self.ledger.table {
+    async fn found(&self) -> Result<Option<Found<LeaseDocument>>> {
+        let found: Option<Found<LeaseDocument>> = replaced::find(self.ledger.store, &self.key).await?;
+        let is_other = |document: &LeaseDocument| document.version != VERSION || document.table != *self.ledger.table;
+        if found.as_ref().is_some_and(|found| is_other(&found.document)) {
             let message = format!("{} is the lease of another table or version: delete it", self.key);
             return Err(Error::new(ErrorCode::LedgerInvalid, message));
         }
-        Ok(Some(Found {
-            keeper: document.keeper,
-            etag: object.etag,
-        }))
+        Ok(found)
     }
 }
 
@@ -128,37 +114,20 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
         if self.leases == Leases::Ignored {
             return Ok(Taken::Ours);
         }
-        let until = now + LEASE + longer;
-        let taken = Keeper::Run {
-            run_id: self.run_id.to_owned(),
-            until: Moment::of(until),
-        };
         for _ in 0..TRIES {
             let found = self.found().await?;
             if let Some(keeper) = self.keeper_of(found.as_ref(), now).await? {
                 return Ok(Taken::KeptBy(keeper));
             }
-            let held = found.as_ref().and_then(|found| found.keeper.as_ref());
-            let is_renewal = is_of(held, self.run_id);
-            match held {
-                // The slices of a window renew the same lease, so a renewal that is recent enough serves them all.
-                Some(Keeper::Run { run_id, until: there })
-                    if run_id == self.run_id && there.time() + RENEWED_EVERY > until =>
-                {
-                    return Ok(Taken::Ours);
-                }
-                Some(Keeper::Run { run_id, until: there }) if run_id != self.run_id => {
-                    tracing::warn!(
-                        table = %self.ledger.table, holder = run_id, until = %there,
-                        "The run that was to copy this table has not been heard of; this one goes on."
-                    );
-                }
-                _ => {}
+            if let Some(Keeper::Run { run_id, until }) = keeper_in(found.as_ref())
+                && run_id != self.run_id
+            {
+                tracing::warn!(
+                    table = %self.ledger.table, holder = run_id, %until,
+                    "The run that was to copy this table has not been heard of; this one goes on."
+                );
             }
-            if self.put(found, Some(&taken)).await? {
-                if is_renewal {
-                    self.run().try_to_renew(now).await;
-                }
+            if self.put_ours(found, now, LEASE + longer).await? {
                 return Ok(Taken::Ours);
             }
         }
@@ -177,12 +146,12 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
         }
         for _ in 0..TRIES {
             match self.found().await? {
-                Some(found) if is_of(found.keeper.as_ref(), self.run_id) => {
-                    if self.put(Some(found), None).await? {
+                found if is_of(keeper_in(found.as_ref()), self.run_id) => {
+                    if self.put(found, None).await? {
                         return Ok(None);
                     }
                 }
-                found => return Ok(found.and_then(|found| found.keeper)),
+                found => return Ok(found.and_then(|found| found.document.keeper)),
             }
         }
         Err(self.keeps_changing())
@@ -230,28 +199,44 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
         if self.leases == Leases::Ignored {
             return Ok(Some(Taken::Ours));
         }
-        let until = now + LEASE;
-        let renewed = Keeper::Run {
-            run_id: self.run_id.to_owned(),
-            until: Moment::of(until),
-        };
         for _ in 0..TRIES {
             let found = self.found().await?;
-            match found.as_ref().and_then(|found| found.keeper.clone()) {
+            match keeper_in(found.as_ref()) {
                 None => return Ok(None),
-                Some(Keeper::Run { run_id, until: there }) if run_id == self.run_id => {
-                    if there.time() + RENEWED_EVERY > until {
-                        return Ok(Some(Taken::Ours));
-                    }
-                    if self.put(found, Some(&renewed)).await? {
-                        self.run().try_to_renew(now).await;
+                keeper if is_of(keeper, self.run_id) => {
+                    if self.put_ours(found, now, LEASE).await? {
                         return Ok(Some(Taken::Ours));
                     }
                 }
-                Some(keeper) => return Ok(Some(Taken::KeptBy(keeper))),
+                Some(keeper) => return Ok(Some(Taken::KeptBy(keeper.clone()))),
             }
         }
         Err(self.keeps_changing())
+    }
+
+    /// Makes this run the keeper for as long as `lasts`, in the place of what was found. Returns whether it is the keeper
+    /// now.
+    async fn put_ours(&self, found: Option<Found<LeaseDocument>>, now: OffsetDateTime, lasts: Duration) -> Result<bool> {
+        let until = now + lasts;
+        let is_renewal = match keeper_in(found.as_ref()) {
+            // The slices of a window renew the same lease, so a renewal that is recent enough serves them all.
+            Some(Keeper::Run { run_id, until: there }) if run_id == self.run_id => {
+                if there.time() + RENEWED_EVERY > until {
+                    return Ok(true);
+                }
+                true
+            }
+            _ => false,
+        };
+        let ours = Keeper::Run {
+            run_id: self.run_id.to_owned(),
+            until: Moment::of(until),
+        };
+        let is_put = self.put(found, Some(ours)).await?;
+        if is_put && is_renewal {
+            RunLease::new(&self.ledger, self.run_id).try_to_renew(now).await;
+        }
+        Ok(is_put)
     }
 
     /// Pauses the table in the name of this run id: no run copies it until it is [resumed](Self::resume). A run that is
@@ -268,7 +253,7 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
         };
         for _ in 0..TRIES {
             let found = self.found().await?;
-            if self.put(found, Some(&paused)).await? {
+            if self.put(found, Some(paused.clone())).await? {
                 return Ok(());
             }
         }
@@ -283,7 +268,7 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
     pub async fn resume(&self) -> Result<bool> {
         for _ in 0..TRIES {
             let found = self.found().await?;
-            let Some(Keeper::Paused { .. }) = found.as_ref().and_then(|found| found.keeper.as_ref()) else {
+            let Some(Keeper::Paused { .. }) = keeper_in(found.as_ref()) else {
                 return Ok(false);
             };
             if self.put(found, None).await? {
@@ -294,29 +279,21 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
     }
 
     /// Puts `keeper` in the place of what was found. Returns whether the document was still as it was found.
-    async fn put(&self, found: Option<Found>, keeper: Option<&Keeper>) -> Result<bool> {
+    async fn put(&self, found: Option<Found<LeaseDocument>>, keeper: Option<Keeper>) -> Result<bool> {
         let store = self.ledger.store;
         let document = LeaseDocument {
             version: VERSION,
             table: self.ledger.table.clone(),
-            keeper: keeper.cloned(),
+            keeper,
         };
-        let body = serde_json::to_vec_pretty(&document)
-            .map_err(|error| Error::with_source(ErrorCode::Internal, format!("cannot write {}", self.key), error))?;
-        let body = Bytes::from(body);
-        if let Some(found) = found {
-            return Ok(store.replace(&self.key, body, &found.etag).await? == Replaced::Replaced);
-        }
-        let is_ours = store.create(&self.key, body.clone()).await? == Created::Created;
-        if is_ours {
+        let body = replaced::to_json(&self.key, &document)?;
+        let etag = found.as_ref().map(|found| found.etag.as_str());
+        let is_put = replaced::put(store, &self.key, etag, body.clone()).await?;
+        if is_put && etag.is_none() {
             // The check is made once for each table, when its lease is first written, before anything is frozen.
             check_conditions(store, &self.key, body).await?;
         }
-        Ok(is_ours)
-    }
-
-    fn run(&self) -> RunLease<'_, S> {
-        RunLease::new(&self.ledger, self.run_id)
+        Ok(is_put)
     }
 
     fn keeps_changing(&self) -> Error {
@@ -325,6 +302,10 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
             format!("other runs keep writing {}: run again", self.key),
         )
     }
+}
+
+fn keeper_in(found: Option<&Found<LeaseDocument>>) -> Option<&Keeper> {
+    found.and_then(|found| found.document.keeper.as_ref())
 }
 
 fn is_of(keeper: Option<&Keeper>, holder: &str) -> bool {

@@ -30,6 +30,7 @@ mod holds;
 pub mod keys;
 mod lease;
 mod pointers;
+mod replaced;
 mod run_lease;
 mod slices;
 
@@ -397,9 +398,7 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
     }
 
     async fn create<T: Serialize>(&self, key: &str, document: &T) -> Result<Created> {
-        let body = serde_json::to_vec_pretty(document)
-            .map_err(|error| Error::with_source(ErrorCode::Internal, format!("cannot write {key}"), error))?;
-        self.store.create(key, Bytes::from(body)).await
+        self.store.create(key, replaced::to_json(key, document)?).await
     }
 }
 

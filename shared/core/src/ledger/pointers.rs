@@ -1,14 +1,13 @@
 //! The `s3` watermark store: `watermark.json` in the ledger, for sources that grant only SELECT.
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::keys::Keys;
-use super::{TRIES, check_version};
+use super::{TRIES, check_version, replaced};
 use crate::error::{Answer, Error, ErrorCode};
 use crate::model::plan::VERSION;
 use crate::model::watermark::{StoreType, StoredWatermark, Watermark, WatermarkKey};
-use crate::ports::objects::{CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced};
+use crate::ports::objects::{CreateObjects, Object, ReadObjects, ReplaceObjects};
 use crate::ports::watermarks::{ClearWatermarks, MoveWatermarks, Moved, ReadWatermarks};
 
 /// `watermark.json`.
@@ -73,14 +72,10 @@ impl<S: ReadObjects> Pointers<'_, S> {
 impl<S: CreateObjects + ReplaceObjects> Pointers<'_, S> {
     /// Puts the document in the place of the object that was found there.
     async fn put(&self, key: &str, found: Option<Object>, document: &Document) -> Answer<Moved> {
-        let body = serde_json::to_vec_pretty(document)
-            .map_err(|error| Error::with_source(ErrorCode::Internal, format!("cannot write {key}"), error))?;
-        let body = Bytes::from(body);
-        let is_there = match found {
-            None => self.store.create(key, body).await? == Created::Created,
-            Some(found) => self.store.replace(key, body, &found.etag).await? == Replaced::Replaced,
-        };
-        Ok(if is_there { Moved::Moved } else { Moved::Changed })
+        let body = replaced::to_json(key, document)?;
+        let etag = found.as_ref().map(|found| found.etag.as_str());
+        let is_put = replaced::put(self.store, key, etag, body).await?;
+        Ok(if is_put { Moved::Moved } else { Moved::Changed })
     }
 }
 

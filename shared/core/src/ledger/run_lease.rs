@@ -4,16 +4,16 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use time::OffsetDateTime;
 
+use super::replaced::{self, Found};
 use super::{Ledger, TRIES};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::budget::Spent;
 use crate::model::lease::{Keeper, LEASE, RENEWED_EVERY, RunLeaseDocument};
 use crate::model::moment::Moment;
 use crate::model::plan::VERSION;
-use crate::ports::objects::{CreateObjects, Created, ReadObjects, ReplaceObjects, Replaced};
+use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 
 /// The longest pause before a copy tries again to write what another copy of the run has just written.
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
@@ -24,13 +24,6 @@ pub struct RunLease<'a, S> {
     store: &'a S,
     key: String,
     run_id: &'a str,
-}
-
-/// The document as it is in the bucket, and its `ETag`.
-struct Found {
-    until: OffsetDateTime,
-    spent: Spent,
-    etag: String,
 }
 
 impl<'a, S> RunLease<'a, S> {
@@ -54,7 +47,7 @@ impl<S: ReadObjects> RunLease<'_, S> {
     pub async fn keeper(&self) -> Result<Option<Keeper>> {
         Ok(self.found().await?.map(|found| Keeper::Run {
             run_id: self.run_id.to_owned(),
-            until: Moment::of(found.until),
+            until: found.document.until,
         }))
     }
 
@@ -64,26 +57,17 @@ impl<S: ReadObjects> RunLease<'_, S> {
     ///
     /// As [`keeper`](Self::keeper).
     pub async fn spent(&self) -> Result<Spent> {
-        Ok(self.found().await?.map(|found| found.spent).unwrap_or_default())
+        Ok(self.found().await?.map(|found| found.document.spent).unwrap_or_default())
     }
 
-    async fn found(&self) -> Result<Option<Found>> {
-        let Some(object) = self.store.get(&self.key).await? else {
-            return Ok(None);
-        };
-        let document: RunLeaseDocument = serde_json::from_slice(&object.body).map_err(|error| {
-            let message = format!("{} is not what Tidemark wrote there: delete it", self.key);
-            Error::with_source(ErrorCode::LedgerInvalid, message, error)
-        })?;
-        if document.version != VERSION || document.run_id != self.run_id {
+    async fn found(&self) -> Result<Option<Found<RunLeaseDocument>>> {
+        let found: Option<Found<RunLeaseDocument>> = replaced::find(self.store, &self.key).await?;
+        let is_other = |document: &RunLeaseDocument| document.version != VERSION || document.run_id != self.run_id;
+        if found.as_ref().is_some_and(|found| is_other(&found.document)) {
             let message = format!("{} is the lease of another run or version: delete it", self.key);
             return Err(Error::new(ErrorCode::LedgerInvalid, message));
         }
-        Ok(Some(Found {
-            until: document.until.time(),
-            spent: document.spent,
-            etag: object.etag,
-        }))
+        Ok(found)
     }
 }
 
@@ -110,7 +94,7 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> RunLease<'_, S> {
         let until = now + LEASE;
         for attempt in 1..=TRIES {
             let found = self.found().await?;
-            let is_recent = |found: &Found| found.until + RENEWED_EVERY > until;
+            let is_recent = |found: &Found<RunLeaseDocument>| found.document.until.time() + RENEWED_EVERY > until;
             if copied.is_none() && found.as_ref().is_some_and(is_recent) {
                 return Ok(());
             }
@@ -126,20 +110,17 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> RunLease<'_, S> {
     }
 
     /// Puts what was found with `more` copied. Returns whether the document was still as it was found.
-    async fn put(&self, found: Option<Found>, until: OffsetDateTime, more: Spent) -> Result<bool> {
+    async fn put(&self, found: Option<Found<RunLeaseDocument>>, until: OffsetDateTime, more: Spent) -> Result<bool> {
+        let there = found.as_ref().map(|found| &found.document);
         let document = RunLeaseDocument {
             version: VERSION,
             run_id: self.run_id.to_owned(),
-            until: Moment::of(found.as_ref().map_or(until, |found| found.until.max(until))),
-            spent: found.as_ref().map(|found| found.spent).unwrap_or_default() + more,
+            until: Moment::of(there.map_or(until, |there| there.until.time().max(until))),
+            spent: there.map(|there| there.spent).unwrap_or_default() + more,
         };
-        let body = serde_json::to_vec_pretty(&document)
-            .map_err(|error| Error::with_source(ErrorCode::Internal, format!("cannot write {}", self.key), error))?;
-        let body = Bytes::from(body);
-        Ok(match found {
-            Some(found) => self.store.replace(&self.key, body, &found.etag).await? == Replaced::Replaced,
-            None => self.store.create(&self.key, body).await? == Created::Created,
-        })
+        let body = replaced::to_json(&self.key, &document)?;
+        let etag = found.as_ref().map(|found| found.etag.as_str());
+        replaced::put(self.store, &self.key, etag, body).await
     }
 }
 
