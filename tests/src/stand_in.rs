@@ -14,7 +14,7 @@ use tidemark::model::table::TableSpec;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::watermarks::MoveWatermarks;
 use tidemark::steps::context::RunContext;
-use tidemark::steps::run::{Pipeline, RunOutcome};
+use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark_aws::bucket::S3Store;
 use tidemark_files::encoder::Files;
 use tidemark_sandbox::{Options, Sandbox};

@@ -9,7 +9,7 @@ use tidemark::ledger::Pointers;
 use tidemark::model::table::TableSpec;
 use tidemark::ports::watermarks::MoveWatermarks;
 use tidemark::steps::context::RunContext;
-use tidemark::steps::run::{Pipeline, RunOutcome};
+use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark_files::encoder::Files;
 use tidemark_sqlserver::login::Login;
 use tidemark_sqlserver::rows::RowReader;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tidemark::error::ErrorCode;
 use tidemark::ledger::Ledger;
 use tidemark::model::window::WindowName;
-use tidemark::steps::run::RunOutcome;
+use tidemark::testing::pipeline::RunOutcome;
 use tidemark_tests::mask_key::{mask_secret, secret_of};
 use tidemark_tests::stand_in::World;
 use tidemark_tests::table_copy::TableCopy;

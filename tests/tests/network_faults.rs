@@ -14,7 +14,7 @@ use tidemark::model::window::WindowName;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::source::{ProbeSource, WatermarkColumn};
 use tidemark::steps::context::RunContext;
-use tidemark::steps::run::Pipeline;
+use tidemark::testing::pipeline::Pipeline;
 use tidemark_files::encoder::Files;
 use tidemark_sqlserver::login::Login;
 use tidemark_sqlserver::rows::RowReader;

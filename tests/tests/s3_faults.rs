@@ -19,7 +19,7 @@ use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::{CreateObjects, Created};
 use tidemark::ports::watermarks::{MoveWatermarks, ReadWatermarks};
 use tidemark::steps::context::RunContext;
-use tidemark::steps::run::Pipeline;
+use tidemark::testing::pipeline::Pipeline;
 use tidemark_aws::bucket::S3Store;
 use tidemark_aws::clients::Aws;
 use tidemark_files::encoder::Files;

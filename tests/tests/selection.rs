@@ -14,7 +14,7 @@ use tidemark::model::window::WindowName;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::ReadObjects;
 use tidemark::steps::context::RunContext;
-use tidemark::steps::run::{Pipeline, RunOutcome, WindowOfRun};
+use tidemark::testing::pipeline::{Pipeline, RunOutcome, WindowOfRun};
 use tidemark_aws::bucket::S3Store;
 use tidemark_files::encoder::Files;
 use tidemark_sqlserver::rows::RowReader;

@@ -4,15 +4,14 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
 use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::model::kept::KeptTable;
 use tidemark::model::lookup::{CopyWindow, Split};
 use tidemark::model::pieces::PIECE_BYTES;
 use tidemark::model::slice_id::SliceId;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::copy::{CopyAnswer, CopyPorts, CopyRequest, copy};
-use tidemark::steps::run::{Rounds, WindowOutcome};
 use tidemark::steps::split::{SliceToSplit, SplitRequest, split};
 use tidemark::steps::update::{UpdateAnswer, UpdateRequest, update};
+use tidemark::steps::window::{CopyWindowWork, WindowOutcome, copy_window};
 use tidemark_files::encoder::Files;
 
 use super::attempts::Attempts;
@@ -22,6 +21,30 @@ use super::measured::{MeasuredRows, MeasuredStore, Meter};
 
 /// How long it may take to count the rows of a window. The count only serves to show the time that is left.
 const COUNT_TIME: Duration = Duration::from_secs(20);
+
+/// A window that an engine copies, with what the board is told of it.
+struct OneWindow<'a> {
+    engine: &'a Engine<'a>,
+    window: &'a CopyWindow,
+    /// Whether slices were copied before.
+    is_again: bool,
+}
+
+impl CopyWindowWork for OneWindow<'_> {
+    async fn slices(&mut self, slices: Vec<SliceId>) -> Result<()> {
+        let (board, table) = (self.engine.board, &self.window.table);
+        if std::mem::replace(&mut self.is_again, true) {
+            board.more_slices(table, slices.len());
+        }
+        board.phase(table, Phase::Copying);
+        self.engine.slices(self.window, slices).await
+    }
+
+    async fn commit(&mut self) -> Result<UpdateAnswer> {
+        self.engine.board.phase(&self.window.table, Phase::Committing);
+        self.engine.commit(self.window).await
+    }
+}
 
 impl Engine<'_> {
     /// Copies a window and commits it.
@@ -33,50 +56,25 @@ impl Engine<'_> {
             board.phase(table, Phase::Settling(Instant::now() + wait));
             tokio::time::sleep(wait).await;
         }
-        board.phase(table, Phase::Copying);
-        let copying = async {
-            let mut slices: Vec<SliceId> = (0_u32..).take(window.slices).map(SliceId::planned).collect();
-            let mut rounds = Rounds::default();
-            loop {
-                self.slices(window, slices).await?;
-                board.phase(table, Phase::Committing);
-                match self.commit(window).await? {
-                    UpdateAnswer::Committed(committed) => {
-                        board.phase(table, Phase::Committed);
-                        return Ok(WindowOutcome::Committed(committed));
-                    }
-                    UpdateAnswer::Stopped(stopped) => {
-                        board.phase(table, Phase::Left);
-                        return Ok(WindowOutcome::Stopped(stopped));
-                    }
-                    UpdateAnswer::Busy(busy) => {
-                        board.phase(table, Phase::Left);
-                        return Ok(WindowOutcome::Kept(KeptTable::Busy(busy)));
-                    }
-                    UpdateAnswer::Paused(paused) => {
-                        board.phase(table, Phase::Left);
-                        return Ok(WindowOutcome::Kept(KeptTable::Paused(paused)));
-                    }
-                    UpdateAnswer::Split(again) => slices = again.slices,
-                    UpdateAnswer::Recopy(again) => {
-                        rounds.count()?;
-                        slices = again.slices;
-                    }
-                }
-                board.more_slices(table, slices.len());
-                board.phase(table, Phase::Copying);
-            }
+        let mut work = OneWindow {
+            engine: self,
+            window,
+            is_again: false,
         };
+        let copying = copy_window(&mut work, window.slices);
         let counting = async {
             if let Ok(Some(rows)) = tokio::time::timeout(COUNT_TIME, self.expected_rows(window)).await {
                 board.expects(table, rows);
             }
             std::future::pending().await
         };
-        tokio::select! {
-            committed = Box::pin(copying) => committed,
+        let outcome = tokio::select! {
+            outcome = Box::pin(copying) => outcome?,
             never = Box::pin(counting) => never,
-        }
+        };
+        let is_committed = matches!(outcome, WindowOutcome::Committed(_));
+        board.phase(table, if is_committed { Phase::Committed } else { Phase::Left });
+        Ok(outcome)
     }
 
     /// Copies these slices, as many at once as the run may. The first that fails ends the others.

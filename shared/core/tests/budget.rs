@@ -11,8 +11,8 @@ use tidemark::model::lease::Leases;
 use tidemark::model::slice_id::SliceId;
 use tidemark::model::window::WindowName;
 use tidemark::steps::context::RunContext;
-use tidemark::steps::run::{Pipeline, RunOutcome};
 use tidemark::testing::faults::{Gate, Gated};
+use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark::testing::world::{PREFIX, World, of_run, pipeline_behind, spec_with};
 
 /// Makes a world with ten rows, each of two digits and a line end, in five slices.

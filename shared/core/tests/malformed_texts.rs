@@ -10,7 +10,7 @@ use tidemark::model::manifest::Manifest;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::rows::RowsRead;
 use tidemark::steps::context::RunContext;
-use tidemark::steps::run::Pipeline;
+use tidemark::testing::pipeline::Pipeline;
 use tidemark::testing::world::{PART_BYTES, PREFIX, World, spec, spec_with, window};
 use tidemark::testing::{MemoryFiles, MemorySink, MemoryStore, MemoryTable, MemoryWatermarks, Reported};
 

@@ -8,7 +8,7 @@ use tidemark::error::{Error, ErrorCode};
 use tidemark::model::table::TableSpec;
 use tidemark::ports::rows::RowsRead;
 use tidemark::steps::give_up::{GiveUpPorts, give_up};
-use tidemark::steps::run::{Pipeline, RunOutcome};
+use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark::testing::world::{PREFIX, World, name, of_run, pipeline_behind, spec, spec_with};
 use tidemark::testing::{MemoryTable, Reported};
 

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tidemark::error::ErrorCode;
 use tidemark::model::table::RunSettings;
 use tidemark::steps::context::RunContext;
-use tidemark::steps::run::{Pipeline, WindowOfRun};
 use tidemark::steps::update::UpdateAnswer;
+use tidemark::testing::pipeline::{Pipeline, WindowOfRun};
 use tidemark::testing::world::{PART_BYTES, PREFIX, World, of_run, spec_with};
 use tidemark::testing::{MemoryFiles, MemorySink, MemoryStore, MemoryTable, MemoryWatermarks};
 

@@ -18,8 +18,8 @@ use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::{CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced};
 use tidemark::steps::context::Measured;
 use tidemark::steps::report_failed::{ReportFailedRequest, report_failed};
-use tidemark::steps::run::{Pipeline, RunOutcome};
 use tidemark::testing::faults::{Fault, Gate, Gated, seeds};
+use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark::testing::world::{PART_BYTES, PREFIX, World, name, of_run, pipeline_behind, spec, spec_with};
 use tidemark::testing::{MemoryFiles, MemoryStore};
 

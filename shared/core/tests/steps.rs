@@ -16,9 +16,9 @@ use tidemark::ports::objects::{CompleteObjects, Completed, CreateObjects};
 use tidemark::ports::source::CountRows;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::copy::{CopiedSlice, CopyAnswer};
-use tidemark::steps::run::Pipeline;
 use tidemark::steps::update::{UpdateAnswer, UpdatePorts, UpdateRequest, update};
 use tidemark::testing::faults::{Gate, Gated};
+use tidemark::testing::pipeline::Pipeline;
 use tidemark::testing::world::{PREFIX, World, name, of_run, pipeline, spec, spec_with, window};
 use tidemark::testing::{MemoryTable, MemoryWatermarks};
 

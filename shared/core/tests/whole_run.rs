@@ -7,8 +7,8 @@ use tidemark::error::{ErrorCode, Result};
 use tidemark::model::names::ObjectName;
 use tidemark::model::table::TableSpec;
 use tidemark::model::watermark::StoreType;
-use tidemark::steps::run::RunOutcome;
 use tidemark::testing::faults::{Fault, Gate, Gated};
+use tidemark::testing::pipeline::RunOutcome;
 use tidemark::testing::world::{PREFIX, pipeline, pipeline_behind, spec_with};
 use tidemark::testing::{MemoryDatabase, MemoryStore, MemoryTable, MemoryWatermarks, bigint};
 

@@ -9,7 +9,7 @@ use tidemark::model::window::WindowName;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::ReadObjects;
 use tidemark::steps::context::RunContext;
-use tidemark::steps::run::{Pipeline, RunOutcome};
+use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark::testing::slow_reader::Slow;
 use tidemark_aws::bucket::S3Store;
 use tidemark_files::encoder::Files;

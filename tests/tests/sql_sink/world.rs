@@ -14,7 +14,7 @@ use tidemark::model::values::Values;
 use tidemark::ports::merge::{MergeRows, Newest, SliceToMerge, StagedRows};
 use tidemark::ports::watermarks::MoveWatermarks;
 use tidemark::steps::context::RunContext;
-use tidemark::steps::run::{Pipeline, RunOutcome};
+use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark_aws::bucket::S3Store;
 use tidemark_files::encoder::Files;
 use tidemark_sandbox::{Options, Sandbox};

@@ -9,7 +9,7 @@ use tidemark::model::window::WindowName;
 use tidemark::ports::merge::NoSinks;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::copy::CopyAnswer;
-use tidemark::steps::run::{Pipeline, RunOutcome, WindowOfRun};
+use tidemark::testing::pipeline::{Pipeline, RunOutcome, WindowOfRun};
 use tidemark_aws::bucket::S3Store;
 use tidemark_files::encoder::Files;
 use tidemark_sqlserver::rows::RowReader;

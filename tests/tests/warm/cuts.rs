@@ -2,7 +2,7 @@
 
 use tidemark::error::{Error, ErrorCode};
 use tidemark::ports::watermarks::ReadWatermarks;
-use tidemark::steps::run::RunOutcome;
+use tidemark::testing::pipeline::RunOutcome;
 use tidemark_sqlserver::session::Server;
 use tidemark_tests::proxy::{Disturbance, Proxy, Way};
 use tidemark_tests::stand_in::shipped_control_table;

@@ -12,7 +12,7 @@ use tidemark::ports::merge::NoSinks;
 use tidemark::ports::rows::{ReadRows, TakeBatches};
 use tidemark::ports::source::{DeclaredColumn, ProbeSource};
 use tidemark::steps::context::RunContext;
-use tidemark::steps::run::{Pipeline, RunOutcome};
+use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark_aws::bucket::S3Store;
 use tidemark_files::encoder::Files;
 use tidemark_sandbox::{Action, Fault};

@@ -11,7 +11,7 @@ use tidemark::model::sink::SqlServerSink;
 use tidemark::model::watermark::Watermark;
 use tidemark::ports::merge::{MergeRows, Newest, SliceToMerge, StagedRows};
 use tidemark::ports::watermarks::{MoveWatermarks, ReadWatermarks};
-use tidemark::steps::run::WindowOfRun;
+use tidemark::testing::pipeline::WindowOfRun;
 use tidemark_sandbox::{Action, Fault, SqlError};
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::{KeptConnection, Server};

@@ -216,7 +216,12 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> Lease<'_, S> {
 
     /// Makes this run the keeper for as long as `lasts`, in the place of what was found. Returns whether it is the keeper
     /// now.
-    async fn put_ours(&self, found: Option<Found<LeaseDocument>>, now: OffsetDateTime, lasts: Duration) -> Result<bool> {
+    async fn put_ours(
+        &self,
+        found: Option<Found<LeaseDocument>>,
+        now: OffsetDateTime,
+        lasts: Duration,
+    ) -> Result<bool> {
         let until = now + lasts;
         let is_renewal = match keeper_in(found.as_ref()) {
             // The slices of a window renew the same lease, so a renewal that is recent enough serves them all.

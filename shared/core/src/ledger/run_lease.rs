@@ -57,7 +57,11 @@ impl<S: ReadObjects> RunLease<'_, S> {
     ///
     /// As [`keeper`](Self::keeper).
     pub async fn spent(&self) -> Result<Spent> {
-        Ok(self.found().await?.map(|found| found.document.spent).unwrap_or_default())
+        Ok(self
+            .found()
+            .await?
+            .map(|found| found.document.spent)
+            .unwrap_or_default())
     }
 
     async fn found(&self) -> Result<Option<Found<RunLeaseDocument>>> {

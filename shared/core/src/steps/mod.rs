@@ -1,4 +1,4 @@
-//! The four steps, a whole run of them in one process, and what a person does to a table besides.
+//! The four steps, the way of a window through them, and what a person does to a table besides.
 //!
 //! A step is a function of ports, a request and a context. Requests and answers are what the state machine carries from
 //! one function to the next. They are kept small, because an execution's payload is limited to 256 KiB for all tables
@@ -17,10 +17,10 @@ mod merge_slice;
 pub mod pause;
 mod pointer;
 pub mod report_failed;
-pub mod run;
 pub mod split;
 pub mod start_over;
 pub mod tables;
 pub mod update;
 pub mod update_all;
 mod upload_slice;
+pub mod window;

@@ -1,4 +1,5 @@
-//! The ports in memory: implementations that behave as the real ones do, for tests of the steps.
+//! The ports in memory: implementations that behave as the real ones do, for tests of the steps. And a whole run of the
+//! steps, over any ports.
 //!
 //! The tables hold whole numbers, of a type that they call `bigint`. A file is a line of text for each row.
 
@@ -7,6 +8,7 @@ pub mod documents;
 pub mod faults;
 mod files;
 mod objects;
+pub mod pipeline;
 mod read;
 mod reported;
 mod sink;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::files::{MemoryBatch, MemoryFiles};
 use super::objects::{MemoryStore, TestStore};
+use super::pipeline::{Pipeline, RunOutcome, WindowOfRun};
 use super::table::MemoryTable;
 use super::types::bigint;
 use super::watermarks::MemoryWatermarks;
@@ -22,7 +23,6 @@ use crate::model::watermark::StoreType;
 use crate::model::window::WindowName;
 use crate::ports::merge::NoSinks;
 use crate::steps::context::RunContext;
-use crate::steps::run::{Pipeline, RunOutcome, WindowOfRun};
 
 /// The prefix in the bucket.
 pub const PREFIX: &str = "p";

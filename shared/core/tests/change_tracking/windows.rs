@@ -8,8 +8,8 @@ use tidemark::model::window::WindowName;
 use tidemark::ports::objects::CreateObjects;
 use tidemark::steps::backfill::{BackfillPorts, BackfillRequest, Range, plan_backfill};
 use tidemark::steps::context::RunContext;
-use tidemark::steps::run::WindowOfRun;
 use tidemark::steps::start_over::{StartOverPorts, start_over};
+use tidemark::testing::pipeline::WindowOfRun;
 use tidemark::testing::world::{PREFIX, name, window};
 use tidemark::testing::{MemoryTracked, MemoryWatermarks};
 

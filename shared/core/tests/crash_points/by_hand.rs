@@ -10,7 +10,6 @@ use tidemark::model::table::TableSpec;
 use tidemark::ports::objects::CompleteObjects;
 use tidemark::steps::backfill::{BackfillPorts, BackfillRequest, Range, plan_backfill};
 use tidemark::steps::give_up::{GiveUpPorts, give_up};
-use tidemark::steps::run::Pipeline;
 use tidemark::steps::start_over::{StartOverPorts, start_over};
 #[allow(
     unused_imports,
@@ -18,6 +17,7 @@ use tidemark::steps::start_over::{StartOverPorts, start_over};
 )]
 use tidemark::testing::TestStore;
 use tidemark::testing::faults::{Fault, Gate, Gated};
+use tidemark::testing::pipeline::Pipeline;
 use tidemark::testing::world::{PREFIX, name, of_run, pipeline_behind, spec, spec_with, window};
 
 use crate::scenes::{committed_once, freeze_slices, grow};

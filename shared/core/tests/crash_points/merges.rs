@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use tidemark::model::sink::SinkSpec;
-use tidemark::steps::run::Pipeline;
 use tidemark::testing::faults::{Fault, Gate, Gated};
+use tidemark::testing::pipeline::Pipeline;
 use tidemark::testing::slow_reader::Slow;
 use tidemark::testing::world::{PART_BYTES, PREFIX, spec_with};
 use tidemark::testing::{MemoryFiles, MemorySink};

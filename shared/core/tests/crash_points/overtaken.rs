@@ -10,9 +10,10 @@ use tidemark::steps::give_up::{GiveUpPorts, give_up};
 use tidemark::steps::lookup_new::{LookupNewRequest, lookup_new};
 use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
 use tidemark::steps::pause::{Pause, pause, resume};
-use tidemark::steps::run::{Pipeline, WindowOutcome};
 use tidemark::steps::start_over::{StartOverPorts, start_over};
+use tidemark::steps::window::WindowOutcome;
 use tidemark::testing::faults::{Fault, Gate, Gated};
+use tidemark::testing::pipeline::Pipeline;
 use tidemark::testing::world::{PREFIX, name, of_run, pipeline_behind, spec, spec_with, window};
 
 use crate::scenes::{committed_once, grow, run_of};

@@ -10,13 +10,13 @@ use tidemark::model::slice::SliceBounds;
 use tidemark::model::table::TableSpec;
 use tidemark::model::watermark::Watermark;
 use tidemark::model::window::WindowName;
-use tidemark::steps::run::Pipeline;
 #[allow(
     unused_imports,
     reason = "the store in memory has these methods itself, the folder has them by this trait"
 )]
 use tidemark::testing::TestStore;
 use tidemark::testing::faults::{Gate, Gated};
+use tidemark::testing::pipeline::Pipeline;
 use tidemark::testing::slow_reader::Slow;
 use tidemark::testing::version;
 use tidemark::testing::world::{pipeline_behind, spec, spec_with, window};

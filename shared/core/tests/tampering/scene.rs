@@ -13,7 +13,7 @@ use tidemark::ports::changes::ProbeChanges;
 use tidemark::ports::rows::ExplainRows;
 use tidemark::ports::source::{CutSource, ProbeSource};
 use tidemark::steps::context::RunContext;
-use tidemark::steps::run::{Pipeline, WindowOfRun};
+use tidemark::testing::pipeline::{Pipeline, WindowOfRun};
 use tidemark::testing::world::{PART_BYTES, PREFIX, TABLE, name, window};
 use tidemark::testing::{
     MemoryDatabase, MemoryFiles, MemorySink, MemoryStore, MemoryTable, MemoryTracked, MemoryWatermarks, ReadShared,

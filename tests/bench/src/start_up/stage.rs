@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tidemark::model::table::TableSpec;
 use tidemark::ports::merge::NoSinks;
 use tidemark::steps::context::RunContext;
-use tidemark::steps::run::Pipeline;
+use tidemark::testing::pipeline::Pipeline;
 use tidemark_files::encoder::Files;
 use tidemark_sandbox::{Options, Sandbox};
 use tidemark_sqlserver::control_table::ControlTable;

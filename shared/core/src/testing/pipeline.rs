@@ -1,10 +1,10 @@
-//! A whole run in one process: the four steps in the order of the state machine, over any ports.
+//! A whole run in one process: the four steps in the order of the state machine, one after another, over any ports.
 
 use std::time::Duration;
 
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{ErrorCode, Result};
 use crate::model::budget::StoppedTable;
-use crate::model::kept::{KeptTable, KeptTables};
+use crate::model::kept::KeptTables;
 use crate::model::lookup::{CopyWindow, EmptyWindow, Split};
 use crate::model::names::ObjectName;
 use crate::model::slice_id::SliceId;
@@ -25,31 +25,7 @@ use crate::steps::split::{SliceToSplit, SplitRequest, split};
 use crate::steps::tables::FailedTable;
 use crate::steps::update::{Committed, UpdateAnswer, UpdatePorts, UpdateRequest, update};
 use crate::steps::update_all::{UpdateAllRequest, UpdatedAll, update_all};
-
-/// How often the uploads of a window may be gone at commit before the table fails, as in the state machine.
-const ROUNDS: usize = 3;
-
-/// The number of times that slices of a window had to be copied again, because their uploads were gone at commit.
-#[derive(Debug, Default)]
-pub struct Rounds(usize);
-
-impl Rounds {
-    /// Counts a commit that found uploads gone.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorCode::SinkRejected`] at the third of them.
-    pub fn count(&mut self) -> Result<()> {
-        self.0 += 1;
-        if self.0 < ROUNDS {
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorCode::SinkRejected,
-            "the uploads of the window keep expiring: the bucket's lifecycle rule is too short, or something aborts uploads",
-        ))
-    }
-}
+use crate::steps::window::{CopyWindowWork, WindowOutcome, copy_window};
 
 /// Everything that the steps are given.
 #[derive(Debug)]
@@ -91,26 +67,11 @@ pub struct RunOutcome {
     pub stopped: Vec<StoppedTable>,
 }
 
-/// What became of a window of a run.
-#[derive(Debug)]
-pub enum WindowOutcome {
-    /// The window is committed.
-    Committed(Committed),
-    /// The window is left to another run, or until its table is resumed.
-    Kept(KeptTable),
-    /// The budget of the run is spent.
-    Stopped(StoppedTable),
-}
-
-impl WindowOutcome {
-    /// Returns the committed window, if it is one.
-    #[must_use]
-    pub fn committed(self) -> Option<Committed> {
-        match self {
-            Self::Committed(committed) => Some(committed),
-            Self::Kept(_) | Self::Stopped(_) => None,
-        }
-    }
+/// One window, which a pipeline copies.
+struct OneWindow<'a, T> {
+    pipeline: &'a mut T,
+    run_id: &'a str,
+    window: &'a WindowOfRun,
 }
 
 /// A window of a table, and the settings that its events carry.
@@ -205,29 +166,16 @@ where
     ///
     /// Those of the steps.
     pub async fn copy_window(&mut self, run_id: &str, window: &WindowOfRun, slices: usize) -> Result<WindowOutcome> {
-        let mut slices: Vec<SliceId> = (0_u32..).take(slices).map(SliceId::planned).collect();
-        let mut rounds = Rounds::default();
-        loop {
-            for slice in slices {
-                match self.copy_slice(run_id, window, slice.clone()).await {
-                    Err(error) if error.code() == ErrorCode::DeadlineExceeded => {
-                        self.split(run_id, window, slice).await?;
-                    }
-                    copied => drop(copied?),
-                }
-            }
-            match self.update(run_id, window).await? {
-                UpdateAnswer::Committed(committed) => return Ok(WindowOutcome::Committed(committed)),
-                UpdateAnswer::Stopped(stopped) => return Ok(WindowOutcome::Stopped(stopped)),
-                UpdateAnswer::Busy(busy) => return Ok(WindowOutcome::Kept(KeptTable::Busy(busy))),
-                UpdateAnswer::Paused(paused) => return Ok(WindowOutcome::Kept(KeptTable::Paused(paused))),
-                UpdateAnswer::Split(again) => slices = again.slices,
-                UpdateAnswer::Recopy(again) => {
-                    rounds.count()?;
-                    slices = again.slices;
-                }
-            }
-        }
+        let pipeline = self;
+        copy_window(
+            &mut OneWindow {
+                pipeline,
+                run_id,
+                window,
+            },
+            slices,
+        )
+        .await
     }
 
     /// Does what `lookup-new-watermark` does for a slice that did not fit into its invocation.
@@ -325,5 +273,32 @@ where
             store: self.store,
             prefix: self.prefix,
         }
+    }
+}
+
+impl<P, R, W, S, E, M> CopyWindowWork for OneWindow<'_, Pipeline<'_, P, R, W, S, E, M>>
+where
+    P: ProbeSource + CutSource + ProbeChanges + ExplainRows,
+    R: ReadRows + ExplainRows,
+    W: MoveWatermarks,
+    S: ReadObjects + AskBucket + CreateObjects + ReplaceObjects + UploadObjects + CompleteObjects,
+    E: EncodeFiles<Batch = R::Batch>,
+    M: MergeRows<Batch = R::Batch>,
+{
+    async fn slices(&mut self, slices: Vec<SliceId>) -> Result<()> {
+        let Self { run_id, window, .. } = *self;
+        for slice in slices {
+            match self.pipeline.copy_slice(run_id, window, slice.clone()).await {
+                Err(error) if error.code() == ErrorCode::DeadlineExceeded => {
+                    self.pipeline.split(run_id, window, slice).await?;
+                }
+                copied => drop(copied?),
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<UpdateAnswer> {
+        self.pipeline.update(self.run_id, self.window).await
     }
 }
