@@ -118,18 +118,15 @@ impl World {
 
     /// Makes the four steps, which take no leases.
     pub fn steps<'a, W>(&self, source: &'a Server, watermarks: &'a W, store: &'a S3Store) -> Steps<'a, W> {
-        Pipeline {
+        Pipeline::new(
             source,
-            reader: RowReader::new(self.login()),
+            RowReader::new(self.login()),
             watermarks,
             store,
-            prefix: "tidemark",
-            files: Files,
-            sinks: NoSinks::default(),
-            part_bytes: PART_BYTES,
-            settles: false,
-            context: RunContext::without_leases(),
-        }
+            "tidemark",
+            Files,
+            NoSinks::default(),
+        )
     }
 
     /// Returns the lines of every visible part of `table`, sorted.

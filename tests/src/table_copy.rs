@@ -23,7 +23,7 @@ use tidemark_sqlserver::masks::MaskSecret;
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
 
-use crate::stand_in::{PART_BYTES, World};
+use crate::stand_in::World;
 
 const PREFIX: &str = "p";
 
@@ -73,18 +73,15 @@ impl TableCopy {
     async fn with_pipeline<T>(&mut self, work: impl AsyncFnOnce(&mut TablePipeline<'_>, &str, &TableSpec) -> T) -> T {
         self.runs += 1;
         let pointers = Pointers::new(&self.store, PREFIX);
-        let mut pipeline = Pipeline {
-            source: &self.source,
-            reader: self.reader.take().unwrap(),
-            watermarks: &pointers,
-            store: &self.store,
-            prefix: PREFIX,
-            files: Files,
-            sinks: NoSinks::default(),
-            part_bytes: PART_BYTES,
-            settles: false,
-            context: RunContext::without_leases(),
-        };
+        let mut pipeline = Pipeline::new(
+            &self.source,
+            self.reader.take().unwrap(),
+            &pointers,
+            &self.store,
+            PREFIX,
+            Files,
+            NoSinks::default(),
+        );
         let done = work(&mut pipeline, &format!("r{}", self.runs), &self.spec).await;
         self.reader = Some(pipeline.reader);
         done

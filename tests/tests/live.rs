@@ -18,7 +18,7 @@ use tidemark_sqlserver::sink::SinkServer;
 use tidemark_tests::every_type;
 use tidemark_tests::real_server::{self, connect, execute};
 use tidemark_tests::s3_server::S3Server;
-use tidemark_tests::stand_in::{PART_BYTES, control_table};
+use tidemark_tests::stand_in::control_table;
 use tidemark_tests::tutorial::{self, many_tables};
 
 /// The tutorials' control table and its procedure.
@@ -63,18 +63,15 @@ async fn run_with<W: MoveWatermarks>(
     specs: &[TableSpec],
 ) -> RunOutcome {
     let (source, store) = (Server::new(login.clone()), s3.store());
-    let mut pipeline = Pipeline {
-        source: &source,
-        reader: RowReader::new(login.clone()),
+    let mut pipeline = Pipeline::new(
+        &source,
+        RowReader::new(login.clone()),
         watermarks,
-        store: &store,
-        prefix: "tidemark",
-        files: Files,
-        sinks: SinkServer::new(sink.clone()),
-        part_bytes: PART_BYTES,
-        settles: false,
-        context: RunContext::without_leases(),
-    };
+        &store,
+        "tidemark",
+        Files,
+        SinkServer::new(sink.clone()),
+    );
     let outcome = Box::pin(pipeline.run(run_id, specs)).await.unwrap();
     assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
     outcome

@@ -21,7 +21,7 @@ use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::{Server, Timeouts};
 use tidemark_tests::end_state::EndState;
 use tidemark_tests::proxy::{Disturbance, Proxy, Way};
-use tidemark_tests::stand_in::{CONTROL_TABLE, PART_BYTES, World, shipped_control_table};
+use tidemark_tests::stand_in::{CONTROL_TABLE, World, shipped_control_table};
 
 /// The number of places at which a run is disturbed, unless `PROPTEST_CASES` says otherwise.
 const CUTS: u64 = 32;
@@ -80,18 +80,15 @@ impl Case<'_> {
         let server = || Server::new(login.clone()).with_timeouts(TIMEOUTS);
         let (source, watermarks) = (server(), shipped_control_table(server()));
         let store = self.world.s3.store();
-        let mut pipeline = Pipeline {
-            source: &source,
-            reader: RowReader::new(login.clone()).with_timeouts(TIMEOUTS),
-            watermarks: &watermarks,
-            store: &store,
-            prefix: &self.name,
-            files: Files,
-            sinks: NoSinks::default(),
-            part_bytes: PART_BYTES,
-            settles: false,
-            context: RunContext::without_leases(),
-        };
+        let mut pipeline = Pipeline::new(
+            &source,
+            RowReader::new(login.clone()).with_timeouts(TIMEOUTS),
+            &watermarks,
+            &store,
+            &self.name,
+            Files,
+            NoSinks::default(),
+        );
         let outcome = Box::pin(pipeline.run(&self.name, &[self.spec()])).await;
         let outcome = outcome.map_err(|error| error.code())?;
         outcome.failed.first().map_or(Ok(()), |failed| Err(failed.error))

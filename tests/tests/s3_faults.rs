@@ -29,7 +29,7 @@ use tidemark_tests::end_state::EndState;
 use tidemark_tests::proxy::{Disturbance, Proxy, Way};
 use tidemark_tests::s3_faults::S3Fault;
 use tidemark_tests::s3_server::{BUCKET, S3Server, config_at};
-use tidemark_tests::stand_in::{PART_BYTES, World};
+use tidemark_tests::stand_in::World;
 
 /// The number of places at which an upload is cut, unless `PROPTEST_CASES` says otherwise.
 const CUTS: u64 = 8;
@@ -103,18 +103,15 @@ impl<'a> Case<'a> {
     /// Runs one execution with this client. Returns the error that it or its table fails with.
     async fn run(&self, store: &S3Store) -> Result<(), ErrorCode> {
         let source = Server::new(self.world.login());
-        let mut pipeline = Pipeline {
-            source: &source,
-            reader: RowReader::new(self.world.login()),
-            watermarks: &Pointers::new(store, PREFIX),
+        let mut pipeline = Pipeline::new(
+            &source,
+            RowReader::new(self.world.login()),
+            &Pointers::new(store, PREFIX),
             store,
-            prefix: PREFIX,
-            files: Files,
-            sinks: NoSinks::default(),
-            part_bytes: PART_BYTES,
-            settles: false,
-            context: RunContext::without_leases(),
-        };
+            PREFIX,
+            Files,
+            NoSinks::default(),
+        );
         let outcome = Box::pin(pipeline.run("r", &[spec(self.table)])).await;
         let failed = outcome.map_err(|error| error.code())?.failed;
         assert!(failed.is_empty(), "{failed:?}");

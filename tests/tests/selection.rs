@@ -19,7 +19,7 @@ use tidemark_aws::bucket::S3Store;
 use tidemark_files::encoder::Files;
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
-use tidemark_tests::stand_in::{PART_BYTES, World};
+use tidemark_tests::stand_in::World;
 
 /// Returns the settings of table `t` in JSON lines, with others.
 fn spec(more: Value) -> TableSpec {
@@ -50,18 +50,15 @@ fn pipeline<'a>(
     watermarks: &'a Pointers<'a, S3Store>,
     store: &'a S3Store,
 ) -> Steps<'a> {
-    Pipeline {
+    Pipeline::new(
         source,
-        reader: RowReader::new(world.login()),
+        RowReader::new(world.login()),
         watermarks,
         store,
-        prefix: "tidemark",
-        files: Files,
-        sinks: NoSinks::default(),
-        part_bytes: PART_BYTES,
-        settles: false,
-        context: RunContext::without_leases(),
-    }
+        "tidemark",
+        Files,
+        NoSinks::default(),
+    )
 }
 
 fn table() -> ObjectName {

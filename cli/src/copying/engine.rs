@@ -7,8 +7,8 @@ use futures::stream::{self, FuturesUnordered, StreamExt};
 use tidemark::error::{Error, Result};
 use tidemark::ledger::{AT_ONCE, Lease, Ledger};
 use tidemark::model::budget::{Budget, StoppedTable};
-use tidemark::model::kept::{KeptTable, KeptTables};
 use tidemark::model::lease::{Keeper, Leases};
+use tidemark::model::left_alone::{TableLeftAlone, TablesLeftAlone};
 use tidemark::model::lookup::{CopyWindow, EmptyWindow, Note};
 use tidemark::model::names::ObjectName;
 use tidemark::model::plan::Content;
@@ -69,7 +69,7 @@ pub(crate) struct Report {
     /// What the bucket lacks. It is asked only while a table has no committed window.
     pub(crate) bucket_notes: Vec<BucketNote>,
     /// The tables that were left alone.
-    pub(crate) kept: KeptTables,
+    pub(crate) left_alone: TablesLeftAlone,
     /// The tables that are left because the run's budget is spent.
     pub(crate) stopped: Vec<StoppedTable>,
 }
@@ -99,7 +99,7 @@ impl Report {
 
     /// Counts the tables that were left so.
     pub(crate) const fn left(&self) -> usize {
-        let KeptTables { busy, paused } = &self.kept;
+        let TablesLeftAlone { busy, paused } = &self.left_alone;
         busy.len() + paused.len() + self.stopped.len()
     }
 }
@@ -130,7 +130,7 @@ impl<'a> Engine<'a> {
             }
             report.unchanged.extend(planned.unchanged);
             report.notes.extend(planned.notes);
-            report.kept.extend(planned.kept);
+            report.left_alone.extend(planned.left_alone);
             planned
                 .failed
                 .into_iter()
@@ -224,7 +224,7 @@ impl<'a> Engine<'a> {
         let mut new = Attempts::OF_A_STEP.run(tell, new).await?;
         *self.leased() = new.windows.iter().map(|window| window.table.clone()).collect();
         new.failed.extend(old.failed);
-        new.kept.paused.extend(old.paused);
+        new.left_alone.paused.extend(old.paused);
         self.tell_paused(&mut new).await;
         self.board.step("Copying");
         Ok((new, old.notes))
@@ -242,7 +242,7 @@ impl<'a> Engine<'a> {
         let mut asked = stream::iter(asked).buffered(AT_ONCE);
         while let Some((table, keeper)) = asked.next().await {
             match keeper {
-                Some(paused @ Keeper::Paused { .. }) => planned.kept.push(KeptTable::new(table, paused)),
+                Some(paused @ Keeper::Paused { .. }) => planned.left_alone.push(TableLeftAlone::new(table, paused)),
                 _ => planned.unchanged.push(table),
             }
         }
@@ -293,7 +293,7 @@ impl<'a> Engine<'a> {
                     report.committed.push(committed);
                 }
                 Ok(WindowOutcome::Stopped(stopped)) => report.stopped.push(stopped),
-                Ok(WindowOutcome::Kept(kept)) => report.kept.push(kept),
+                Ok(WindowOutcome::LeftAlone(left_alone)) => report.left_alone.push(left_alone),
                 Err(error) => {
                     self.give_lease_back(&window.table).await;
                     let failed = FailedTable::of(window.table.clone(), &error);

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use tidemark::model::names::{Identifier, ObjectName, nearest};
 
-use super::fields::{FILE, Field, Shape, TABLE};
+use super::fields::{Allowed, FILE, Field, TABLE};
 use crate::failure::Mistake;
 
 /// Checks the whole document, and adds its mistakes to `mistakes`.
@@ -110,7 +110,7 @@ impl Checker<'_> {
         }
         for (name, value) in there {
             match fields.iter().find(|field| field.name == name) {
-                Some(field) => self.value(&format!("{path}.{name}"), value, &field.shape),
+                Some(field) => self.value(&format!("{path}.{name}"), value, &field.allowed),
                 None => {
                     let known: Vec<&str> = fields.iter().map(|field| field.name).collect();
                     self.unknown(path, name, &known);
@@ -135,14 +135,14 @@ impl Checker<'_> {
         }
     }
 
-    fn value(&mut self, path: &str, value: &Value, shape: &Shape) {
-        match (shape, value) {
-            (Shape::Text, Value::String(_))
-            | (Shape::Truth, Value::Bool(_))
-            | (Shape::NumberOrNull(..), Value::Null) => {}
-            (Shape::Text, other) => self.expected(path, other, "a text"),
-            (Shape::Truth, other) => self.expected(path, other, "true or false"),
-            (Shape::Table, Value::String(name)) => {
+    fn value(&mut self, path: &str, value: &Value, allowed: &Allowed) {
+        match (allowed, value) {
+            (Allowed::Text, Value::String(_))
+            | (Allowed::Truth, Value::Bool(_))
+            | (Allowed::NumberOrNull(..), Value::Null) => {}
+            (Allowed::Text, other) => self.expected(path, other, "a text"),
+            (Allowed::Truth, other) => self.expected(path, other, "true or false"),
+            (Allowed::Table, Value::String(name)) => {
                 if let Err(error) = name.parse::<ObjectName>() {
                     self.add(path, error.to_string());
                 } else if name.contains(char::is_control) {
@@ -151,15 +151,15 @@ impl Checker<'_> {
                     self.add(path, message);
                 }
             }
-            (Shape::Table, other) => self.expected(path, other, "the name of a table"),
-            (Shape::Column, other) => self.column(path, other),
-            (Shape::Columns, Value::Array(names)) => {
+            (Allowed::Table, other) => self.expected(path, other, "the name of a table"),
+            (Allowed::Column, other) => self.column(path, other),
+            (Allowed::Columns, Value::Array(names)) => {
                 for (index, name) in names.iter().enumerate() {
                     self.column(&format!("{path}[{index}]"), name);
                 }
             }
-            (Shape::Columns, other) => self.expected(path, other, "a list of the names of columns"),
-            (Shape::Number(least, most) | Shape::NumberOrNull(least, most), other) => {
+            (Allowed::Columns, other) => self.expected(path, other, "a list of the names of columns"),
+            (Allowed::Number(least, most) | Allowed::NumberOrNull(least, most), other) => {
                 let fits = other.as_u64().is_some_and(|number| (*least..=*most).contains(&number));
                 if !fits {
                     let most = if *most == u64::MAX {
@@ -170,30 +170,30 @@ impl Checker<'_> {
                     self.expected(path, other, &format!("a whole number from {least} {most}"));
                 }
             }
-            (Shape::OneOf(choices), other) => self.one_of(path, other, choices),
-            (Shape::Several(choices), Value::Array(several)) => {
+            (Allowed::OneOf(choices), other) => self.one_of(path, other, choices),
+            (Allowed::Several(choices), Value::Array(several)) => {
                 for (index, choice) in several.iter().enumerate() {
                     self.one_of(&format!("{path}[{index}]"), choice, choices);
                 }
             }
-            (Shape::Several(choices), other) => {
+            (Allowed::Several(choices), other) => {
                 self.expected(path, other, &format!("a list of {}", listed(choices, "and")));
             }
-            (Shape::OneOfForColumns(choices), Value::Object(columns)) => {
+            (Allowed::OneOfForColumns(choices), Value::Object(columns)) => {
                 for (name, choice) in columns {
                     self.one_of(&format!("{path}.{name}"), choice, choices);
                 }
             }
-            (Shape::OneOfForColumns(_), other) => self.expected(path, other, "an object with the names of columns"),
-            (Shape::Object(fields), other) => {
+            (Allowed::OneOfForColumns(_), other) => self.expected(path, other, "an object with the names of columns"),
+            (Allowed::Object(fields), other) => {
                 let fields: Vec<&Field> = fields.iter().collect();
                 self.object(path, other, &fields, true);
             }
-            (Shape::NameOrChoice(fields), Value::String(_)) => {
+            (Allowed::NameOrChoice(fields), Value::String(_)) => {
                 let names: Vec<&str> = fields.iter().map(|field| field.name).collect();
                 self.one_of(path, value, &names);
             }
-            (Shape::Choice(fields) | Shape::NameOrChoice(fields), other) => self.choice(path, other, fields),
+            (Allowed::Choice(fields) | Allowed::NameOrChoice(fields), other) => self.choice(path, other, fields),
         }
     }
 

@@ -3,7 +3,7 @@
 
 /// What a value may be.
 #[derive(Debug)]
-pub(crate) enum Shape {
+pub(crate) enum Allowed {
     /// Any text.
     Text,
     /// The name of a table.
@@ -38,47 +38,47 @@ pub(crate) struct Field {
     /// Its name.
     pub(crate) name: &'static str,
     /// What it holds.
-    pub(crate) shape: Shape,
+    pub(crate) allowed: Allowed,
     /// Whether it is required.
     pub(crate) is_required: bool,
     /// What it is for.
     pub(crate) about: &'static str,
 }
 
-const fn field(name: &'static str, shape: Shape, about: &'static str) -> Field {
+const fn field(name: &'static str, allowed: Allowed, about: &'static str) -> Field {
     Field {
         name,
-        shape,
+        allowed,
         is_required: false,
         about,
     }
 }
 
-const fn required(name: &'static str, shape: Shape, about: &'static str) -> Field {
+const fn required(name: &'static str, allowed: Allowed, about: &'static str) -> Field {
     Field {
         is_required: true,
-        ..field(name, shape, about)
+        ..field(name, allowed, about)
     }
 }
 
-const COMPRESSION: Shape = Shape::OneOf(&["none", "gzip", "zstd"]);
+const COMPRESSION: Allowed = Allowed::OneOf(&["none", "gzip", "zstd"]);
 
 const FILE_TYPES: &[&str] = &["portable", "native"];
 
 const PARQUET: &[Field] = &[
     field(
         "compression",
-        Shape::OneOf(&["zstd", "snappy", "gzip", "none"]),
+        Allowed::OneOf(&["zstd", "snappy", "gzip", "none"]),
         "How a file is compressed. Default zstd.",
     ),
     field(
         "compression_level",
-        Shape::Number(1, 22),
+        Allowed::Number(1, 22),
         "The level of compression: up to 22 for zstd, up to 9 for gzip. Default 1 for zstd.",
     ),
     field(
         "decimals",
-        Shape::OneOf(&["integer", "fixed"]),
+        Allowed::OneOf(&["integer", "fixed"]),
         "How decimals of up to 18 digits are written: as integers, or as bytes of a fixed length, which Hive's reader needs. Default \
          integer.",
     ),
@@ -87,33 +87,33 @@ const PARQUET: &[Field] = &[
 const CSV: &[Field] = &[
     field(
         "header",
-        Shape::Truth,
+        Allowed::Truth,
         "Whether the first line holds the column names. Default true.",
     ),
     field(
         "delimiter",
-        Shape::Text,
+        Allowed::Text,
         "The ASCII character between two fields. Default a comma.",
     ),
-    field("null", Shape::Text, "The text that stands for NULL. Default empty."),
+    field("null", Allowed::Text, "The text that stands for NULL. Default empty."),
     field(
         "quote",
-        Shape::OneOf(&["minimal", "none"]),
+        Allowed::OneOf(&["minimal", "none"]),
         "When a field is put in quotes: where it needs them, or never. Default minimal.",
     ),
     field(
         "fraction_digits",
-        Shape::NumberOrNull(0, 7),
+        Allowed::NumberOrNull(0, 7),
         "How many digits of a fraction of a second are written. Default as many as the column has.",
     ),
     field(
         "line_end",
-        Shape::OneOf(&["\n", "\r\n"]),
+        Allowed::OneOf(&["\n", "\r\n"]),
         "How a line ends. Default \\n.",
     ),
     field(
         "line_breaks",
-        Shape::OneOf(&["keep", "escape", "space", "fail"]),
+        Allowed::OneOf(&["keep", "escape", "space", "fail"]),
         "What is written in place of a line break inside a text. Default keep.",
     ),
     field("compression", COMPRESSION, "How a file is compressed. Default none."),
@@ -123,17 +123,17 @@ const JSONL: &[Field] = &[
     field("compression", COMPRESSION, "Whether the file is packed. Default none."),
     field(
         "bigint",
-        Shape::OneOf(&["number", "string"]),
+        Allowed::OneOf(&["number", "string"]),
         "How a bigint is written. Default number.",
     ),
 ];
 
 const FORMATS: &[Field] = &[
-    field("parquet", Shape::Object(PARQUET), "The options of Parquet files."),
-    field("csv", Shape::Object(CSV), "The options of CSV files."),
+    field("parquet", Allowed::Object(PARQUET), "The options of Parquet files."),
+    field("csv", Allowed::Object(CSV), "The options of CSV files."),
     field(
         "jsonl",
-        Shape::Object(JSONL),
+        Allowed::Object(JSONL),
         "The options of JSON lines: one JSON object a line, for each row.",
     ),
 ];
@@ -141,163 +141,163 @@ const FORMATS: &[Field] = &[
 const WATERMARK: &[Field] = &[
     required(
         "column",
-        Shape::Column,
+        Allowed::Column,
         "The column that grows with every insert and update.",
     ),
     field(
         "settle_seconds",
-        Shape::Number(0, 86_400),
+        Allowed::Number(0, 86_400),
         "How long a run waits for open transactions before it copies. Default 30, and 0 for a rowversion.",
     ),
     field(
         "clock",
-        Shape::OneOf(&["utc", "local"]),
+        Allowed::OneOf(&["utc", "local"]),
         "The clock that the writers of a time column use. Default utc.",
     ),
     field(
         "null_watermark",
-        Shape::OneOf(&["skip", "first_load"]),
+        Allowed::OneOf(&["skip", "first_load"]),
         "Whether rows whose watermark is NULL are left out, or copied once by the first load. Default skip.",
     ),
 ];
 
 const CHANGE_TRACKING: &[Field] = &[field(
     "on_expired",
-    Shape::OneOf(&["reinitialize", "fail"]),
+    Allowed::OneOf(&["reinitialize", "fail"]),
     "What a run does when SQL Server no longer has all changes of the table: it loads the table in full again, or it fails. Default reinitialize.",
 )];
 
 const TRACKINGS: &[Field] = &[
     field(
         "watermark",
-        Shape::Object(WATERMARK),
+        Allowed::Object(WATERMARK),
         "Changes are found by a column that grows.",
     ),
     field(
         "change_tracking",
-        Shape::Object(CHANGE_TRACKING),
+        Allowed::Object(CHANGE_TRACKING),
         "Changes are found by SQL Server's change tracking.",
     ),
 ];
 
 const SQL_SERVER: &[Field] = &[
-    required("secret_arn", Shape::Text, "The ARN of the secret of the database."),
+    required("secret_arn", Allowed::Text, "The ARN of the secret of the database."),
     field(
         "table",
-        Shape::Table,
+        Allowed::Table,
         "The table that rows are merged into. Default the source's name.",
     ),
     field(
         "keys",
-        Shape::Columns,
+        Allowed::Columns,
         "The columns by which a row is found again. Default the primary key.",
     ),
     field(
         "procedure",
-        Shape::Table,
+        Allowed::Table,
         "A procedure of yours that does the merge. Default none.",
     ),
     field(
         "table_type",
-        Shape::Table,
+        Allowed::Table,
         "The table type of that procedure's parameter. It goes with procedure only. Default none.",
     ),
 ];
 
 const SINKS: &[Field] = &[field(
     "sqlserver",
-    Shape::Object(SQL_SERVER),
+    Allowed::Object(SQL_SERVER),
     "Rows are merged into a table of a SQL Server database.",
 )];
 
 /// The fields of a table.
 pub(crate) const TABLE: &[Field] = &[
-    required("table", Shape::Table, "The source table or view."),
-    required("tracking", Shape::Choice(TRACKINGS), "How changes are found."),
+    required("table", Allowed::Table, "The source table or view."),
+    required("tracking", Allowed::Choice(TRACKINGS), "How changes are found."),
     field(
         "columns",
-        Shape::Columns,
+        Allowed::Columns,
         "The columns to copy, in this order. Default all.",
     ),
-    field("exclude", Shape::Columns, "Columns not to copy. Default none."),
+    field("exclude", Allowed::Columns, "Columns not to copy. Default none."),
     field(
         "where",
-        Shape::Text,
+        Allowed::Text,
         "The rows to copy, as a T-SQL condition. Default all.",
     ),
     field(
         "on_schema_change",
-        Shape::OneOf(&["continue", "fail", "reload"]),
+        Allowed::OneOf(&["continue", "fail", "reload"]),
         "What happens when the columns of the table, or the form of its files, change: every change is taken, or \
          none is, or the table is loaded in full into a new folder. Default a change that readers can go on with \
          is taken and anything else fails the table.",
     ),
     field(
         "slice_rows",
-        Shape::Number(1, u64::MAX),
+        Allowed::Number(1, u64::MAX),
         "The most rows that a file may have. Default as many as take 1 GiB on the server.",
     ),
     field(
         "format",
-        Shape::NameOrChoice(FORMATS),
+        Allowed::NameOrChoice(FORMATS),
         "The form of the files. Default parquet.",
     ),
     field(
         "timestamps",
-        Shape::OneOf(&["us", "ns", "text"]),
+        Allowed::OneOf(&["us", "ns", "text"]),
         "How Parquet holds fractions of a second: as microseconds, as nanoseconds, or as text. Default us.",
     ),
     field(
         "types",
-        Shape::OneOf(FILE_TYPES),
+        Allowed::OneOf(FILE_TYPES),
         "How Parquet holds uniqueidentifier and time: as text, which every engine reads, or in its own types. \
          Default portable.",
     ),
     field(
         "column_types",
-        Shape::OneOfForColumns(FILE_TYPES),
+        Allowed::OneOfForColumns(FILE_TYPES),
         "How Parquet holds single columns, where that is not what the field types says for all. Default none.",
     ),
     field(
         "mask",
-        Shape::OneOfForColumns(&["hash", "null", "last4"]),
+        Allowed::OneOfForColumns(&["hash", "null", "last4"]),
         "Which columns are masked, and what files have in place of their values: a hash (HMAC-SHA-256 with \
          the deployment's key), NULL, or the last four characters. Default none.",
     ),
     field(
         "audit",
-        Shape::Truth,
+        Allowed::Truth,
         "Whether three columns are added: the window with which a row came, the time at which that was \
          frozen, and the operation on the row. Default false.",
     ),
     field(
         "masked_columns",
-        Shape::OneOf(&["refuse", "copy"]),
+        Allowed::OneOf(&["refuse", "copy"]),
         "What is done with columns whose real values SQL Server hides from the login: the table fails, or what the login sees is copied. Default refuse.",
     ),
     field(
         "variant_columns",
-        Shape::OneOf(&["text", "refuse"]),
+        Allowed::OneOf(&["text", "refuse"]),
         "What is done with columns whose values may have several types: each is copied as text, or the table fails. Default text.",
     ),
     field(
         "layout",
-        Shape::OneOf(&["window", "load_date"]),
+        Allowed::OneOf(&["window", "load_date"]),
         "The folders below that of the table: one for each window, or one for each day of loading. Default window.",
     ),
     field(
         "loader_manifests",
-        Shape::Several(&["redshift", "symlink"]),
+        Allowed::Several(&["redshift", "symlink"]),
         "The loaders of other systems for which each window has a manifest. Default none.",
     ),
     field(
         "watermark_name",
-        Shape::Text,
+        Allowed::Text,
         "The name of the table's row in the control table. Default the table's name.",
     ),
     field(
         "sink",
-        Shape::Choice(SINKS),
+        Allowed::Choice(SINKS),
         "The database that rows are merged into, in place of files. Default none.",
     ),
 ];
@@ -356,7 +356,7 @@ mod tests {
     fn every_choice_that_is_read_is_known_and_no_other() {
         let choices = |fields: &[Field], name: &str| {
             let field = fields.iter().find(|field| field.name == name).unwrap();
-            let Shape::OneOf(choices) = field.shape else {
+            let Allowed::OneOf(choices) = field.allowed else {
                 panic!("{name}")
             };
             let mut choices: Vec<String> = choices
@@ -378,7 +378,7 @@ mod tests {
         }
         for name in ["column_types", "mask"] {
             let field = TABLE.iter().find(|field| field.name == name).unwrap();
-            let Shape::OneOfForColumns(choices) = field.shape else {
+            let Allowed::OneOfForColumns(choices) = field.allowed else {
                 panic!("{name}")
             };
             let mut choices: Vec<String> = choices.iter().map(|choice| (*choice).to_owned()).collect();
@@ -386,7 +386,7 @@ mod tests {
             assert_eq!(known(table_with(name, json!({"c": "zz"}))), choices);
         }
         let field = TABLE.iter().find(|field| field.name == "loader_manifests").unwrap();
-        let Shape::Several(loaders) = field.shape else {
+        let Allowed::Several(loaders) = field.allowed else {
             panic!("loader_manifests")
         };
         assert_eq!(known(table_with("loader_manifests", json!(["zz"]))), loaders);

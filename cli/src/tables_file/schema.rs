@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{Field, Shape, TABLE};
+use super::fields::{Allowed, Field, TABLE};
 
 /// Returns the schema (draft 2020-12).
 pub(crate) fn json_schema() -> Value {
@@ -28,31 +28,31 @@ pub(crate) fn json_schema() -> Value {
 
 fn properties(fields: &[&Field]) -> Value {
     let properties = fields.iter().map(|field| {
-        let mut schema = of_shape(&field.shape);
+        let mut schema = of_allowed(&field.allowed);
         schema["description"] = field.about.into();
         (field.name.to_owned(), schema)
     });
     Value::Object(properties.collect::<Map<_, _>>())
 }
 
-fn of_shape(shape: &Shape) -> Value {
+fn of_allowed(allowed: &Allowed) -> Value {
     let name = json!({"type": "string", "minLength": 1});
-    match shape {
-        Shape::Text => json!({"type": "string"}),
-        Shape::Table | Shape::Column => name,
-        Shape::Columns => json!({"type": "array", "items": name}),
-        Shape::Truth => json!({"type": "boolean"}),
-        Shape::Number(least, u64::MAX) => json!({"type": "integer", "minimum": least}),
-        Shape::Number(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
-        Shape::NumberOrNull(least, most) => {
+    match allowed {
+        Allowed::Text => json!({"type": "string"}),
+        Allowed::Table | Allowed::Column => name,
+        Allowed::Columns => json!({"type": "array", "items": name}),
+        Allowed::Truth => json!({"type": "boolean"}),
+        Allowed::Number(least, u64::MAX) => json!({"type": "integer", "minimum": least}),
+        Allowed::Number(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
+        Allowed::NumberOrNull(least, most) => {
             json!({"type": ["integer", "null"], "minimum": least, "maximum": most})
         }
-        Shape::OneOf(choices) => json!({"enum": choices}),
-        Shape::Several(choices) => json!({"type": "array", "items": {"enum": choices}, "uniqueItems": true}),
-        Shape::OneOfForColumns(choices) => json!({"type": "object", "additionalProperties": {"enum": choices}}),
-        Shape::Object(fields) => object(fields),
-        Shape::Choice(fields) => choice(fields),
-        Shape::NameOrChoice(fields) => {
+        Allowed::OneOf(choices) => json!({"enum": choices}),
+        Allowed::Several(choices) => json!({"type": "array", "items": {"enum": choices}, "uniqueItems": true}),
+        Allowed::OneOfForColumns(choices) => json!({"type": "object", "additionalProperties": {"enum": choices}}),
+        Allowed::Object(fields) => object(fields),
+        Allowed::Choice(fields) => choice(fields),
+        Allowed::NameOrChoice(fields) => {
             let names: Vec<&str> = fields.iter().map(|field| field.name).collect();
             json!({"oneOf": [{"enum": names}, choice(fields)]})
         }

@@ -185,7 +185,7 @@ impl World<'_> {
                 // left alone on purpose. A command for certain windows is not done before they are.
                 let is_left = match work {
                     Work::Windows(_) => report.has_left(),
-                    Work::Tables(_) => !report.kept.busy.is_empty(),
+                    Work::Tables(_) => !report.left_alone.busy.is_empty(),
                 };
                 Ok(if is_left {
                     class.worse(ExitClass::TryAgain)

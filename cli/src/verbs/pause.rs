@@ -3,7 +3,7 @@
 use clap::Args;
 use tidemark::model::names::ObjectName;
 use tidemark::steps::context::RunContext;
-use tidemark::steps::pause::{self as step, Held, Pause};
+use tidemark::steps::pause::{self as step, Pause, PauseState};
 
 use crate::exit::ExitClass;
 use crate::failure::Outcome;
@@ -57,8 +57,8 @@ pub(crate) async fn pause(arguments: &PauseArgs, terminal: &Terminal) -> Outcome
             by: std::env::var("USER").unwrap_or_else(|_| "operator".to_owned()),
             reason: arguments.reason.clone(),
         };
-        let held = step::pause(&sink.store, &sink.prefix, table, pause, RunContext::unbounded()).await?;
-        tell(terminal, "paused", &held);
+        let state = step::pause(&sink.store, &sink.prefix, table, pause, RunContext::unbounded()).await?;
+        tell(terminal, "paused", &state);
     }
     Ok(ExitClass::Done)
 }
@@ -76,19 +76,19 @@ pub(crate) async fn resume(arguments: &ResumeArgs, terminal: &Terminal) -> Outco
         return Ok(ExitClass::Decision);
     }
     for table in &tables {
-        let held = step::resume(&sink.store, &sink.prefix, table).await?;
-        tell(terminal, "resumed", &held);
+        let state = step::resume(&sink.store, &sink.prefix, table).await?;
+        tell(terminal, "resumed", &state);
     }
     Ok(ExitClass::Done)
 }
 
-fn tell(terminal: &Terminal, event: &str, held: &Held) {
-    terminal.named_event(event, held);
-    let now = match (held.was_paused, held.paused) {
+fn tell(terminal: &Terminal, event: &str, state: &PauseState) {
+    terminal.named_event(event, state);
+    let now = match (state.was_paused, state.paused) {
         (false, true) => "is paused now",
         (true, true) => "was paused already, and still is. Its reason is the one that was given last",
         (true, false) => "is resumed",
         (false, false) => "was not paused, and nothing is changed",
     };
-    terminal.sentence(&format!("{} {now}.", held.table));
+    terminal.sentence(&format!("{} {now}.", state.table));
 }

@@ -7,8 +7,8 @@ use futures::stream::{self, StreamExt};
 use serde::Serialize;
 use tidemark::error::{ErrorCode, OfRole, Result, Role};
 use tidemark::ledger::AT_ONCE;
-use tidemark::model::kept::{KeptTable, KeptTables};
 use tidemark::model::lease::Keeper;
+use tidemark::model::left_alone::{TableLeftAlone, TablesLeftAlone};
 use tidemark::model::names::ObjectName;
 use tidemark::model::plan::Plan;
 use tidemark::model::table::TableSpec;
@@ -20,7 +20,7 @@ use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
 use tidemark::steps::tables::FailedTable;
 use tidemark_sqlserver::session::Server;
 
-use super::summary::{changes, tell_kept};
+use super::summary::{changes, tell_left_alone};
 use crate::copying::reach_and_tell;
 use crate::estimate::Estimate;
 use crate::exit::ExitClass;
@@ -101,7 +101,7 @@ pub(super) async fn look_ahead(
     sink: &Sink,
     tables: &[TableSpec],
 ) -> Result<NewWatermarks> {
-    let mut kept = KeptTables::default();
+    let mut left_alone = TablesLeftAlone::default();
     let mut asked = Vec::new();
     let looked = tables
         .iter()
@@ -109,13 +109,13 @@ pub(super) async fn look_ahead(
     let mut looked = stream::iter(looked).buffered(AT_ONCE);
     while let Some((spec, keeper)) = looked.next().await {
         match keeper? {
-            Some(paused @ Keeper::Paused { .. }) => kept.push(KeptTable::new(spec.table.clone(), paused)),
+            Some(paused @ Keeper::Paused { .. }) => left_alone.push(TableLeftAlone::new(spec.table.clone(), paused)),
             _ => asked.push(spec.clone()),
         }
     }
     if asked.is_empty() {
         return Ok(NewWatermarks {
-            kept,
+            left_alone,
             ..NewWatermarks::default()
         });
     }
@@ -133,8 +133,8 @@ pub(super) async fn look_ahead(
     };
     let mut new = Box::pin(lookup_new(server, store, prefix, request, RunContext::unbounded())).await?;
     new.failed.extend(old.failed);
-    new.kept.paused.extend(old.paused);
-    new.kept.extend(kept);
+    new.left_alone.paused.extend(old.paused);
+    new.left_alone.extend(left_alone);
     // No lookup puts the condition of a table to the server, and the copy does.
     for spec in tables {
         let is_failed = new.failed.iter().any(|failed| failed.table == spec.table);
@@ -203,10 +203,10 @@ fn tell_machines(terminal: &Terminal, planned: &[Planned], found: &NewWatermarks
     for note in &found.notes {
         terminal.named_event("note", note);
     }
-    for paused in &found.kept.paused {
+    for paused in &found.left_alone.paused {
         terminal.named_event("paused", paused);
     }
-    for busy in &found.kept.busy {
+    for busy in &found.left_alone.busy {
         terminal.named_event("busy", busy);
     }
     for table in &found.unchanged {
@@ -235,8 +235,14 @@ fn tell_all(terminal: &Terminal, planned: &[Planned], found: &NewWatermarks, sho
         vec![name, why.to_owned(), "-".to_owned(), "0".to_owned(), "0".to_owned()]
     };
     rows.extend(found.unchanged.iter().map(|table| left(table, "-")));
-    rows.extend(found.kept.paused.iter().map(|paused| left(&paused.table, "paused")));
-    rows.extend(found.kept.busy.iter().map(|busy| left(&busy.table, "busy")));
+    rows.extend(
+        found
+            .left_alone
+            .paused
+            .iter()
+            .map(|paused| left(&paused.table, "paused")),
+    );
+    rows.extend(found.left_alone.busy.iter().map(|busy| left(&busy.table, "busy")));
     rows.sort();
     let columns = [
         ("table", Side::Left),
@@ -251,7 +257,7 @@ fn tell_all(terminal: &Terminal, planned: &[Planned], found: &NewWatermarks, sho
     for (table, said) in &changed {
         terminal.sentence(&format!("* {table}: {said}."));
     }
-    tell_kept(terminal, &found.kept);
+    tell_left_alone(terminal, &found.left_alone);
     let estimates = planned.iter().filter_map(|planned| planned.estimate.zip(planned.rows));
     if let Some((estimate, rows)) = estimates.reduce(|(one, rows), (other, more)| (one.and(other), rows + more)) {
         terminal.line("");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tidemark::model::budget::StoppedTable;
-use tidemark::model::kept::{BusyTable, KeptTables, PausedTable};
+use tidemark::model::left_alone::{BusyTable, PausedTable, TablesLeftAlone};
 use tidemark::model::lookup::Note;
 use tidemark::model::names::ObjectName;
 use tidemark::steps::lookup_old::BucketNote;
@@ -71,7 +71,7 @@ fn tell_people(terminal: &Terminal, report: &Report, board: &Board, elapsed: Dur
     terminal.table(&columns, rows.collect());
     terminal.line("");
     tell_notes(terminal, report);
-    tell_kept(terminal, &report.kept);
+    tell_left_alone(terminal, &report.left_alone);
     tell_stopped(terminal, &report.stopped);
     tell_failed(terminal, &report.failed);
     let rows: u64 = report.committed.iter().map(|committed| committed.rows).sum();
@@ -95,8 +95,8 @@ fn tell_people(terminal: &Terminal, report: &Report, board: &Board, elapsed: Dur
 /// Returns the tables without a committed window, and what became of each.
 fn not_committed(report: &Report) -> impl Iterator<Item = (&ObjectName, &'static str)> {
     let unchanged = report.unchanged.iter().map(|table| (table, "unchanged"));
-    let busy = report.kept.busy.iter().map(|busy| (&busy.table, "busy"));
-    let paused = report.kept.paused.iter().map(|paused| (&paused.table, "paused"));
+    let busy = report.left_alone.busy.iter().map(|busy| (&busy.table, "busy"));
+    let paused = report.left_alone.paused.iter().map(|paused| (&paused.table, "paused"));
     let stopped = report.stopped.iter().map(|stopped| (&stopped.table, "stopped"));
     let failed = report.failed.iter().map(|failed| (&failed.table, "failed"));
     unchanged.chain(busy).chain(paused).chain(stopped).chain(failed)
@@ -190,9 +190,9 @@ pub(super) fn changes(note: &Note) -> Option<String> {
 }
 
 /// Reports the tables that this run left alone, and why.
-pub(super) fn tell_kept(terminal: &Terminal, kept: &KeptTables) {
+pub(super) fn tell_left_alone(terminal: &Terminal, left_alone: &TablesLeftAlone) {
     let mut runs: BTreeMap<(&str, String), Vec<&ObjectName>> = BTreeMap::new();
-    for BusyTable { table, run_id, until } in &kept.busy {
+    for BusyTable { table, run_id, until } in &left_alone.busy {
         runs.entry((run_id, until.to_string())).or_default().push(table);
     }
     for ((run_id, until), tables) in runs {
@@ -211,7 +211,7 @@ pub(super) fn tell_kept(terminal: &Terminal, kept: &KeptTables) {
         by,
         since,
         reason,
-    } in &kept.paused
+    } in &left_alone.paused
     {
         let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         terminal.sentence(&format!("{table}: paused by {by} since {since}{reason}."));
@@ -248,10 +248,10 @@ fn tell_machines(terminal: &Terminal, run_id: &str, report: &Report, board: &Boa
     for table in &report.unchanged {
         terminal.event(&json!({"event": "unchanged", "table": table}));
     }
-    for busy in &report.kept.busy {
+    for busy in &report.left_alone.busy {
         terminal.event(&json!({"event": "busy", "table": busy.table, "run_id": busy.run_id, "until": busy.until}));
     }
-    for paused in &report.kept.paused {
+    for paused in &report.left_alone.paused {
         terminal.named_event("paused", paused);
     }
     for stopped in &report.stopped {
@@ -268,7 +268,7 @@ fn tell_machines(terminal: &Terminal, run_id: &str, report: &Report, board: &Boa
     }
     terminal.event(&json!({
         "event": "summary", "run_id": run_id, "committed": report.committed.len(), "unchanged": report.unchanged.len(),
-        "failed": report.failed.len(), "busy": report.kept.busy.len(), "paused": report.kept.paused.len(), "stopped": report.stopped.len(),
+        "failed": report.failed.len(), "busy": report.left_alone.busy.len(), "paused": report.left_alone.paused.len(), "stopped": report.stopped.len(),
         "rows": report.committed.iter().map(|committed| committed.rows).sum::<u64>(),
         "bytes": report.committed.iter().map(|committed| committed.bytes).sum::<u64>(), "seconds": elapsed.as_secs_f64(),
     }));

@@ -3,29 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use tidemark::error::{ErrorCode, Result};
-use tidemark::steps::backfill::{Backfill, BackfillPorts, BackfillRequest, Range, plan_backfill};
+use tidemark::steps::backfill::{Backfill, Range};
 use tidemark::testing::faults::{Gate, Gated};
-use tidemark::testing::world::{PREFIX, World, spec};
+use tidemark::testing::world::{World, backfill, spec};
 
 async fn planned(world: &World, gate: &Gate, from: &str, to: Option<&str>) -> Result<Backfill> {
     let source = Gated::new(gate, &world.table);
-    let ports = BackfillPorts {
-        source: &source,
-        watermarks: &world.watermarks,
-        store: &world.store,
-        prefix: PREFIX,
+    let range = Range::Between {
+        from: from.into(),
+        includes_from: true,
+        to: to.map(str::to_owned),
     };
-    let request = BackfillRequest {
-        run_id: "again".into(),
-        spec: spec(),
-        range: Range::Between {
-            from: from.into(),
-            includes_from: true,
-            to: to.map(str::to_owned),
-        },
-        dry_run: true,
-    };
-    plan_backfill(ports, request, world.context.get()).await
+    backfill(&source, &world.watermarks, &world.store, spec(), range).await
 }
 
 #[tokio::test]

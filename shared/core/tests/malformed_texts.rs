@@ -11,7 +11,7 @@ use tidemark::ports::merge::NoSinks;
 use tidemark::ports::rows::RowsRead;
 use tidemark::steps::context::RunContext;
 use tidemark::testing::pipeline::Pipeline;
-use tidemark::testing::world::{PART_BYTES, PREFIX, World, spec, spec_with, window};
+use tidemark::testing::world::{PREFIX, World, spec, spec_with, window};
 use tidemark::testing::{MemoryFiles, MemorySink, MemoryStore, MemoryTable, MemoryWatermarks, Reported};
 
 /// The steps over rows of which one `name` could not be decoded.
@@ -26,18 +26,15 @@ type Steps<'a, M> = Pipeline<
 >;
 
 fn steps<M>(world: &World, sinks: M) -> Steps<'_, M> {
-    Pipeline {
-        source: &world.table,
-        reader: Reported::new(&world.table, |read| read.malformed_texts.count("name", 1)),
-        watermarks: &world.watermarks,
-        store: &world.store,
-        prefix: PREFIX,
-        files: MemoryFiles,
+    Pipeline::new(
+        &world.table,
+        Reported::new(&world.table, |read| read.malformed_texts.count("name", 1)),
+        &world.watermarks,
+        &world.store,
+        PREFIX,
+        MemoryFiles,
         sinks,
-        part_bytes: PART_BYTES,
-        settles: false,
-        context: RunContext::without_leases(),
-    }
+    )
 }
 
 fn one_name() -> MalformedTexts {

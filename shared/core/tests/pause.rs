@@ -38,7 +38,7 @@ async fn a_paused_table_is_passed_over_and_goes_on_where_it_was() {
             .was_paused
     );
     let outcome = world.run("paused").await;
-    assert_eq!(outcome.kept.paused[0].reason, person().reason);
+    assert_eq!(outcome.left_alone.paused[0].reason, person().reason);
     assert_eq!(world.lines(), [1, 2, 3]);
     assert!(resume(&world.store, PREFIX, &name()).await.unwrap().was_paused);
     world.run("resumed").await;

@@ -11,25 +11,22 @@ use tidemark::model::table::RunSettings;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::update::UpdateAnswer;
 use tidemark::testing::pipeline::{Pipeline, WindowOfRun};
-use tidemark::testing::world::{PART_BYTES, PREFIX, World, of_run, spec_with};
+use tidemark::testing::world::{PREFIX, World, of_run, spec_with};
 use tidemark::testing::{MemoryFiles, MemorySink, MemoryStore, MemoryTable, MemoryWatermarks};
 
 /// The steps over a world with a sink.
 type Steps<'a> = Pipeline<'a, MemoryTable, &'a MemoryTable, MemoryWatermarks, MemoryStore, MemoryFiles, MemorySink>;
 
 fn steps<'a>(world: &'a World, sink: &MemorySink) -> Steps<'a> {
-    Pipeline {
-        source: &world.table,
-        reader: &world.table,
-        watermarks: &world.watermarks,
-        store: &world.store,
-        prefix: PREFIX,
-        files: MemoryFiles,
-        sinks: sink.clone(),
-        part_bytes: PART_BYTES,
-        settles: false,
-        context: RunContext::without_leases(),
-    }
+    Pipeline::new(
+        &world.table,
+        &world.table,
+        &world.watermarks,
+        &world.store,
+        PREFIX,
+        MemoryFiles,
+        sink.clone(),
+    )
 }
 
 fn chosen(condition: &str) -> Value {

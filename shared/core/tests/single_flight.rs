@@ -8,8 +8,8 @@ use bytes::Bytes;
 use serde_json::json;
 use tidemark::error::{Error, ErrorCode};
 use tidemark::ledger::{Lease, Ledger, Taken};
-use tidemark::model::kept::{BusyTable, PausedTable};
 use tidemark::model::lease::{CLOCK_MARGIN, Keeper, LEASE, Leases, RENEWED_EVERY};
+use tidemark::model::left_alone::{BusyTable, PausedTable};
 use tidemark::model::metric::Metric;
 use tidemark::model::moment::Moment;
 use tidemark::model::names::ObjectName;
@@ -20,7 +20,7 @@ use tidemark::steps::context::Measured;
 use tidemark::steps::report_failed::{ReportFailedRequest, report_failed};
 use tidemark::testing::faults::{Fault, Gate, Gated, seeds};
 use tidemark::testing::pipeline::{Pipeline, RunOutcome};
-use tidemark::testing::world::{PART_BYTES, PREFIX, World, name, of_run, pipeline_behind, spec, spec_with};
+use tidemark::testing::world::{PREFIX, World, name, of_run, pipeline_behind, spec, spec_with};
 use tidemark::testing::{MemoryFiles, MemoryStore};
 
 /// Makes a world with rows for a window of three slices.
@@ -75,7 +75,7 @@ async fn two_runs_over_a_slow_source_read_each_slice_once_and_the_second_reports
         until,
     };
     assert_eq!(
-        (second.kept.busy, second.committed.len(), second.failed.len()),
+        (second.left_alone.busy, second.committed.len(), second.failed.len()),
         (vec![busy], 0, 0)
     );
     assert_eq!(reads(&[&slow]), 3);
@@ -94,7 +94,7 @@ async fn runs_that_meet_at_any_call_read_each_slice_once() {
         for outcome in [outcomes.0, outcomes.1, outcomes.2] {
             let outcome = outcome.unwrap();
             assert!(outcome.failed.is_empty(), "seed {seed}: {:?}", outcome.failed);
-            busy += outcome.kept.busy.len();
+            busy += outcome.left_alone.busy.len();
         }
         assert_eq!(reads(&[one, other, third]), 3, "seed {seed}");
         assert_eq!(world.lines(), (1..=6).collect::<Vec<_>>(), "seed {seed}");
@@ -121,10 +121,10 @@ async fn a_holder_that_dies_at_any_call_delays_the_table_by_one_lease_at_most() 
         ] {
             world.pass(wait);
             let outcome = run(&world, &Gate::default(), "next").await.unwrap();
-            if outcome.kept.busy.is_empty() {
+            if outcome.left_alone.busy.is_empty() {
                 break;
             }
-            assert_eq!(outcome.kept.busy[0].run_id, "dead", "call {call}");
+            assert_eq!(outcome.left_alone.busy[0].run_id, "dead", "call {call}");
             delayed += 1;
         }
         assert!(world.context.get().now - begins <= LEASE + CLOCK_MARGIN);
@@ -167,7 +167,7 @@ async fn a_step_that_is_tried_again_finds_the_lease_of_its_own_run() {
     let mut pipeline = world.pipeline();
     for _ in 0..2 {
         let planned = pipeline.plan("run", &[sliced()]).await.unwrap();
-        assert_eq!((planned.windows.len(), planned.kept.busy.len()), (1, 0));
+        assert_eq!((planned.windows.len(), planned.left_alone.busy.len()), (1, 0));
     }
     for _ in 0..2 {
         pipeline.copy_slice("run", &of_run("initial"), 0).await.unwrap();
@@ -181,16 +181,16 @@ async fn a_copy_that_fails_keeps_the_lease_for_the_other_slices_until_the_failur
         world.pipeline().plan("run", &[sliced()]).await.unwrap();
         let gate = Gate::at(0, fault);
         let mut pipeline = Pipeline {
-            source: &world.table,
-            reader: Gated::new(&gate, &world.table),
-            watermarks: &world.watermarks,
-            store: &world.store,
-            prefix: PREFIX,
-            files: MemoryFiles,
-            sinks: NoSinks::default(),
-            part_bytes: PART_BYTES,
-            settles: false,
             context: world.context.get(),
+            ..Pipeline::new(
+                &world.table,
+                Gated::new(&gate, &world.table),
+                &world.watermarks,
+                &world.store,
+                PREFIX,
+                MemoryFiles,
+                NoSinks::default(),
+            )
         };
         let copied = pipeline.copy_slice("run", &of_run("initial"), 0).await;
         assert!(copied.is_err());
@@ -343,7 +343,7 @@ async fn the_wait_of_a_window_belongs_to_its_lease() {
     world.pipeline().plan("run", &[waits]).await.unwrap();
     world.pass(Duration::from_secs(3_600));
     let outcome = world.run("other").await;
-    assert_eq!(outcome.kept.busy[0].run_id, "run");
+    assert_eq!(outcome.left_alone.busy[0].run_id, "run");
     world.pass(LEASE + CLOCK_MARGIN);
     assert_eq!(world.run("other").await.committed.len(), 1);
 }
@@ -366,7 +366,7 @@ async fn a_paused_table_is_left_alone_until_it_is_resumed() {
         since: Moment::of(now),
         reason: Some("moves to another server".into()),
     };
-    assert_eq!((outcome.kept.paused, outcome.committed.len()), (vec![paused], 0));
+    assert_eq!((outcome.left_alone.paused, outcome.committed.len()), (vec![paused], 0));
     assert!(world.store.keys().iter().all(|key| !key.ends_with("plan.json")));
     assert!(operator.resume().await.unwrap());
     assert!(!operator.resume().await.unwrap(), "it is resumed already");
@@ -383,7 +383,7 @@ async fn a_paused_table_whose_source_is_gone_has_not_failed() {
         .unwrap();
     let gone = spec_with(json!({"tracking": {"watermark": {"column": "gone"}}}));
     let outcome = world.pipeline().run("run", std::slice::from_ref(&gone)).await.unwrap();
-    assert_eq!((outcome.failed.len(), outcome.kept.paused.len()), (0, 1));
+    assert_eq!((outcome.failed.len(), outcome.left_alone.paused.len()), (0, 1));
     world.lease("operator").resume().await.unwrap();
     assert_eq!(world.pipeline().run("run", &[gone]).await.unwrap().failed.len(), 1);
 }

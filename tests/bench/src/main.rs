@@ -28,6 +28,7 @@ use tidemark_replay::tables::{self, Table};
 
 use crate::process::Measured;
 use crate::report::{Amount, Report};
+use crate::stages::Link;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -91,6 +92,7 @@ async fn measure_all(copy_delta: &Path) -> Result<(), Failure> {
         certificate: Certificate::new()?,
     };
     bench.paced(&mut report, &tables::mixed(), rows, pace).await?;
+    bench.packets(&mut report, &tables::mixed(), rows)?;
     for (table, rows) in [
         (tables::mixed(), rows),
         (tables::narrow(), rows),
@@ -152,7 +154,8 @@ impl Bench<'_> {
                 continue;
             }
             let login = source::login(if *is_encrypted { &encrypted } else { &plain });
-            let measured = stages::run(stage, table, format.unwrap_or("parquet"), &login, *is_encrypted)?;
+            let link = Link::new(*is_encrypted);
+            let measured = stages::run(stage, table, format.unwrap_or("parquet"), &login, link)?;
             check_rows(name, rows, &measured, *stage == "drain")?;
             amount.file_bytes = format.and_then(|_| measured.answer["bytes"].as_u64());
             let drain = format!("drain/{}{}", table.name, if *is_encrypted { "" } else { "/plain" });
@@ -194,10 +197,48 @@ impl Bench<'_> {
             wire_bytes: bytes_per_row * rows as f64,
             file_bytes: None,
         };
-        let measured = stages::run("drain", table, "parquet", &source::login(&server), true)?;
+        let measured = stages::run("drain", table, "parquet", &source::login(&server), Link::new(true))?;
         report.line(&drain, &drain, amount, &measured);
         self.copy(report, &copy, &drain, table, "parquet", &server, amount)
             .await
+    }
+
+    /// Measures what the size of packets costs. The largest are 32,767 bytes, which no server sends encrypted.
+    fn packets(&self, report: &mut Report, table: &Table, rows: u64) -> Result<(), Failure> {
+        let lines = [
+            (4_096, true),
+            (8_000, true),
+            (16_383, true),
+            (16_383, false),
+            (32_767, false),
+        ];
+        let lines = lines.map(|(packet_bytes, is_encrypted)| {
+            let plain = if is_encrypted { "" } else { "/plain" };
+            let link = Link {
+                is_encrypted,
+                packet_bytes,
+            };
+            (format!("packets/{}{plain}/{packet_bytes}", table.name), link)
+        });
+        if !report.wants_any(&mut lines.iter().map(|(name, _)| name.as_str())) {
+            return Ok(());
+        }
+        report.section(&format!(
+            "Table {}: {rows} rows, decoded from packets of these sizes",
+            table.name
+        ));
+        for (name, link) in lines {
+            let (bytes_per_row, server) = self.serve(table, rows, link.is_encrypted, None);
+            let measured = stages::run("decode", table, "parquet", &source::login(&server), link)?;
+            check_rows(&name, rows, &measured, false)?;
+            let amount = Amount {
+                rows,
+                wire_bytes: bytes_per_row * rows as f64,
+                file_bytes: None,
+            };
+            report.line(&name, "", amount, &measured);
+        }
+        Ok(())
     }
 
     #[expect(clippy::too_many_arguments, reason = "they are what a line is")]

@@ -34,13 +34,32 @@ pub const ARGUMENT: &str = "stage";
 /// The bytes of an encoder that are thrown away at once.
 const PIECE_BYTES: usize = 8 * 1024 * 1024;
 
+/// How a stage is connected to the server.
+#[derive(Debug, Clone, Copy)]
+pub struct Link {
+    /// Whether the connection is encrypted.
+    pub is_encrypted: bool,
+    /// The size of packets in bytes that the stage `decode` asks for. The stages after it ask for that of copy-delta.
+    pub packet_bytes: u16,
+}
+
+impl Link {
+    /// Makes a link with packets as copy-delta asks for them.
+    pub const fn new(is_encrypted: bool) -> Self {
+        Self {
+            is_encrypted,
+            packet_bytes: 16_383,
+        }
+    }
+}
+
 /// Runs a stage in a process of its own.
-pub fn run(stage: &str, table: &Table, format: &str, login: &Login, is_encrypted: bool) -> Result<Measured, Failure> {
+pub fn run(stage: &str, table: &Table, format: &str, login: &Login, link: Link) -> Result<Measured, Failure> {
     let wanted = copies::spec(copies::TABLE, &json!({ "format": format }))?.wanted_forms();
     let event = json!({
         "stage": stage, "columns": columns(table, wanted)?, "format": format, "host": login.host, "port": login.port,
         "username": login.username(), "password": login.password(), "database": login.database,
-        "sql": "SELECT 1", "is_encrypted": is_encrypted,
+        "sql": "SELECT 1", "is_encrypted": link.is_encrypted, "packet_bytes": link.packet_bytes,
     });
     run_event(&event)
 }
@@ -98,7 +117,14 @@ pub async fn stage() -> Result<(), Failure> {
         return Ok(());
     }
     let (rows, bytes) = match stage.as_str() {
-        "decode" => (decoded(&login, is_encrypted).await?, 0),
+        "decode" => {
+            let packet_bytes = serde_json::from_value(event["packet_bytes"].clone())?;
+            let link = Link {
+                is_encrypted,
+                packet_bytes,
+            };
+            (decoded(&login, link).await?, 0)
+        }
         "build" => (read(reader(login, is_encrypted), &columns, &mut Discard).await?, 0),
         "encode" => encoded(reader(login, is_encrypted), &columns, &format).await?,
         other => return Err(format!("there is no stage {other}").into()),
@@ -146,8 +172,8 @@ fn drained(login: &Login, sql: &str) -> Result<u64, Failure> {
     Ok(Drain::connect(address)?.run(sql)?)
 }
 
-async fn decoded(login: &Login, is_encrypted: bool) -> Result<u64, Failure> {
-    let mut client = Box::pin(connect(login, is_encrypted)).await?;
+async fn decoded(login: &Login, link: Link) -> Result<u64, Failure> {
+    let mut client = Box::pin(connect(login, link)).await?;
     client
         .execute_sp_executesql("SELECT 1".to_owned(), Vec::new(), ())
         .await?;
@@ -168,13 +194,13 @@ async fn decoded(login: &Login, is_encrypted: bool) -> Result<u64, Failure> {
     Ok(null.rows)
 }
 
-async fn connect(login: &Login, is_encrypted: bool) -> Result<TdsClient, Failure> {
+async fn connect(login: &Login, link: Link) -> Result<TdsClient, Failure> {
     let address = format!("tcp:{},{}", login.host, login.port);
     let mut context = ClientContext::with_data_source(&address);
     login.username().clone_into(&mut context.user_name);
     login.password().clone_into(&mut context.password);
-    context.packet_size = 16_383;
-    context.encryption_options.mode = if is_encrypted {
+    context.packet_size = link.packet_bytes;
+    context.encryption_options.mode = if link.is_encrypted {
         EncryptionSetting::Required
     } else {
         EncryptionSetting::PreferOff

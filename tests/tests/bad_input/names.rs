@@ -16,7 +16,7 @@ use tidemark_files::encoder::Files;
 use tidemark_lambda::runner::decode;
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
-use tidemark_tests::stand_in::{CONTROL_TABLE, PART_BYTES, World, shipped_control_table};
+use tidemark_tests::stand_in::{CONTROL_TABLE, World, shipped_control_table};
 
 /// Returns names that are unusual and still valid.
 fn odd_names() -> Vec<String> {
@@ -67,18 +67,15 @@ where
 {
     let server = || Server::new(world.login());
     let (source, watermarks) = (server(), shipped_control_table(server()));
-    let mut pipeline = Pipeline {
-        source: &source,
-        reader: RowReader::new(world.login()),
-        watermarks: &watermarks,
+    let mut pipeline = Pipeline::new(
+        &source,
+        RowReader::new(world.login()),
+        &watermarks,
         store,
         prefix,
-        files: Files,
-        sinks: NoSinks::default(),
-        part_bytes: PART_BYTES,
-        settles: false,
-        context: RunContext::without_leases(),
-    };
+        Files,
+        NoSinks::default(),
+    );
     Box::pin(pipeline.run("r", specs)).await
 }
 

@@ -15,7 +15,7 @@ use tidemark_aws::bucket::S3Store;
 use tidemark_files::encoder::Files;
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
-use tidemark_tests::stand_in::{PART_BYTES, World};
+use tidemark_tests::stand_in::World;
 
 /// The prefix in the bucket.
 pub const PREFIX: &str = "tidemark";
@@ -30,18 +30,7 @@ pub fn steps<'a, P, R>(
     pointers: &'a Pointers<'a, S3Store>,
     store: &'a S3Store,
 ) -> Steps<'a, P, R> {
-    Pipeline {
-        source,
-        reader,
-        watermarks: pointers,
-        store,
-        prefix: PREFIX,
-        files: Files,
-        sinks: NoSinks::default(),
-        part_bytes: PART_BYTES,
-        settles: false,
-        context: RunContext::without_leases(),
-    }
+    Pipeline::new(source, reader, pointers, store, PREFIX, Files, NoSinks::default())
 }
 
 /// Makes the settings of a table with the watermark `v`, and more settings of its tracking.

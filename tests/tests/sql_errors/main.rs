@@ -31,7 +31,7 @@ use tidemark_sqlserver::errors::fault_of;
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
 use tidemark_sqlserver::sink::SinkServer;
-use tidemark_tests::stand_in::{CONTROL_TABLE, PART_BYTES, World, shipped_control_table};
+use tidemark_tests::stand_in::{CONTROL_TABLE, World, shipped_control_table};
 
 /// The steps over the stand-in and a bucket in memory.
 type Steps<'a> = Pipeline<'a, Server, RowReader, ControlTable, MemoryStore, Files, NoSinks<RecordBatch>>;
@@ -71,18 +71,15 @@ impl Sources {
     async fn with<T>(&self, work: impl AsyncFnOnce(&mut Steps<'_>) -> T) -> T {
         let server = || Server::new(self.world.login());
         let (source, watermarks) = (server(), shipped_control_table(server()));
-        let mut pipeline = Pipeline {
-            source: &source,
-            reader: RowReader::new(self.world.login()),
-            watermarks: &watermarks,
-            store: &self.store,
-            prefix: "p",
-            files: Files,
-            sinks: NoSinks::default(),
-            part_bytes: PART_BYTES,
-            settles: false,
-            context: RunContext::without_leases(),
-        };
+        let mut pipeline = Pipeline::new(
+            &source,
+            RowReader::new(self.world.login()),
+            &watermarks,
+            &self.store,
+            "p",
+            Files,
+            NoSinks::default(),
+        );
         Box::pin(work(&mut pipeline)).await
     }
 

@@ -25,7 +25,7 @@ use tidemark_sqlserver::session::Server;
 use tidemark_sqlserver::sink::{SinkServer, StagedSlice};
 use tidemark_tests::mask_key::mask_secret;
 use tidemark_tests::s3_server::S3Server;
-use tidemark_tests::stand_in::{PART_BYTES, control_table, login_of};
+use tidemark_tests::stand_in::{control_table, login_of};
 
 /// The steps from a server into a sink.
 pub type Steps<'a, W, M> = Pipeline<'a, Server, RowReader, W, S3Store, Files, M>;
@@ -106,18 +106,15 @@ impl World {
         store: &'a S3Store,
         sinks: M,
     ) -> Steps<'a, W, M> {
-        Pipeline {
+        Pipeline::new(
             source,
-            reader: RowReader::new(self.source_login()),
+            RowReader::new(self.source_login()),
             watermarks,
             store,
-            prefix: self.prefix,
-            files: Files,
+            self.prefix,
+            Files,
             sinks,
-            part_bytes: PART_BYTES,
-            settles: false,
-            context: RunContext::without_leases(),
-        }
+        )
     }
 
     /// Runs the steps once with the pointer in the bucket.

@@ -21,7 +21,7 @@ use tidemark_sqlserver::login::{Credential, Logins, ServerSettings, Tls};
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::{KeptConnection, Mssql, Server};
 use tidemark_sqlserver::sink::Sinks;
-use tidemark_tests::stand_in::{PART_BYTES, World};
+use tidemark_tests::stand_in::World;
 
 use crate::form::form;
 
@@ -127,23 +127,20 @@ impl Tampering {
     }
 
     fn steps<'a>(&'a self, store: &'a MemoryStore, pointers: &'a Pointers<'a, MemoryStore>) -> Steps<'a> {
-        Pipeline {
-            source: &self.source,
-            reader: RowReader::new(self.credential.clone()).keeping(&self.rows),
-            watermarks: pointers,
+        Pipeline::new(
+            &self.source,
+            RowReader::new(self.credential.clone()).keeping(&self.rows),
+            pointers,
             store,
-            prefix: PREFIX,
-            files: Files,
-            sinks: Sinks::new(
+            PREFIX,
+            Files,
+            Sinks::new(
                 &self.logins,
                 ServerSettings::default().with_tls(Tls::Trust),
                 vec![SECRETS[1].to_owned()],
                 &self.sink,
             ),
-            part_bytes: PART_BYTES,
-            settles: false,
-            context: RunContext::without_leases(),
-        }
+        )
     }
 
     /// Returns the next window of the table after `runs` whole runs before it, each followed by a script.

@@ -14,7 +14,7 @@ use tidemark_aws::bucket::S3Store;
 use tidemark_files::encoder::Files;
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
-use tidemark_tests::stand_in::{PART_BYTES, World};
+use tidemark_tests::stand_in::World;
 
 /// The steps with the pointers in the bucket.
 type Steps<'a> = Pipeline<'a, Server, RowReader, Pointers<'a, S3Store>, S3Store, Files, NoSinks<RecordBatch>>;
@@ -70,18 +70,15 @@ impl Tracked {
 
     /// Makes the four steps, with connections of their own.
     fn pipeline<'a>(&'a self, source: &'a Server, watermarks: &'a Pointers<'a, S3Store>) -> Steps<'a> {
-        Pipeline {
+        Pipeline::new(
             source,
-            reader: RowReader::new(self.world.login()),
+            RowReader::new(self.world.login()),
             watermarks,
-            store: &self.store,
-            prefix: PREFIX,
-            files: Files,
-            sinks: NoSinks::default(),
-            part_bytes: PART_BYTES,
-            settles: false,
-            context: RunContext::without_leases(),
-        }
+            &self.store,
+            PREFIX,
+            Files,
+            NoSinks::default(),
+        )
     }
 
     /// Runs one execution. What failed is in the outcome.

@@ -20,7 +20,7 @@ use tidemark_sqlserver::control_table::ControlTable;
 use tidemark_sqlserver::login::Login;
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::{KeptConnection, Mssql, Server, Tiberius};
-use tidemark_tests::stand_in::{CONTROL_TABLE, PART_BYTES, World, shipped_control_table};
+use tidemark_tests::stand_in::{CONTROL_TABLE, World, shipped_control_table};
 use tidemark_tests::tutorial;
 
 /// The number of connections of a run: that of the lookups and commits to the source, that of the rows, and that of the
@@ -46,18 +46,15 @@ impl Process {
         let server = |kept| Server::new(login.clone()).keeping(kept);
         let (source, watermarks) = (server(&self.source), shipped_control_table(server(&self.watermarks)));
         let store = world.s3.store();
-        let mut pipeline = Pipeline {
-            source: &source,
-            reader: RowReader::new(login.clone()).keeping(&self.rows),
-            watermarks: &watermarks,
-            store: &store,
-            prefix: "tidemark",
-            files: Files,
-            sinks: NoSinks::default(),
-            part_bytes: PART_BYTES,
-            settles: false,
-            context: RunContext::without_leases(),
-        };
+        let mut pipeline = Pipeline::new(
+            &source,
+            RowReader::new(login.clone()).keeping(&self.rows),
+            &watermarks,
+            &store,
+            "tidemark",
+            Files,
+            NoSinks::default(),
+        );
         Box::pin(work(&mut pipeline)).await
     }
 

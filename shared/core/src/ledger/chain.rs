@@ -40,6 +40,23 @@ pub(crate) struct Followed {
     arrived: bool,
 }
 
+/// The windows through which a walk has come.
+#[derive(Default)]
+struct Met(HashSet<WindowName>);
+
+impl Met {
+    /// Adds a window.
+    ///
+    /// Errors: `LedgerInvalid`, saying what leads in a circle, when the walk has come through it before.
+    fn meet(&mut self, window: &WindowName, circle: impl FnOnce() -> String) -> Result<()> {
+        if self.0.insert(window.clone()) {
+            return Ok(());
+        }
+        let message = format!("{}: restore what Tidemark wrote there", circle());
+        Err(Error::new(ErrorCode::LedgerInvalid, message))
+    }
+}
+
 impl<S: ReadObjects> Ledger<'_, S> {
     /// Returns the names of the windows that have a folder in the table's ledger, sorted as keys are.
     pub async fn windows(&self) -> Result<Vec<WindowName>> {
@@ -137,8 +154,12 @@ impl<S: ReadObjects> Ledger<'_, S> {
     /// that one.
     async fn pending(&self, mut window: WindowName) -> Result<Option<Plan>> {
         let mut superseded = None;
-        let mut seen = HashSet::new();
-        while seen.insert(window.clone()) {
+        let mut met = Met::default();
+        loop {
+            met.meet(&window, || {
+                let key = self.keys.plan(&window);
+                format!("the windows that replace the one of {key} lead in a circle")
+            })?;
             let Some(plan) = self.plan(&window).await? else {
                 return Ok(superseded);
             };
@@ -148,11 +169,6 @@ impl<S: ReadObjects> Ledger<'_, S> {
             superseded = Some(plan);
             window = by;
         }
-        let message = format!(
-            "the windows that replace the one of {} lead in a circle: restore what Tidemark wrote there",
-            self.keys.plan(&window)
-        );
-        Err(Error::new(ErrorCode::LedgerInvalid, message))
     }
 
     /// Returns the window that is copied in place of this plan's, if one is.
@@ -177,8 +193,12 @@ impl<S: ReadObjects> Ledger<'_, S> {
     pub(crate) async fn follow(&self, from: &WindowName, to: Option<&WindowName>) -> Result<Followed> {
         let mut end = None;
         let mut next = from.clone();
-        let mut seen = HashSet::new();
-        while seen.insert(next.clone()) {
+        let mut met = Met::default();
+        loop {
+            met.meet(&next, || {
+                let key = self.keys.manifest(from);
+                format!("the manifests after {key} lead in a circle")
+            })?;
             let plan = self.plan(&next).await?;
             let manifest = match &plan {
                 Some(plan) => self.commit_of(plan).await?,
@@ -209,10 +229,5 @@ impl<S: ReadObjects> Ledger<'_, S> {
                 });
             }
         }
-        let message = format!(
-            "the manifests after {} lead in a circle: restore what Tidemark wrote there",
-            self.keys.manifest(from)
-        );
-        Err(Error::new(ErrorCode::LedgerInvalid, message))
     }
 }

@@ -47,6 +47,7 @@ pub use self::run_lease::RunLease;
 pub use self::slices::{Decided, Left, SliceState};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::hold::Hold;
+use crate::model::loaders::AddressedPart;
 use crate::model::manifest::{Manifest, ManifestPart, Previous};
 use crate::model::names::ObjectName;
 use crate::model::plan::{Plan, PlanId, VERSION};
@@ -357,8 +358,11 @@ impl<S: ReadObjects + CreateObjects> Ledger<'_, S> {
         if parts.is_empty() {
             return Ok(());
         }
-        let parts = parts.iter().map(|part| (self.store.address(&part.key), part.bytes));
-        let parts: Vec<(String, u64)> = parts.collect();
+        let parts = parts.iter().map(|part| AddressedPart {
+            address: self.store.address(&part.key),
+            bytes: part.bytes,
+        });
+        let parts: Vec<AddressedPart> = parts.collect();
         for loader in &plan.loader_manifests {
             // The parts of a window are decided, so everyone writes the same.
             let (key, body) = (self.keys.loader(plan, *loader), Bytes::from(loader.text(&parts)));

@@ -12,7 +12,7 @@ use crate::ports::watermarks::{ClearWatermarks, MoveWatermarks, Moved, ReadWater
 
 /// `watermark.json`.
 #[derive(Debug, Serialize, Deserialize)]
-struct Document {
+struct PointerDocument {
     version: u32,
     /// The stored watermark, or `None` after the table was started over.
     watermark: Option<Watermark>,
@@ -71,7 +71,7 @@ impl<S: ReadObjects> Pointers<'_, S> {
 
 impl<S: CreateObjects + ReplaceObjects> Pointers<'_, S> {
     /// Puts the document in the place of the object that was found there.
-    async fn put(&self, key: &str, found: Option<Object>, document: &Document) -> Answer<Moved> {
+    async fn put(&self, key: &str, found: Option<Object>, document: &PointerDocument) -> Answer<Moved> {
         let body = replaced::to_json(key, document)?;
         let etag = found.as_ref().map(|found| found.etag.as_str());
         let is_put = replaced::put(self.store, key, etag, body).await?;
@@ -80,8 +80,8 @@ impl<S: CreateObjects + ReplaceObjects> Pointers<'_, S> {
 }
 
 /// Parses an object as the document of a pointer.
-fn document(key: &str, object: &Object) -> Answer<Document> {
-    let document: Document = serde_json::from_slice(&object.body).map_err(|error| {
+fn document(key: &str, object: &Object) -> Answer<PointerDocument> {
+    let document: PointerDocument = serde_json::from_slice(&object.body).map_err(|error| {
         let message = format!(
             "{key} is not what Tidemark wrote there (delete it: the next run makes it again from the manifests)"
         );
@@ -108,7 +108,7 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> MoveWatermarks for Pointer
         if stored != *expected {
             return Ok(Moved::Changed);
         }
-        let document = Document {
+        let document = PointerDocument {
             version: VERSION,
             watermark: Some(new.clone()),
             reset: None,
@@ -130,7 +130,7 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> ClearWatermarks for Pointe
             if is_clear.is_some_and(|there| there.archive == reset) {
                 return Ok(());
             }
-            let cleared = Document {
+            let cleared = PointerDocument {
                 version: VERSION,
                 watermark: None,
                 reset: Some(Reset {

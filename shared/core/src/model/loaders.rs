@@ -16,18 +16,27 @@ pub enum LoaderManifest {
     Symlink,
 }
 
+/// A part as programs outside Tidemark find it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressedPart {
+    /// Its address, for example `s3://bucket/key`.
+    pub address: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
 impl LoaderManifest {
-    /// Returns the text of the manifest for parts, each given by its address and its size in bytes.
+    /// Returns the text of the manifest for these parts.
     #[must_use]
-    pub fn text(self, parts: &[(String, u64)]) -> String {
+    pub fn text(self, parts: &[AddressedPart]) -> String {
         match self {
             Self::Redshift => {
-                let entries = parts.iter().map(|(address, bytes)| {
+                let entries = parts.iter().map(|AddressedPart { address, bytes }| {
                     json!({ "url": address, "mandatory": true, "meta": { "content_length": bytes } })
                 });
                 json!({ "entries": entries.collect::<Vec<_>>() }).to_string()
             }
-            Self::Symlink => parts.iter().map(|(address, _)| format!("{address}\n")).collect(),
+            Self::Symlink => parts.iter().map(|part| format!("{}\n", part.address)).collect(),
         }
     }
 }

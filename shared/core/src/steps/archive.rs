@@ -23,12 +23,13 @@ pub(super) struct Standing<'a, S> {
     ledger: &'a Ledger<'a, S>,
     table: &'a ObjectName,
     verb: &'static str,
+    /// Whether a person had paused the table before.
+    pub(super) was_paused: bool,
 }
 
 impl<'a, S: ReadObjects + CreateObjects + ReplaceObjects> Standing<'a, S> {
     /// Takes the lease of the table and pauses the table until [`end`](Self::end), whatever becomes of this process,
-    /// because reading what is there may take longer than a lease lasts. Also returns whether a person had paused the
-    /// table before.
+    /// because reading what is there may take longer than a lease lasts.
     ///
     /// Errors: `SinkUnavailable` while a run is copying the table.
     pub(super) async fn take(
@@ -36,10 +37,16 @@ impl<'a, S: ReadObjects + CreateObjects + ReplaceObjects> Standing<'a, S> {
         table: &'a ObjectName,
         verb: &'static str,
         context: RunContext,
-    ) -> Result<(Self, bool)> {
-        let standing = Self { ledger, table, verb };
+    ) -> Result<Self> {
+        let mut standing = Self {
+            ledger,
+            table,
+            verb,
+            was_paused: false,
+        };
         let by = standing.pause(context).await?;
-        Ok((standing, by.is_some_and(|by| !VERBS.contains(&by.as_str()))))
+        standing.was_paused = by.is_some_and(|by| !VERBS.contains(&by.as_str()));
+        Ok(standing)
     }
 
     /// Checks that runs are still kept off, now that the hold is written and before anything is moved.

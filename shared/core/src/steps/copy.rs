@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::{Decided, Lease, Ledger, RunLease, Taken};
 use crate::model::budget::Spent;
 use crate::model::cost::Usd;
-use crate::model::kept::KeptTable;
+use crate::model::left_alone::TableLeftAlone;
 use crate::model::lookup::Split;
 use crate::model::moment::Moment;
 use crate::model::names::ObjectName;
@@ -70,7 +70,7 @@ pub enum CopyAnswer {
     /// The slice was split. Its sub-slices are copied in its place.
     Split(Split),
     /// The slice is left alone, because another run is copying its table, or somebody has paused it.
-    Kept(KeptTable),
+    LeftAlone(TableLeftAlone),
     /// The slice is left to the next run, because this run has copied as much as it may.
     Stopped(StoppedSlice),
     /// What would be run, for a dry run.
@@ -190,7 +190,7 @@ where
     };
     let lease = Lease::new(&ledger, &request.run_id, context.leases);
     let run = RunLease::new(&ledger, &request.run_id);
-    if let Some(left) = left(&request, &attempt, (&lease, &run), context).await? {
+    if let Some(left) = left(&request, &attempt, &lease, &run, context).await? {
         return Ok(left);
     }
     let copying = Copying {
@@ -226,7 +226,8 @@ where
 async fn left<S>(
     request: &CopyRequest,
     attempt: &Attempt,
-    (lease, run): (&Lease<'_, S>, &RunLease<'_, S>),
+    lease: &Lease<'_, S>,
+    run: &RunLease<'_, S>,
     context: RunContext,
 ) -> Result<Option<CopyAnswer>>
 where
@@ -242,9 +243,9 @@ where
     Ok(match lease.take(context.now).await? {
         Taken::Ours => None,
         Taken::KeptBy(keeper) => {
-            let kept = KeptTable::new(request.table.clone(), keeper);
-            kept.tell();
-            Some(CopyAnswer::Kept(kept))
+            let left_alone = TableLeftAlone::new(request.table.clone(), keeper);
+            left_alone.tell();
+            Some(CopyAnswer::LeftAlone(left_alone))
         }
     })
 }

@@ -62,7 +62,8 @@ where
     S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + ArchiveObjects,
 {
     let (store, ledger) = (ports.store, Ledger::new(ports.store, ports.prefix, table));
-    let (standing, is_paused) = Standing::take(&ledger, table, GIVE_UP, context).await?;
+    let standing = Standing::take(&ledger, table, GIVE_UP, context).await?;
+    let is_paused = standing.was_paused;
     let begun = begin(ports, &ledger, table, window, is_paused, context).await;
     let (hold, window) = match begun {
         Ok(begun) => begun,

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{OfRole, Result, Role};
 use crate::ledger::{Frozen, Lease, Ledger, check_settings};
-use crate::model::kept::{KeptTable, KeptTables};
 use crate::model::lease::Keeper;
+use crate::model::left_alone::{TableLeftAlone, TablesLeftAlone};
 use crate::model::lookup::{CopyWindow, EmptyWindow, LookedUp, Note};
 use crate::model::names::ObjectName;
 use crate::model::plan::{Author, Plan};
@@ -27,7 +27,7 @@ use crate::ports::rows::{ExplainRows, Explained};
 use crate::ports::source::{Catalog, CutSource, ProbeSource};
 use crate::shared_connection::{SharedConnection, jointly};
 use crate::steps::context::{Measured, RunContext};
-use crate::steps::kept::{Leaving, give_back, leave};
+use crate::steps::leases::{Leaving, give_back, leave};
 use crate::steps::tables::{FailedTable, Work, Worked, for_each_table};
 
 /// The tables as the first step found them.
@@ -58,7 +58,7 @@ pub struct NewWatermarks {
     pub waiting: Vec<ObjectName>,
     /// The tables that are left alone, because another run copies them or somebody has paused them.
     #[serde(flatten)]
-    pub kept: KeptTables,
+    pub left_alone: TablesLeftAlone,
     /// The tables with rows that no window selects, or with other columns than in the last window.
     pub notes: Vec<Note>,
     /// What would be run, for a dry run.
@@ -133,13 +133,13 @@ where
     };
     let mut answer = answer(done, failed);
     if !planning.dry_run {
-        let Leaving { failed, kept } = leave(answer.failed, async |table: &ObjectName| {
+        let Leaving { failed, left_alone } = leave(answer.failed, async |table: &ObjectName| {
             let ledger = Ledger::new(store, prefix, table);
             Lease::new(&ledger, &run_id, context.leases).give_back().await
         })
         .await;
         answer.failed = failed;
-        answer.kept.extend(kept);
+        answer.left_alone.extend(left_alone);
         give_back(store, prefix, &run_id, context.leases, &answer.waiting).await;
     }
     tracing::info!(
@@ -148,8 +148,8 @@ where
         empty = answer.empty.len(),
         unchanged = answer.unchanged.len(),
         waiting = answer.waiting.len(),
-        busy = answer.kept.busy.len(),
-        paused = answer.kept.paused.len(),
+        busy = answer.left_alone.busy.len(),
+        paused = answer.left_alone.paused.len(),
         failed = answer.failed.len(),
         "New watermarks looked up."
     );
@@ -206,17 +206,17 @@ async fn catalogs<P: ProbeSource>(source: &P, tables: &[LookedUp]) -> Vec<Option
 }
 
 /// What is to be done with a table.
-enum Next {
+enum Answered {
     Unchanged(ObjectName),
     Copy(CopyWindow),
     Empty(EmptyWindow),
     DryRun(DryRun),
-    Kept(KeptTable),
+    LeftAlone(TableLeftAlone),
 }
 
 /// A planned table.
 struct Planned {
-    next: Next,
+    answered: Answered,
     note: Option<Note>,
 }
 
@@ -225,13 +225,13 @@ fn answer(planned: Vec<Planned>, failed: Vec<FailedTable>) -> NewWatermarks {
         failed,
         ..NewWatermarks::default()
     };
-    for Planned { next, note } in planned {
-        match next {
-            Next::Unchanged(table) => answer.unchanged.push(table),
-            Next::Copy(window) => answer.windows.push(window),
-            Next::Empty(window) => answer.empty.push(window),
-            Next::DryRun(plan) => answer.dry_run.push(plan),
-            Next::Kept(kept) => answer.kept.push(kept),
+    for Planned { answered, note } in planned {
+        match answered {
+            Answered::Unchanged(table) => answer.unchanged.push(table),
+            Answered::Copy(window) => answer.windows.push(window),
+            Answered::Empty(window) => answer.empty.push(window),
+            Answered::DryRun(plan) => answer.dry_run.push(plan),
+            Answered::LeftAlone(left_alone) => answer.left_alone.push(left_alone),
         }
         answer.notes.extend(note);
     }
@@ -278,49 +278,49 @@ where
                 freezer.next(&planner).await?
             }
         };
-        let (next, note) = match found {
+        let (answered, note) = match found {
             freezing::Next::Window(frozen, note) => (self.frozen(*frozen)?, note),
             freezing::Next::Unchanged(note) => (self.unchanged(), note),
             freezing::Next::KeptBy(keeper) => (self.kept_by(keeper), None),
         };
-        Ok(Planned { next, note })
+        Ok(Planned { answered, note })
     }
 
     /// Returns that the table is left alone, and logs it.
-    fn kept_by(&self, keeper: Keeper) -> Next {
-        let kept = KeptTable::new(self.table.spec.table.clone(), keeper);
-        kept.tell();
-        Next::Kept(kept)
+    fn kept_by(&self, keeper: Keeper) -> Answered {
+        let left_alone = TableLeftAlone::new(self.table.spec.table.clone(), keeper);
+        left_alone.tell();
+        Answered::LeftAlone(left_alone)
     }
 
     /// Returns that there is nothing to copy. A pointer that lags behind a committed window still has to move.
-    fn unchanged(&self) -> Next {
+    fn unchanged(&self) -> Answered {
         let table = self.table.spec.table.clone();
         match self.table.committed() {
-            Some(committed) if !self.planning.dry_run => Next::Copy(CopyWindow::committed(table, committed)),
-            _ => Next::Unchanged(table),
+            Some(committed) if !self.planning.dry_run => Answered::Copy(CopyWindow::committed(table, committed)),
+            _ => Answered::Unchanged(table),
         }
     }
 
     /// Returns what is to be done with a plan that is frozen or, in a dry run, would be.
-    fn frozen(&self, frozen: Frozen) -> Result<Next> {
+    fn frozen(&self, frozen: Frozen) -> Result<Answered> {
         let Frozen { plan, adopted } = frozen;
         let settings = self.table.spec.run_settings();
         check_settings(&plan, &settings)?;
         masks::check_frozen(&self.table.spec, &plan)?;
         if self.planning.dry_run {
-            return self.shown(plan, adopted, &settings).map(Next::DryRun);
+            return self.shown(plan, adopted, &settings).map(Answered::DryRun);
         }
         if plan.slices.is_empty() {
             let Plan { table, window, .. } = plan;
-            return Ok(Next::Empty(EmptyWindow { table, window }));
+            return Ok(Answered::Empty(EmptyWindow { table, window }));
         }
         let window = CopyWindow::of(&plan, adopted, settings);
         tracing::info!(
             table = %window.table, window = %window.window, new_watermark = %window.new_watermark,
             slices = window.slices, adopted, "Window frozen."
         );
-        Ok(Next::Copy(window))
+        Ok(Answered::Copy(window))
     }
 
     fn shown(&self, plan: Plan, adopted: bool, settings: &RunSettings) -> Result<DryRun> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{OfRole, Result, Role};
 use crate::ledger::{ChainEnd, Lease, Ledger};
-use crate::model::kept::PausedTable;
+use crate::model::left_alone::PausedTable;
 use crate::model::lookup::{CommittedWindow, LookedUp, Start};
 use crate::model::manifest::Manifest;
 use crate::model::names::ObjectName;
@@ -20,7 +20,7 @@ use crate::ports::objects::{AskBucket, ReadObjects};
 use crate::ports::watermarks::ReadWatermarks;
 use crate::shared_connection::{SharedConnection, jointly};
 use crate::steps::context::{Measured, RunContext};
-use crate::steps::kept::{Leaving, leave};
+use crate::steps::leases::{Leaving, leave};
 use crate::steps::tables::{FailedTable, Work, Worked, for_each_table};
 
 /// How long the bucket may take to tell how it is set up.
@@ -93,7 +93,7 @@ pub async fn lookup_old<W: ReadWatermarks, S: ReadObjects + AskBucket>(
         },
     )
     .await?;
-    let Leaving { failed, kept } = leave(failed, async |table: &ObjectName| {
+    let Leaving { failed, left_alone } = leave(failed, async |table: &ObjectName| {
         let ledger = Ledger::new(store, prefix, table);
         let lease = Lease::new(&ledger, &request.run_id, context.leases);
         lease.keeper(context.now).await
@@ -114,7 +114,7 @@ pub async fn lookup_old<W: ReadWatermarks, S: ReadObjects + AskBucket>(
     Ok(OldWatermarks {
         tables,
         failed,
-        paused: kept.paused,
+        paused: left_alone.paused,
         notes,
     })
 }

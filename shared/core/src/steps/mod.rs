@@ -10,7 +10,7 @@ mod commit;
 pub mod context;
 pub mod copy;
 pub mod give_up;
-mod kept;
+mod leases;
 pub mod lookup_new;
 pub mod lookup_old;
 mod merge_slice;

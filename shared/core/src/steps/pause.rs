@@ -20,7 +20,7 @@ pub struct Pause {
 
 /// What became of a table that somebody pauses or resumes.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Held {
+pub struct PauseState {
     /// The table.
     pub table: ObjectName,
     /// Whether runs leave it alone now.
@@ -35,7 +35,13 @@ pub struct Held {
 /// # Errors
 ///
 /// `InvalidInput` when something that was begun with the table is not done, and the errors of the bucket.
-pub async fn pause<S>(store: &S, prefix: &str, table: &ObjectName, pause: Pause, context: RunContext) -> Result<Held>
+pub async fn pause<S>(
+    store: &S,
+    prefix: &str,
+    table: &ObjectName,
+    pause: Pause,
+    context: RunContext,
+) -> Result<PauseState>
 where
     S: ReadObjects + CreateObjects + ReplaceObjects,
 {
@@ -46,7 +52,7 @@ where
     if !was_paused || pause.reason.is_some() {
         lease.pause(context.now, pause.reason).await?;
     }
-    Ok(Held {
+    Ok(PauseState {
         table: table.clone(),
         paused: true,
         was_paused,
@@ -58,14 +64,14 @@ where
 /// # Errors
 ///
 /// As [`pause`].
-pub async fn resume<S>(store: &S, prefix: &str, table: &ObjectName) -> Result<Held>
+pub async fn resume<S>(store: &S, prefix: &str, table: &ObjectName) -> Result<PauseState>
 where
     S: ReadObjects + CreateObjects + ReplaceObjects,
 {
     let ledger = Ledger::new(store, prefix, table);
     ledger.check_hold(|_| false).await?;
     let was_paused = Lease::new(&ledger, "", Leases::Taken).resume().await?;
-    Ok(Held {
+    Ok(PauseState {
         table: table.clone(),
         paused: false,
         was_paused,

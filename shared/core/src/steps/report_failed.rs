@@ -6,7 +6,7 @@ use crate::model::metric::{Measurement, Metric};
 use crate::model::names::ObjectName;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 use crate::steps::context::{Measured, RunContext};
-use crate::steps::kept::give_back;
+use crate::steps::leases::give_back;
 
 /// The tables that failed.
 #[derive(Debug, Deserialize)]

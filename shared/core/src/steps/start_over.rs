@@ -63,7 +63,8 @@ where
     S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + ArchiveObjects,
 {
     let (store, ledger) = (ports.store, Ledger::new(ports.store, ports.prefix, table));
-    let (standing, is_paused) = Standing::take(&ledger, table, RESET, context).await?;
+    let standing = Standing::take(&ledger, table, RESET, context).await?;
+    let is_paused = standing.was_paused;
     let begun = async {
         let plans = plans(&ledger).await?;
         let (hold, resumed) = begin(store, &ledger, table, &plans, is_paused, context).await?;

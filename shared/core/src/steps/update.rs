@@ -11,7 +11,7 @@ use super::pointer;
 use crate::error::Result;
 use crate::ledger::{Lease, Ledger, RunLease, Taken};
 use crate::model::budget::{Spent, StoppedTable};
-use crate::model::kept::{BusyTable, KeptTable, PausedTable};
+use crate::model::left_alone::{BusyTable, PausedTable, TableLeftAlone};
 use crate::model::manifest::Manifest;
 use crate::model::metric::{Measurement, Metric};
 use crate::model::names::ObjectName;
@@ -192,7 +192,7 @@ where
             Ok(UpdateAnswer::Committed(*committed))
         }
         Ok(Ended::Waits(missing)) => match taken {
-            Taken::KeptBy(keeper) => Ok(kept(KeptTable::new(request.table.clone(), keeper))),
+            Taken::KeptBy(keeper) => Ok(left_alone(TableLeftAlone::new(request.table.clone(), keeper))),
             // Slices whose uploads expired are copied again in this run, whatever the budget is. Otherwise a window
             // whose copy takes longer than uploads wait would never end.
             Taken::Ours if context.budget.is_unlimited() || !missing.is_new => Ok(waits(request, missing)),
@@ -284,11 +284,11 @@ fn stopped(request: UpdateRequest, spent: Spent, slices_left: usize) -> UpdateAn
     })
 }
 
-fn kept(table: KeptTable) -> UpdateAnswer {
+fn left_alone(table: TableLeftAlone) -> UpdateAnswer {
     table.tell();
     match table {
-        KeptTable::Busy(busy) => UpdateAnswer::Busy(busy),
-        KeptTable::Paused(paused) => UpdateAnswer::Paused(paused),
+        TableLeftAlone::Busy(busy) => UpdateAnswer::Busy(busy),
+        TableLeftAlone::Paused(paused) => UpdateAnswer::Paused(paused),
     }
 }
 

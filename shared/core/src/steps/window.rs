@@ -5,7 +5,7 @@
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::budget::StoppedTable;
-use crate::model::kept::KeptTable;
+use crate::model::left_alone::TableLeftAlone;
 use crate::model::slice_id::SliceId;
 use crate::steps::update::{Committed, UpdateAnswer};
 
@@ -18,7 +18,7 @@ pub enum WindowOutcome {
     /// The window is committed.
     Committed(Committed),
     /// The window is left to another run, or until its table is resumed.
-    Kept(KeptTable),
+    LeftAlone(TableLeftAlone),
     /// The budget of the run is spent.
     Stopped(StoppedTable),
 }
@@ -29,7 +29,7 @@ impl WindowOutcome {
     pub fn committed(self) -> Option<Committed> {
         match self {
             Self::Committed(committed) => Some(committed),
-            Self::Kept(_) | Self::Stopped(_) => None,
+            Self::LeftAlone(_) | Self::Stopped(_) => None,
         }
     }
 }
@@ -56,8 +56,8 @@ pub async fn copy_window(work: &mut impl CopyWindowWork, slices: usize) -> Resul
         match work.commit().await? {
             UpdateAnswer::Committed(committed) => return Ok(WindowOutcome::Committed(committed)),
             UpdateAnswer::Stopped(stopped) => return Ok(WindowOutcome::Stopped(stopped)),
-            UpdateAnswer::Busy(busy) => return Ok(WindowOutcome::Kept(KeptTable::Busy(busy))),
-            UpdateAnswer::Paused(paused) => return Ok(WindowOutcome::Kept(KeptTable::Paused(paused))),
+            UpdateAnswer::Busy(busy) => return Ok(WindowOutcome::LeftAlone(TableLeftAlone::Busy(busy))),
+            UpdateAnswer::Paused(paused) => return Ok(WindowOutcome::LeftAlone(TableLeftAlone::Paused(paused))),
             UpdateAnswer::Split(again) => slices = again.slices,
             UpdateAnswer::Recopy(again) => {
                 rounds += 1;

@@ -1,10 +1,9 @@
-//! A whole run in one process: the four steps in the order of the state machine, one after another, over any ports.
-
-use std::time::Duration;
+//! A whole run in one process: the four steps in the order of the state machine, one after another, over any ports. It does not wait
+//! for open transactions.
 
 use crate::error::{ErrorCode, Result};
 use crate::model::budget::StoppedTable;
-use crate::model::kept::KeptTables;
+use crate::model::left_alone::TablesLeftAlone;
 use crate::model::lookup::{CopyWindow, EmptyWindow, Split};
 use crate::model::names::ObjectName;
 use crate::model::slice_id::SliceId;
@@ -46,10 +45,28 @@ pub struct Pipeline<'a, P, R, W, S, E, M> {
     pub sinks: M,
     /// The size of an upload's pieces in bytes.
     pub part_bytes: usize,
-    /// Whether to wait, between freezing a window and copying it, for as long as the table's settings say.
-    pub settles: bool,
     /// When the steps run, whether they take leases, and what else they know of the invocation.
     pub context: RunContext,
+}
+
+/// The size of an upload's pieces: the smallest that S3 takes.
+const PART_BYTES: usize = 5 << 20;
+
+impl<'a, P, R, W, S, E, M> Pipeline<'a, P, R, W, S, E, M> {
+    /// Makes the steps over these ports. They take no leases, and upload pieces of 5 MiB.
+    pub fn new(source: &'a P, reader: R, watermarks: &'a W, store: &'a S, prefix: &'a str, files: E, sinks: M) -> Self {
+        Self {
+            source,
+            reader,
+            watermarks,
+            store,
+            prefix,
+            files,
+            sinks,
+            part_bytes: PART_BYTES,
+            context: RunContext::without_leases(),
+        }
+    }
 }
 
 /// What a run did.
@@ -62,7 +79,7 @@ pub struct RunOutcome {
     /// The tables that failed in a step over all tables.
     pub failed: Vec<FailedTable>,
     /// The tables that were left alone.
-    pub kept: KeptTables,
+    pub left_alone: TablesLeftAlone,
     /// The tables that are left because the run's budget is spent.
     pub stopped: Vec<StoppedTable>,
 }
@@ -114,7 +131,7 @@ where
         let mut outcome = RunOutcome {
             failed: planned.failed,
             unchanged: planned.unchanged,
-            kept: planned.kept,
+            left_alone: planned.left_alone,
             ..RunOutcome::default()
         };
         if !planned.empty.is_empty() {
@@ -123,14 +140,11 @@ where
             outcome.failed.extend(updated.failed);
         }
         for window in planned.windows {
-            if self.settles {
-                tokio::time::sleep(Duration::from_secs(window.settle_seconds.into())).await;
-            }
             let of_run = WindowOfRun::from(&window);
             match self.copy_window(run_id, &of_run, window.slices).await? {
                 WindowOutcome::Committed(committed) => outcome.committed.push(committed),
                 WindowOutcome::Stopped(stopped) => outcome.stopped.push(stopped),
-                WindowOutcome::Kept(kept) => outcome.kept.push(kept),
+                WindowOutcome::LeftAlone(left_alone) => outcome.left_alone.push(left_alone),
             }
         }
         Ok(outcome)
@@ -156,7 +170,7 @@ where
         };
         let mut new = lookup_new(self.source, self.store, self.prefix, request, context).await?;
         new.failed.extend(old.failed);
-        new.kept.paused.extend(old.paused);
+        new.left_alone.paused.extend(old.paused);
         Ok(new)
     }
 

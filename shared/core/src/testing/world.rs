@@ -15,13 +15,18 @@ use super::pipeline::{Pipeline, RunOutcome, WindowOfRun};
 use super::table::MemoryTable;
 use super::types::bigint;
 use super::watermarks::MemoryWatermarks;
+use crate::error::Result;
 use crate::ledger::{Lease, Ledger};
 use crate::model::lease::Leases;
 use crate::model::names::ObjectName;
 use crate::model::table::{RunSettings, TableSpec};
 use crate::model::watermark::StoreType;
 use crate::model::window::WindowName;
+use crate::ports::changes::ProbeChanges;
 use crate::ports::merge::NoSinks;
+use crate::ports::rows::ExplainRows;
+use crate::ports::source::{CutSource, ProbeSource};
+use crate::steps::backfill::{Backfill, BackfillPorts, BackfillRequest, Range, plan_backfill};
 use crate::steps::context::RunContext;
 
 /// The prefix in the bucket.
@@ -158,17 +163,44 @@ pub fn pipeline_behind<'a, P, R, W, S>(
     store: &'a S,
 ) -> Pipeline<'a, P, R, W, S, MemoryFiles, NoSinks<MemoryBatch>> {
     Pipeline {
+        part_bytes: PART_BYTES,
+        ..Pipeline::new(
+            source,
+            reader,
+            watermarks,
+            store,
+            PREFIX,
+            MemoryFiles,
+            NoSinks::default(),
+        )
+    }
+}
+
+/// Plans the backfill of a range of the table, and writes nothing.
+pub async fn backfill<P, S>(
+    source: &P,
+    watermarks: &MemoryWatermarks,
+    store: &S,
+    spec: TableSpec,
+    range: Range,
+) -> Result<Backfill>
+where
+    P: ProbeSource + CutSource + ProbeChanges + ExplainRows,
+    S: TestStore,
+{
+    let ports = BackfillPorts {
         source,
-        reader,
         watermarks,
         store,
         prefix: PREFIX,
-        files: MemoryFiles,
-        sinks: NoSinks::default(),
-        part_bytes: PART_BYTES,
-        settles: false,
-        context: RunContext::without_leases(),
-    }
+    };
+    let request = BackfillRequest {
+        run_id: "again".into(),
+        spec,
+        range,
+        dry_run: true,
+    };
+    plan_backfill(ports, request, RunContext::without_leases()).await
 }
 
 /// Returns the table's name.

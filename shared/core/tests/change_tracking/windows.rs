@@ -6,11 +6,11 @@ use tidemark::model::types::TypeName;
 use tidemark::model::watermark::StoreType;
 use tidemark::model::window::WindowName;
 use tidemark::ports::objects::CreateObjects;
-use tidemark::steps::backfill::{BackfillPorts, BackfillRequest, Range, plan_backfill};
+use tidemark::steps::backfill::Range;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::start_over::{StartOverPorts, start_over};
 use tidemark::testing::pipeline::WindowOfRun;
-use tidemark::testing::world::{PREFIX, name, window};
+use tidemark::testing::world::{PREFIX, backfill, name, window};
 use tidemark::testing::{MemoryTracked, MemoryWatermarks};
 
 use crate::world::{World, spec};
@@ -233,21 +233,9 @@ async fn a_backfill_since_what_is_no_version_is_refused() {
     manifest["new_watermark"]["value"] = "2017-09-01".into();
     world.store.overwrite(key, manifest.to_string().into());
     world.watermarks.set(&world.name, None);
-    let ports = BackfillPorts {
-        source: &world.table,
-        watermarks: &world.watermarks,
-        store: &world.store,
-        prefix: PREFIX,
-    };
-    let request = BackfillRequest {
-        run_id: "again".into(),
-        spec: spec(),
-        range: Range::Since("1".into()),
-        dry_run: true,
-    };
-    let error = plan_backfill(ports, request, RunContext::unbounded())
-        .await
-        .unwrap_err();
+    let range = Range::Since("1".into());
+    let planned = backfill(&world.table, &world.watermarks, &world.store, spec(), range).await;
+    let error = planned.unwrap_err();
     assert_eq!(error.code(), ErrorCode::InvalidInput);
     assert!(error.to_string().contains("no version of change tracking"), "{error}");
 }

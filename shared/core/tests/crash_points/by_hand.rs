@@ -309,8 +309,8 @@ async fn a_table_that_a_person_paused_stays_paused_when_it_is_started_over() {
         .unwrap();
     assert!(ByHand::StartsOver.once(&world, &Gate::default()).await);
     let outcome = world.run("after").await;
-    assert_eq!((outcome.committed.len(), outcome.kept.paused.len()), (0, 1));
-    assert_eq!(outcome.kept.paused[0].by, "somebody");
+    assert_eq!((outcome.committed.len(), outcome.left_alone.paused.len()), (0, 1));
+    assert_eq!(outcome.left_alone.paused[0].by, "somebody");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use tidemark::model::sink::SinkSpec;
 use tidemark::testing::faults::{Fault, Gate, Gated};
 use tidemark::testing::pipeline::Pipeline;
 use tidemark::testing::slow_reader::Slow;
-use tidemark::testing::world::{PART_BYTES, PREFIX, spec_with};
+use tidemark::testing::world::{PREFIX, spec_with};
 use tidemark::testing::{MemoryFiles, MemorySink};
 
 use crate::scenes::{Outcome, committed_once, freeze_slices, grow, outcome};
@@ -83,16 +83,16 @@ impl Merging {
         let (source, store) = (Gated::new(gate, table), Gated::new(gate, store));
         let (inner, watermarks) = (Gated::new(gate, table), Gated::new(gate, watermarks));
         let mut pipeline = Pipeline {
-            source: &source,
-            reader: Slow::in_memory(inner, rows_in_time),
-            watermarks: &watermarks,
-            store: &store,
-            prefix: PREFIX,
-            files: MemoryFiles,
-            sinks: Gated::new(gate, &self.sink),
-            part_bytes: PART_BYTES,
-            settles: false,
             context: self.world.context.get(),
+            ..Pipeline::new(
+                &source,
+                Slow::in_memory(inner, rows_in_time),
+                &watermarks,
+                &store,
+                PREFIX,
+                MemoryFiles,
+                Gated::new(gate, &self.sink),
+            )
         };
         let spec = spec_with(serde_json::json!({ "sink": sink() }));
         let outcome = pipeline.run(run_id, &[spec]).await;

@@ -301,7 +301,7 @@ async fn a_start_over_that_reads_for_longer_than_a_lease_keeps_every_run_off() {
     };
     let (done, outcome) = tokio::join!(reset_behind(&world, &gate), run);
     done.unwrap();
-    assert_eq!((outcome.committed.len(), outcome.kept.paused.len()), (0, 1));
+    assert_eq!((outcome.committed.len(), outcome.left_alone.paused.len()), (0, 1));
     world.run("after").await;
     assert_eq!(visible(&world), [1, 2, 3, 4, 5, 9, 10, 11]);
 }

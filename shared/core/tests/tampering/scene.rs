@@ -14,7 +14,7 @@ use tidemark::ports::rows::ExplainRows;
 use tidemark::ports::source::{CutSource, ProbeSource};
 use tidemark::steps::context::RunContext;
 use tidemark::testing::pipeline::{Pipeline, WindowOfRun};
-use tidemark::testing::world::{PART_BYTES, PREFIX, TABLE, name, window};
+use tidemark::testing::world::{PREFIX, TABLE, name, window};
 use tidemark::testing::{
     MemoryDatabase, MemoryFiles, MemorySink, MemoryStore, MemoryTable, MemoryTracked, MemoryWatermarks, ReadShared,
     bigint,
@@ -104,24 +104,21 @@ impl<T: Table> Scene<T> {
 
     pub fn steps(&self) -> Steps<'_, T> {
         let seen = &self.seen;
-        Pipeline {
-            source: &self.database,
-            reader: Watched {
+        Pipeline::new(
+            &self.database,
+            Watched {
                 inner: &self.database,
                 seen,
             },
-            watermarks: &self.watermarks,
-            store: &self.store,
-            prefix: PREFIX,
-            files: MemoryFiles,
-            sinks: Watched {
+            &self.watermarks,
+            &self.store,
+            PREFIX,
+            MemoryFiles,
+            Watched {
                 inner: self.sink.clone(),
                 seen,
             },
-            part_bytes: PART_BYTES,
-            settles: false,
-            context: RunContext::without_leases(),
-        }
+        )
     }
 
     pub async fn run(&self) {

@@ -6,7 +6,7 @@
 #![allow(clippy::print_stdout, reason = "the terminal is the reader")]
 
 mod runtime_api;
-mod stage;
+mod services;
 mod tls_front;
 
 use std::error::Error;
@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::runtime_api::Function;
-use crate::stage::{EVENTS, STARTS, Stage, Step};
+use crate::services::{EVENTS, STARTS, Services, Step};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -35,7 +35,7 @@ fn main() -> Result<(), Failure> {
 }
 
 async fn measure_all(binaries: &Path) -> Result<Vec<Value>, Failure> {
-    let stage = Stage::set().await?;
+    let services = Services::set().await?;
     println!("{:<40} {:>10} {:>8}", "", "median ms", "p95 ms");
     let mut lines = Vec::new();
     for step in Step::ALL {
@@ -45,7 +45,7 @@ async fn measure_all(binaries: &Path) -> Result<Vec<Value>, Failure> {
         }
         let (mut polls, mut cold, mut warm) = (Vec::new(), Vec::new(), Vec::new());
         for start in 0..STARTS {
-            let mut function = Function::start(&binary, &stage.environment).await?;
+            let mut function = Function::start(&binary, &services.environment).await?;
             polls.push(function.first_poll);
             for nth in 0..EVENTS {
                 let (answer, latency) = function.invoke(step.event(start * EVENTS + nth)).await?;

@@ -33,19 +33,19 @@ pub struct PausedTable {
 
 /// The tables that a run leaves alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct KeptTables {
+pub struct TablesLeftAlone {
     /// The tables that another run is copying.
     pub busy: Vec<BusyTable>,
     /// The tables that somebody has paused.
     pub paused: Vec<PausedTable>,
 }
 
-impl KeptTables {
+impl TablesLeftAlone {
     /// Adds a table.
-    pub fn push(&mut self, kept: KeptTable) {
-        match kept {
-            KeptTable::Busy(busy) => self.busy.push(busy),
-            KeptTable::Paused(paused) => self.paused.push(paused),
+    pub fn push(&mut self, table: TableLeftAlone) {
+        match table {
+            TableLeftAlone::Busy(busy) => self.busy.push(busy),
+            TableLeftAlone::Paused(paused) => self.paused.push(paused),
         }
     }
 
@@ -59,14 +59,14 @@ impl KeptTables {
 /// One table that a run leaves alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
-pub enum KeptTable {
+pub enum TableLeftAlone {
     /// Another run is copying it.
     Busy(BusyTable),
     /// Somebody has paused it.
     Paused(PausedTable),
 }
 
-impl KeptTable {
+impl TableLeftAlone {
     /// Makes the entry of the table that `keeper` keeps from being copied.
     #[must_use]
     pub fn new(table: ObjectName, keeper: Keeper) -> Self {

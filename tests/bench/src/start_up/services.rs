@@ -4,10 +4,6 @@
 //! The functions verify certificates against those of this system, some 150, and those of the stand-ins. There is
 //! nothing to copy: the lookups are asked for a table that has not changed since its watermark, `copy-delta` for slices
 //! whose rows are gone, and `update-watermark` for the windows of those slices.
-//!
-//! The certificates they are checked against are those of this system, some 150, and of the stand-ins. There is nothing
-//! to copy: the lookups are asked for a table that stands where its watermark does, `copy-delta` for slices whose rows
-//! are gone, `update-watermark` for the windows of those slices.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +19,7 @@ use tidemark_sqlserver::login::Login;
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
 use tidemark_tests::s3_server::{BUCKET, S3Server};
-use tidemark_tests::stand_in::{CONTROL_TABLE, PART_BYTES, login_of, shipped_control_table};
+use tidemark_tests::stand_in::{CONTROL_TABLE, login_of, shipped_control_table};
 
 use crate::Failure;
 use crate::tls_front::TlsFront;
@@ -37,7 +33,7 @@ pub const EVENTS: usize = 4;
 const SYSTEM_CERTIFICATES: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
 /// Everything that the functions call.
-pub struct Stage {
+pub struct Services {
     /// The environment of each function.
     pub environment: BTreeMap<String, String>,
     _files: tempfile::TempDir,
@@ -45,7 +41,7 @@ pub struct Stage {
     _s3: S3Server,
 }
 
-impl Stage {
+impl Services {
     /// Makes the tables `t0`, `t1`, … with a planned window each, whose rows are gone, and the table `idle`, which is
     /// copied.
     pub async fn set() -> Result<Self, Failure> {
@@ -115,18 +111,15 @@ impl Stage {
     async fn plan(login: &Login, s3: &S3Server, tables: usize) -> Result<(), Failure> {
         let (source, store) = (Server::new(login.clone()), s3.store());
         let watermarks: ControlTable = shipped_control_table(Server::new(login.clone()));
-        let mut pipeline = Pipeline {
-            source: &source,
-            reader: RowReader::new(login.clone()),
-            watermarks: &watermarks,
-            store: &store,
-            prefix: PREFIX,
-            files: Files,
-            sinks: NoSinks::default(),
-            part_bytes: PART_BYTES,
-            settles: false,
-            context: RunContext::without_leases(),
-        };
+        let mut pipeline = Pipeline::new(
+            &source,
+            RowReader::new(login.clone()),
+            &watermarks,
+            &store,
+            PREFIX,
+            Files,
+            NoSinks::default(),
+        );
         let specs = (0..tables).map(|table| serde_json::from_value(spec(&format!("dbo.t{table}"))));
         let planned = pipeline
             .plan("bench", &specs.collect::<Result<Vec<TableSpec>, _>>()?)

@@ -5,8 +5,8 @@ use futures::stream::{self, StreamExt};
 
 use crate::error::Result;
 use crate::ledger::{AT_ONCE, Lease, Ledger};
-use crate::model::kept::{KeptTable, KeptTables};
 use crate::model::lease::{Keeper, Leases};
+use crate::model::left_alone::{TableLeftAlone, TablesLeftAlone};
 use crate::model::names::ObjectName;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 use crate::steps::tables::FailedTable;
@@ -16,7 +16,7 @@ pub(super) struct Leaving {
     /// The tables that did fail.
     pub(super) failed: Vec<FailedTable>,
     /// The tables that somebody has paused.
-    pub(super) kept: KeptTables,
+    pub(super) left_alone: TablesLeftAlone,
 }
 
 /// Asks `keeper_of` for every table that failed, which may also give this run's lease back. A paused table is not
@@ -34,11 +34,11 @@ pub(super) async fn leave(
     let mut asked = stream::iter(asked).buffered(AT_ONCE);
     let mut leaving = Leaving {
         failed: Vec::new(),
-        kept: KeptTables::default(),
+        left_alone: TablesLeftAlone::default(),
     };
     while let Some((failed, keeper)) = asked.next().await {
         match keeper {
-            Some(paused @ Keeper::Paused { .. }) => leaving.kept.push(KeptTable::new(failed.table, paused)),
+            Some(paused @ Keeper::Paused { .. }) => leaving.left_alone.push(TableLeftAlone::new(failed.table, paused)),
             _ => leaving.failed.push(failed),
         }
     }
