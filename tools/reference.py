@@ -48,7 +48,8 @@ def allowed(schema: dict[str, Any]) -> str:
         )
         return "whole number" + bounds + (", or `null`" if "null" in kinds else "")
     if "array" in kinds:
-        return "list of names" if schema.get("items", {}).get("type") == "string" else "list"
+        items = schema.get("items", {})
+        return "list of names" if items.get("type") == "string" else f"list of {allowed(items)}" if items else "list"
     if "object" in kinds and isinstance(schema.get("additionalProperties"), dict):
         return f"object: column to {allowed(schema['additionalProperties'])}"
     if "object" in kinds:

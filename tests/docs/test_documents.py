@@ -1,4 +1,6 @@
-"""Compares docs/reference/documents.md with the fields that the code writes, and with the documents of a real run."""
+"""Compares docs/reference/documents.md with the fields that the code writes, and with the documents of a real run, and
+the rule for uploads of docs/how-to/existing-bucket.md with that of the template.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +9,12 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import cloudformation
 import pytest
 
-from docs.blocks import ROOT
+from docs.blocks import ROOT, of_page
 from local.sandbox import Sandbox
 from local.stack import BINARIES
 
@@ -34,6 +38,11 @@ def _rows(heading: str, number: int = 0) -> list[list[str]]:
     tables = re.findall(r"(?:^\|.*\n)+", _section(heading), re.MULTILINE)
     lines = tables[number].splitlines()[2:]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def _json(page: str) -> list[dict[str, Any]]:
+    """Returns what the blocks of JSON of a page say."""
+    return [json.loads(block.text) for block in of_page(ROOT / page) if block.language == "json"]
 
 
 def _names(text: str) -> set[str]:
@@ -132,3 +141,19 @@ def test_the_documents_of_a_run_have_no_field_that_the_page_does_not_name(tmp_pa
     for heading in DOCUMENTS:
         assert set(written[heading]) <= _names(_section(heading)), heading
     assert set(written["manifest.json"]["parts"][0]) <= _names(_section("manifest.json"))
+    pointer = written["watermark.json"]
+    [of_repair] = [found for found in _json("docs/how-to/repair.md") if "watermark" in found]
+    [watermark] = [found for found in _json("docs/reference/documents.md") if "value" in found]
+    assert set(of_repair) == set(pointer) and of_repair["version"] == pointer["version"]
+    assert set(of_repair["watermark"]) == set(watermark) == set(pointer["watermark"])
+
+
+def test_a_bucket_of_your_own_keeps_uploads_as_long_as_that_of_the_stack() -> None:
+    """The page has the rule in the words of the API, and the template in those of CloudFormation."""
+    bucket = cloudformation.read(ROOT / "infra/template.yaml")["Resources"]["SinkBucket"]["Properties"]
+    [of_stack] = [
+        rule for rule in bucket["LifecycleConfiguration"]["Rules"] if "AbortIncompleteMultipartUpload" in rule
+    ]
+    [[told]] = [found["Rules"] for found in _json("docs/how-to/existing-bucket.md") if "Rules" in found]
+    assert told.pop("Filter") == {"Prefix": "tidemark/"}
+    assert told == {"ID": of_stack.pop("Id"), **of_stack}

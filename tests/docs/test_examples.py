@@ -52,6 +52,17 @@ def test_tables_fit_the_schema_and_the_state_machine(path: Path) -> None:
     assert set(tables) == {"tables"}
 
 
+def test_a_list_is_made_of_the_tables_as_the_example_says() -> None:
+    """The example of many tables copies its list into the bucket, which has to be an array."""
+    folder = ROOT / "examples/on-premises-vpn"
+    assert "tidemark tables --list examples/on-premises-vpn/tables.json |" in (folder / "README.md").read_text()
+    command = [BINARIES / "tidemark", "tables", "--list", folder / "tables.json"]
+    listed = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert [entry["table"] for entry in listed] == [
+        entry["table"] for entry in json.loads((folder / "tables.json").read_text())["tables"]
+    ]
+
+
 @pytest.mark.parametrize("path", _each("parameters.yaml"))
 def test_parameters_are_those_of_the_template(path: Path) -> None:
     """Their values are those that it takes."""

@@ -120,7 +120,7 @@ const CSV: &[Field] = &[
 ];
 
 const JSONL: &[Field] = &[
-    field("compression", COMPRESSION, "Whether the file is packed. Default none."),
+    field("compression", COMPRESSION, "How a file is compressed. Default none."),
     field(
         "bigint",
         Allowed::OneOf(&["number", "string"]),
@@ -256,7 +256,7 @@ pub(crate) const TABLE: &[Field] = &[
     field(
         "column_types",
         Allowed::OneOfForColumns(FILE_TYPES),
-        "How Parquet holds single columns, where that is not what the field types says for all. Default none.",
+        "How Parquet holds single columns, for which `types` does not decide. Default none.",
     ),
     field(
         "mask",

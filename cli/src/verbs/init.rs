@@ -1,4 +1,4 @@
-//! `init`, which reads the catalog by one question, and proposes `tables.json` with reasons.
+//! `init`, which reads the catalog with one statement, and proposes `tables.json` with reasons.
 
 use std::path::{Path, PathBuf};
 
