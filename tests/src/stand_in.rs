@@ -13,7 +13,6 @@ use arrow_array::RecordBatch;
 use tidemark::model::table::TableSpec;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::watermarks::MoveWatermarks;
-use tidemark::steps::context::RunContext;
 use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark_aws::bucket::S3Store;
 use tidemark_files::encoder::Files;

@@ -12,7 +12,6 @@ use tidemark::model::lookup::CopyWindow;
 use tidemark::model::table::TableSpec;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::watermarks::ReadWatermarks;
-use tidemark::steps::context::RunContext;
 use tidemark::steps::lookup_new::NewWatermarks;
 use tidemark::steps::update::{Committed, UpdateAnswer};
 use tidemark::testing::MemoryStore;

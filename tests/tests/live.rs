@@ -8,7 +8,6 @@ use tiberius::Row;
 use tidemark::ledger::Pointers;
 use tidemark::model::table::TableSpec;
 use tidemark::ports::watermarks::MoveWatermarks;
-use tidemark::steps::context::RunContext;
 use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark_files::encoder::Files;
 use tidemark_sqlserver::login::Login;

@@ -13,7 +13,6 @@ use tidemark::model::types::TypeName;
 use tidemark::model::window::WindowName;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::source::{ProbeSource, WatermarkColumn};
-use tidemark::steps::context::RunContext;
 use tidemark::testing::pipeline::Pipeline;
 use tidemark_files::encoder::Files;
 use tidemark_sqlserver::login::Login;

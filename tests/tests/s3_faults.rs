@@ -18,7 +18,6 @@ use tidemark::model::window::WindowName;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::{CreateObjects, Created};
 use tidemark::ports::watermarks::{MoveWatermarks, ReadWatermarks};
-use tidemark::steps::context::RunContext;
 use tidemark::testing::pipeline::Pipeline;
 use tidemark_aws::bucket::S3Store;
 use tidemark_aws::clients::Aws;
@@ -103,10 +102,11 @@ impl<'a> Case<'a> {
     /// Runs one execution with this client. Returns the error that it or its table fails with.
     async fn run(&self, store: &S3Store) -> Result<(), ErrorCode> {
         let source = Server::new(self.world.login());
+        let pointers = Pointers::new(store, PREFIX);
         let mut pipeline = Pipeline::new(
             &source,
             RowReader::new(self.world.login()),
-            &Pointers::new(store, PREFIX),
+            &pointers,
             store,
             PREFIX,
             Files,

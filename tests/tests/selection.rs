@@ -13,7 +13,6 @@ use tidemark::model::table::TableSpec;
 use tidemark::model::window::WindowName;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::ReadObjects;
-use tidemark::steps::context::RunContext;
 use tidemark::testing::pipeline::{Pipeline, RunOutcome, WindowOfRun};
 use tidemark_aws::bucket::S3Store;
 use tidemark_files::encoder::Files;

@@ -9,7 +9,6 @@ use tidemark::model::malformed::MalformedTexts;
 use tidemark::model::manifest::Manifest;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::rows::RowsRead;
-use tidemark::steps::context::RunContext;
 use tidemark::testing::pipeline::Pipeline;
 use tidemark::testing::world::{PREFIX, World, spec, spec_with, window};
 use tidemark::testing::{MemoryFiles, MemorySink, MemoryStore, MemoryTable, MemoryWatermarks, Reported};

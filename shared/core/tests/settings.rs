@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tidemark::error::ErrorCode;
 use tidemark::model::table::RunSettings;
-use tidemark::steps::context::RunContext;
 use tidemark::steps::update::UpdateAnswer;
 use tidemark::testing::pipeline::{Pipeline, WindowOfRun};
 use tidemark::testing::world::{PREFIX, World, of_run, spec_with};

@@ -9,7 +9,6 @@ use tidemark::model::table::TableSpec;
 use tidemark::model::window::WindowName;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::{AskBucket, CompleteObjects, CreateObjects, ReadObjects, ReplaceObjects, UploadObjects};
-use tidemark::steps::context::RunContext;
 use tidemark::testing::MemoryStore;
 use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark_files::encoder::Files;

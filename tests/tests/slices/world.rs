@@ -8,7 +8,6 @@ use tidemark::model::table::TableSpec;
 use tidemark::model::window::WindowName;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::ReadObjects;
-use tidemark::steps::context::RunContext;
 use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark::testing::slow_reader::Slow;
 use tidemark_aws::bucket::S3Store;

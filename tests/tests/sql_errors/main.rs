@@ -20,7 +20,6 @@ use tidemark::model::values::Values;
 use tidemark::model::window::WindowName;
 use tidemark::ports::merge::{MergeRows, Merged, Newest, NoSinks, SliceToMerge, StagedRows};
 use tidemark::ports::source::ProbeSource;
-use tidemark::steps::context::RunContext;
 use tidemark::steps::tables::FailedTable;
 use tidemark::testing::MemoryStore;
 use tidemark::testing::pipeline::{Pipeline, WindowOfRun};

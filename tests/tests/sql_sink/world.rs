@@ -13,7 +13,6 @@ use tidemark::model::types::{Column, Form, TypeName};
 use tidemark::model::values::Values;
 use tidemark::ports::merge::{MergeRows, Newest, SliceToMerge, StagedRows};
 use tidemark::ports::watermarks::MoveWatermarks;
-use tidemark::steps::context::RunContext;
 use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark_aws::bucket::S3Store;
 use tidemark_files::encoder::Files;

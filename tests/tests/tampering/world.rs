@@ -12,7 +12,6 @@ use tidemark::model::slice_id::SliceId;
 use tidemark::model::table::TableSpec;
 use tidemark::ports::objects::CreateObjects;
 use tidemark::ports::secrets::{ReadSecrets, Secret};
-use tidemark::steps::context::RunContext;
 use tidemark::testing::MemoryStore;
 use tidemark::testing::pipeline::{Pipeline, WindowOfRun};
 use tidemark_files::encoder::Files;

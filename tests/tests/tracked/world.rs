@@ -7,7 +7,6 @@ use tidemark::model::manifest::Manifest;
 use tidemark::model::table::TableSpec;
 use tidemark::model::window::WindowName;
 use tidemark::ports::merge::NoSinks;
-use tidemark::steps::context::RunContext;
 use tidemark::steps::copy::CopyAnswer;
 use tidemark::testing::pipeline::{Pipeline, RunOutcome, WindowOfRun};
 use tidemark_aws::bucket::S3Store;

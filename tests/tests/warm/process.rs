@@ -11,7 +11,6 @@ use tidemark::model::watermark::Watermark;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::rows::{ReadRows, TakeBatches};
 use tidemark::ports::source::{DeclaredColumn, ProbeSource};
-use tidemark::steps::context::RunContext;
 use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark_aws::bucket::S3Store;
 use tidemark_files::encoder::Files;

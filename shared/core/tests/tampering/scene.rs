@@ -12,7 +12,6 @@ use tidemark::model::watermark::StoreType;
 use tidemark::ports::changes::ProbeChanges;
 use tidemark::ports::rows::ExplainRows;
 use tidemark::ports::source::{CutSource, ProbeSource};
-use tidemark::steps::context::RunContext;
 use tidemark::testing::pipeline::{Pipeline, WindowOfRun};
 use tidemark::testing::world::{PREFIX, TABLE, name, window};
 use tidemark::testing::{

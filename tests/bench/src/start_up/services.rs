@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tidemark::model::table::TableSpec;
 use tidemark::ports::merge::NoSinks;
-use tidemark::steps::context::RunContext;
 use tidemark::testing::pipeline::Pipeline;
 use tidemark_files::encoder::Files;
 use tidemark_sandbox::{Options, Sandbox};
