@@ -243,7 +243,7 @@ clean: ## Removes everything that was built, made or downloaded here
 build: ## Packages the functions under target/lambda, none larger than its budget, with their bills of materials
 ifeq ($(ARCH),arm64)
 	cargo lambda build --profile release-copy --arm64 --locked --package copy-delta
-	cargo lambda build --release --arm64 --locked $(LOOKUPS:%=--package %)
+	cargo lambda build --profile release-lookup --arm64 --locked $(LOOKUPS:%=--package %)
 else
 	$(MAKE) release
 	@for name in $(FUNCTIONS); do install -D -m 755 $(TARGET)/release/$$name target/lambda/$$name/bootstrap; done
@@ -278,8 +278,9 @@ deploy: $(if $(wildcard $(RUN_STAMP)),,$(DEPLOY_STAMP)) ## Builds, and deploys w
 .PHONY: release
 release:
 	cargo build --locked --profile release-copy --package copy-delta
-	cargo build --locked --release $(LOOKUPS:%=--package %)
-	@install -m 755 $(TARGET)/release-copy/copy-delta $(TARGET)/release/copy-delta
+	cargo build --locked --profile release-lookup $(LOOKUPS:%=--package %)
+	@mkdir -p $(TARGET)/release
+	@install -m 755 $(TARGET)/release-copy/copy-delta $(LOOKUPS:%=$(TARGET)/release-lookup/%) $(TARGET)/release
 
 # Makes what a run needs, and nothing of the tests: the functions, the stand-in and the command. The Python packages are
 # installed at the same time, because neither of the two keeps both processors busy to its end.
