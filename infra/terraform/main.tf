@@ -120,12 +120,12 @@ resource "aws_s3_bucket_lifecycle_configuration" "sink_bucket" {
 
     filter {}
 
-    noncurrent_version_expiration {
-      noncurrent_days = var.keep_old_versions_days
-    }
-
     expiration {
       expired_object_delete_marker = true
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = var.keep_old_versions_days
     }
   }
 
@@ -144,7 +144,13 @@ resource "aws_s3_bucket_lifecycle_configuration" "sink_bucket" {
     id     = "expire-leases-of-runs"
     status = "Enabled"
 
-    filter {}
+    filter {
+      prefix = "${var.sink_prefix}/_ledger/_runs/"
+    }
+
+    expiration {
+      days = 30
+    }
   }
   depends_on = [aws_s3_bucket_versioning.sink_bucket]
 }
