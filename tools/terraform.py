@@ -166,6 +166,8 @@ class Module:
                 return (" && " if function == "Fn::And" else " || ").join(f"({self.expr(part)})" for part in operand)
             case "Fn::EachMemberEquals":
                 return f"alltrue([for member in {self.expr(operand[0])} : member == {self.expr(operand[1])}])"
+            case "Fn::Contains":
+                return f"contains({self.expr(operand[0])}, {self.expr(operand[1])})"
             case "Fn::Sub":
                 text, more = (operand, {}) if isinstance(operand, str) else operand
                 return self.substituted(text, more)

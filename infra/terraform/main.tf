@@ -45,12 +45,37 @@ resource "terraform_data" "rules" {
     }
 
     precondition {
+      condition     = !(!(var.sink_bucket_owner == "")) || (!(var.sink_bucket_name == ""))
+      error_message = "SinkBucketOwner is the owner of SinkBucketName; give both, or neither of them."
+    }
+
+    precondition {
+      condition     = !(!(var.sink_bucket_name == "")) || (alltrue([for member in var.operator_arns : member == ""]))
+      error_message = "OperatorArns goes into the policy of the bucket that the stack creates. Write the roles into the policy of SinkBucketName, and leave OperatorArns empty."
+    }
+
+    precondition {
+      condition     = !(!(var.sink_bucket_name == "")) || (var.access_log_bucket == "")
+      error_message = "AccessLogBucket is for the bucket that the stack creates. Switch the access log of SinkBucketName on at that bucket, and leave AccessLogBucket empty."
+    }
+
+    precondition {
+      condition     = !(!(var.alarm_topic_arn == "")) || (var.alarm_email == "")
+      error_message = "AlarmEmail is subscribed to the topic that the stack creates, so nobody would get a message. Subscribe the address to AlarmTopicArn, and leave AlarmEmail empty."
+    }
+
+    precondition {
+      condition     = !(!(var.watermark_secret_arn == "")) || (var.watermark_store == "sql")
+      error_message = "WatermarkSecretArn is for a control table, and WatermarkStore keeps the watermarks in the bucket. Give sql as WatermarkStore, or leave WatermarkSecretArn empty."
+    }
+
+    precondition {
       condition     = ((alltrue([for member in var.subnet_ids : member == ""])) && (alltrue([for member in var.security_group_ids : member == ""]))) || ((!(alltrue([for member in var.subnet_ids : member == ""]))) && (!(alltrue([for member in var.security_group_ids : member == ""]))))
       error_message = "Give SubnetIds and SecurityGroupIds together, or neither of them."
     }
 
     precondition {
-      condition     = !(var.schedule_enabled == "true") || ((!(var.table_list_key == "")) || (!(var.tables_json == "{\"tables\": []}")))
+      condition     = !(var.schedule_enabled == "true") || ((!(var.table_list_key == "")) || (!(contains(["{\"tables\": []}", "{\"tables\":[]}"], var.tables_json))))
       error_message = "A schedule that is on needs tables; give TablesJson (make deploy TABLES=file.json) or TableListKey."
     }
 
@@ -1290,6 +1315,12 @@ resource "aws_iam_role_policy" "incremental_copy_list_role" {
             "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
           }
         }
+      },
+      {
+        Sid      = "NotWhereTheFunctionsWrite"
+        Effect   = "Deny"
+        Action   = "s3:GetObject"
+        Resource = "arn:${data.aws_partition.current.partition}:s3:::${(local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)}/${var.sink_prefix}/*"
       },
       (local.has_kms_key ? {
         Sid      = "DecryptTableList"
