@@ -179,6 +179,25 @@ def test_what_was_there_before_can_be_brought_back_for_a_while() -> None:
     assert all(rule["Status"] == "Enabled" for rule in rules.values())
 
 
+def test_the_page_of_an_existing_bucket_has_the_rules_of_the_stacks_own() -> None:
+    """The rule for old versions depends on whether that bucket keeps any, so the page says it in words."""
+    text = (ROOT / "docs/how-to/existing-bucket.md").read_text()
+    (block,) = [found for found in re.findall(r"```json\n(.*?)```", text, re.DOTALL) if "DaysAfterInitiation" in found]
+    told = {rule.pop("ID"): rule for rule in json.loads(block)["Rules"]}
+    rules = {
+        rule.pop("Id"): rule
+        for rule in Deployed().properties("SinkBucket")["LifecycleConfiguration"]["Rules"]
+        if "NoncurrentVersionExpiration" not in rule
+    }
+    for rule in rules.values():
+        # The words of CloudFormation, and those of S3. In a bucket with other objects, a rule is for the prefix only.
+        rule["Filter"] = {"Prefix": rule.pop("Prefix", "tidemark/")}
+        if "ExpirationInDays" in rule:
+            rule["Expiration"] = {"Days": rule.pop("ExpirationInDays")}
+    assert told == rules
+    assert "`NoncurrentVersionExpiration`" in text
+
+
 def test_access_is_logged_where_that_is_asked_for() -> None:
     """The log goes into a bucket of the user's, below the stack's name."""
     assert "LoggingConfiguration" not in Deployed().properties("SinkBucket")
