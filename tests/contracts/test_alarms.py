@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 import pytest
+from ministack.services.stepfunctions import _apply_jsonata_template
 from shipped import EVERYTHING, FUNCTIONS, INFRA, MACHINES, ROOT, Deployed
 
 TEMPLATE = Deployed(**EVERYTHING)
@@ -115,7 +116,15 @@ def test_a_run_that_ends_before_its_tables_do_counts_them_and_gives_their_leases
         catchers = [catcher["Next"] for catcher in states[name]["Catch"]]
         assert catchers and set(catchers) == {"ReportRunFailed"}, name
     report = states["ReportRunFailed"]
-    assert report["Arguments"]["Payload"]["failed"] == "{% [$states.context.Execution.Input.tables.table] %}"
+    context = {"Execution": {"Name": "r", "Input": {"tables": [{"table": "dbo.a"}, {"table": "dbo.b"}]}}}
+    for step, failed, leases in (
+        ("lookup-old-watermark", ["dbo.a", "dbo.b"], []),
+        ("lookup-new-watermark", ["dbo.a", "dbo.b"], []),
+        # Most of them may have been committed, so none is counted as failed.
+        ("copy-windows", [], ["dbo.a", "dbo.b"]),
+    ):
+        payload = _apply_jsonata_template(report["Arguments"]["Payload"], {"step": step}, context)
+        assert payload == {"run_id": "r", "failed": failed, "leases": leases}, step
     assert report["Retry"] == states["ReportFailed"]["Retry"]
     assert report["Output"] == "{% $states.input %}"
     assert {report["Next"], *(catch["Next"] for catch in report["Catch"])} == {"RunFailed"}
@@ -181,7 +190,9 @@ def test_a_failed_run_sends_a_message_with_its_tables_and_what_to_do(parameters:
     assert (statement["Principal"], statement["Action"]) == ({"Service": "events.amazonaws.com"}, "sqs:SendMessage")
     assert set(statement["Condition"]["ArnEquals"]["aws:SourceArn"]) == {f"<{name}.Arn>" for name in rules}
     fail = json.loads((INFRA / MACHINES[0]).read_text())["States"]["Failed"]
-    assert "$states.input.failed.(table & ': ' & error" in fail["Cause"]
+    ended = {"failed": [{"table": "dbo.a", "error": "SourceUnavailable", "cause": "no answer"}]}
+    cause = _apply_jsonata_template(fail["Cause"], ended | {"committed": [], "unchanged": []}, {})
+    assert cause.endswith("dbo.a: SourceUnavailable: no answer")
 
 
 def test_alarms_and_events_may_publish_and_nobody_else() -> None:
