@@ -131,6 +131,31 @@ def test_a_run_that_ends_before_its_tables_do_counts_them_and_gives_their_leases
     assert states["RunFailed"]["Error"] == "{% $states.input.error %}"
 
 
+def test_tables_that_stand_still_in_runs_that_succeed_have_alarms() -> None:
+    """A budget that is spent is told at once, and a pause once a day at most, because every run meets it again."""
+    stopped, paused = (ALARMS[f"Tables{what}Alarm"] for what in ("Stopped", "Paused"))
+    assert (stopped["MetricName"], stopped["Period"]) == ("TablesStopped", 300)
+    assert (paused["MetricName"], paused["Period"]) == ("TablesPaused", 24 * 3600)
+    for alarm in (stopped, paused):
+        assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Sum", 1, 1)
+
+
+def test_the_pages_of_costs_count_the_alarms_and_the_metrics_as_they_are() -> None:
+    """An alarm is 0.10 USD a month, and a metric 0.30. An alarm of a parameter that is off by default is left out."""
+    running = {"SourceSecretArn": EVERYTHING["SourceSecretArn"], "ScheduleEnabled": "true"}
+    alarms, metrics = len(Deployed(**running).of_type("AWS::CloudWatch::Alarm")), len(_emitted())
+    cost = (ROOT / "docs/explanation/cost.md").read_text()
+    assert f"| Alarms, {alarms} with a schedule that is on" in cost and f"| {alarms / 10:.2f} a month |" in cost
+    cases = (ROOT / "docs/how-to/cost-of-your-case.md").read_text()
+    assert f"| {metrics} \u00d7 0.30 | {metrics * 0.3:.2f} |" in cases
+    assert f"| alarms, secret | {alarms / 10:.2f} + 0.40 | {alarms / 10 + 0.4:.2f} |" in cases
+    reckoned = re.findall(r"\n(\| \|[^#]*\*\*together\*\*[^\n]*)", cases)
+    assert len(reckoned) == 2
+    for case in reckoned:
+        *parts, together = re.findall(r"(\d+\.\d\d)\**\s\|\n", case + "\n")
+        assert round(sum(map(float, parts)), 2) == float(together)
+
+
 def test_a_stand_still_is_noticed_unless_that_is_switched_off() -> None:
     """Only a schedule that is on needs the alarm, because without one nobody expects a run."""
     running = {"SourceSecretArn": EVERYTHING["SourceSecretArn"], "ScheduleEnabled": "true"}
@@ -219,6 +244,10 @@ def test_the_dashboard_is_whole_and_shows_what_people_ask_for() -> None:
         assert what in text
     (cost,) = [widget for widget in body["widgets"] if "USD" in json.dumps(widget)]
     assert cost["properties"]["period"] == 24 * 3600
+    # Time and requests of every function are in it.
+    (expression, *series) = [metric[-1] for metric in cost["properties"]["metrics"]]
+    assert set(re.findall(r"FILL\((\w+), 0\)", expression["expression"])) == {each["id"] for each in series}
+    assert len(series) == 2 * len(FUNCTIONS)
     places = [(widget["x"], widget["y"]) for widget in body["widgets"]]
     assert len(places) == len(set(places))
     for widget in body["widgets"]:
