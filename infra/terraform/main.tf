@@ -210,17 +210,13 @@ resource "aws_s3_bucket_policy" "sink_bucket_policy" {
         Effect    = "Deny"
         Principal = "*"
         Action = [
-          "s3:PutObject",
-          "s3:PutObjectTagging",
-          "s3:PutObjectVersionTagging",
-          "s3:PutObjectRetention",
-          "s3:PutObjectLegalHold",
-          "s3:DeleteObject",
-          "s3:DeleteObjectVersion",
+          "s3:PutObject*",
+          "s3:DeleteObject*",
+          "s3:Replicate*",
           "s3:AbortMultipartUpload",
-          "s3:ReplicateObject",
-          "s3:ReplicateDelete",
-          "s3:ReplicateTags",
+          "s3:BypassGovernanceRetention",
+          "s3:ObjectOwnerOverrideToBucketOwner",
+          "s3:UpdateObjectEncryption",
         ]
         Resource = "${aws_s3_bucket.sink_bucket[0].arn}/${var.sink_prefix}/*"
         Condition = {

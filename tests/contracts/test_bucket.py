@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
+import cfnlint
 import pytest
 from ministack.core import iam_evaluator
 from shipped import FUNCTIONS, KEY, ROOT, Deployed, as_list
@@ -138,6 +140,31 @@ def test_the_policy_lets_the_functions_write_as_they_do_and_nobody_else(
 ) -> None:
     """A refusal in a bucket's policy applies whatever else is allowed."""
     assert _refused_by(POLICIES[of](), f"{ROLE}{who}", action, key, how) == refusal
+
+
+CHANGE_NOTHING = {"initiatereplication", "restoreobject"}
+"""Actions on objects that neither read nor change one: they ask S3 to copy it elsewhere, or back from an archive."""
+
+
+@pytest.mark.parametrize("of", POLICIES)
+def test_every_action_that_changes_an_object_is_for_the_functions_only(of: str) -> None:
+    """Whoever can change an object's access, tags or key can hide it, and a retention keeps it from being replaced. AWS
+    tells capitals and small letters in an action apart nowhere, and its list, which cfn-lint has, is in small ones.
+    """
+    listed = Path(cfnlint.__file__).parent / "data/AdditionalSpecs/Policies.json"
+    actions = json.loads(listed.read_text())["s3"]["Actions"]
+    on_objects = {name for name, facts in actions.items() if "object" in (facts.get("Resources") or [])}
+    writes = {name for name in on_objects if not name.startswith(("get", "list"))} - CHANGE_NOTHING
+    assert {"putobject", "putobjectacl", "deleteobjecttagging", "updateobjectencryption"} <= writes
+    policy = POLICIES[of]()
+    for statement in policy["Statement"]:
+        statement["Action"] = [action.lower() for action in as_list(statement["Action"])]
+    allowed = {
+        name for name in writes if not _refused_by(policy, STRANGER, f"s3:{name}", f"{DATA}/part-00000.parquet", {})
+    }
+    assert allowed == set()
+    for name in ("getobject", "getobjecttagging", *CHANGE_NOTHING):
+        assert not _refused_by(policy, STRANGER, f"s3:{name}", f"{DATA}/part-00000.parquet", {}), name
 
 
 def test_a_session_of_a_role_counts_as_the_role() -> None:
