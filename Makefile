@@ -185,6 +185,9 @@ check: $(VENV_STAMP) house ## Checks formatting, lints, docs, dependencies, temp
 	$(VENV)/bin/ruff format --check --quiet --config tests/ruff.toml tests tools
 	$(VENV)/bin/cfn-lint infra/template.yaml
 	$(VENV)/bin/python tools/terraform.py --check
+	@if command -v checkov >/dev/null; then checkov --config-file infra/checkov.yaml --framework cloudformation --file infra/template.yaml && \
+		checkov --config-file infra/checkov.yaml --framework terraform --directory infra/terraform; \
+	else echo "SKIPPED: checkov is not installed (pipx install checkov), so it did not look at infra/template.yaml and infra/terraform"; fi
 	@if command -v npm >/dev/null; then $(MAKE) $(CHECKS_STAMP); mkdir -p .local; for machine in infra/*.asl.json; do \
 		sed 's/$${Partition}/aws/' $$machine > .local/machine.asl.json; \
 		$(CHECKS)/node_modules/.bin/asl-validator --json-path .local/machine.asl.json; done; \

@@ -153,6 +153,20 @@ def test_updates_are_proposed_for_all_that_is_pinned() -> None:
         assert update["schedule"]["interval"] in ("weekly", "monthly")
 
 
+def test_every_check_of_checkov_that_is_left_out_is_explained_in_one_place() -> None:
+    """The explanation is the line above it. The README names none of them, so the two cannot differ."""
+    text = (ROOT / "infra/checkov.yaml").read_text()
+    lines = text.splitlines()
+    skipped = yaml.safe_load(text)["skip-check"]
+    for number, line in enumerate(lines):
+        if "- CKV" in line:
+            assert lines[number - 1].startswith("  # "), line
+    assert len(skipped) == len(set(skipped)) == text.count("- CKV") > 0
+    assert "CKV" not in (ROOT / "infra/README.md").read_text()
+    checks = _commands().split("\ncheck:")[1].split("\n.PHONY")[0]
+    assert "--framework cloudformation" in checks and "--framework terraform" in checks
+
+
 def test_people_know_how_to_report_a_vulnerability() -> None:
     """The file is where GitHub looks for it."""
     text = (ROOT / "SECURITY.md").read_text()
