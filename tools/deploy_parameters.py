@@ -141,10 +141,11 @@ def check_together(found: dict[str, str], more: dict[str, str], environment: dic
         raise Refused("TableListKey is below SinkPrefix, where only the functions write: take a key outside of it")
 
 
-def parameters(environment: dict[str, str], declared: dict[str, Any]) -> dict[str, str]:
+def parameters(environment: dict[str, str], template: dict[str, Any]) -> dict[str, str]:
     """Returns all parameters of the template, those that nothing is given for with their defaults."""
     if not environment.get("SECRET_ARN"):
         raise Refused("SECRET_ARN is missing: the ARN of a secret with host, port, username, password and dbname")
+    declared = template["Parameters"]
     more = given(environment.get("PARAMETERS", ""))
     tables, has_list = environment.get("TABLES", ""), bool(more.get("TableListKey"))
     if has_list and tables:
@@ -160,6 +161,8 @@ def parameters(environment: dict[str, str], declared: dict[str, Any]) -> dict[st
     check_together(found, more, environment)
     if not has_list:
         found["TablesJson"] = tables_json(tables, environment.get("TIDEMARK", ""))
+    if against := cloudformation.refused(template, cloudformation.split(declared, found)):
+        raise Refused("\n".join(against))
     return found
 
 
@@ -180,13 +183,14 @@ def tell_what_is_unset(stack: str, found: dict[str, str], declared: dict[str, An
 
 def main(target: Path) -> int:
     environment = dict(os.environ)
-    declared = cloudformation.read(TEMPLATE)["Parameters"]
+    template = cloudformation.read(TEMPLATE)
+    declared = template["Parameters"]
     stack = environment.get("STACK") or "tidemark"
     try:
         check_sam()
         if len(stack) > MOST_OF_A_STACKS_NAME:
             raise Refused(f"STACK={stack} has more than {MOST_OF_A_STACKS_NAME} characters, which SNS does not display")
-        found = parameters(environment, declared)
+        found = parameters(environment, template)
     except Refused as refusal:
         print(refusal, file=sys.stderr)
         return 1

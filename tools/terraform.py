@@ -166,6 +166,8 @@ class Module:
                 return (" && " if function == "Fn::And" else " || ").join(f"({self.expr(part)})" for part in operand)
             case "Fn::EachMemberEquals":
                 return f"alltrue([for member in {self.expr(operand[0])} : member == {self.expr(operand[1])}])"
+            case "Fn::Contains":
+                return f"contains({self.expr(operand[0])}, {self.expr(operand[1])})"
             case "Fn::Sub":
                 text, more = (operand, {}) if isinstance(operand, str) else operand
                 return self.substituted(text, more)
@@ -313,9 +315,9 @@ def bucket(module: Module, name: str, properties: dict[str, Any]) -> Made:
         ("apply_server_side_encryption_by_default", block(by_default)),
         ("bucket_key_enabled", module.expr(encryption["BucketKeyEnabled"])),
     ]
+    blocked = properties["PublicAccessBlockConfiguration"]
     (ownership,) = properties["OwnershipControls"]["Rules"]
-    logged = module.expr(properties["LoggingConfiguration"]["Fn::If"][1]["DestinationBucketName"])
-    prefix = module.expr(properties["LoggingConfiguration"]["Fn::If"][1]["LogFilePrefix"])
+    is_logged, logging, _ = properties["LoggingConfiguration"]["Fn::If"]
     made: Made = [
         (
             "aws_s3_bucket",
@@ -325,7 +327,7 @@ def bucket(module: Module, name: str, properties: dict[str, Any]) -> Made:
         (
             "aws_s3_bucket_public_access_block",
             "",
-            [bucket_id, *((snake(key), "true") for key in properties["PublicAccessBlockConfiguration"])],
+            [bucket_id, *((snake(key), module.expr(value)) for key, value in blocked.items())],
         ),
         (
             "aws_s3_bucket_ownership_controls",
@@ -357,10 +359,9 @@ def bucket(module: Module, name: str, properties: dict[str, Any]) -> Made:
             "aws_s3_bucket_logging",
             "",
             [
-                ("count", "local.create_bucket && local.has_access_log ? 1 : 0"),
+                ("count", f"local.create_bucket && local.{snake(is_logged)} ? 1 : 0"),
                 bucket_id,
-                ("target_bucket", logged),
-                ("target_prefix", prefix),
+                *module.given(logging, target_bucket="DestinationBucketName", target_prefix="LogFilePrefix"),
             ],
         ),
     ]
@@ -368,15 +369,27 @@ def bucket(module: Module, name: str, properties: dict[str, Any]) -> Made:
 
 
 def lifecycle(module: Module, rule: dict[str, Any]) -> Pairs:
-    pairs: Pairs = [("id", quoted(rule["Id"])), ("status", quoted(rule["Status"])), ("filter", "{block}{}")]
-    if "NoncurrentVersionExpiration" in rule:
-        days = module.expr(rule["NoncurrentVersionExpiration"]["NoncurrentDays"])
-        pairs.append(("noncurrent_version_expiration", block([("noncurrent_days", days)])))
-        marker = module.expr(rule["ExpiredObjectDeleteMarker"])
-        pairs.append(("expiration", block([("expired_object_delete_marker", marker)])))
-    if "AbortIncompleteMultipartUpload" in rule:
-        days = module.expr(rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"])
-        pairs.append(("abort_incomplete_multipart_upload", block([("days_after_initiation", days)])))
+    """Returns a rule of a bucket's lifecycle. Without an action that it knows, it would delete nothing and say so
+    nowhere.
+    """
+    known = {"Id", "Status", "Prefix", "ExpirationInDays", "ExpiredObjectDeleteMarker"}
+    nested = {"NoncurrentVersionExpiration": "NoncurrentDays", "AbortIncompleteMultipartUpload": "DaysAfterInitiation"}
+    for key in rule:
+        if key not in known | set(nested) or (key in nested and set(rule[key]) != {nested[key]}):
+            raise SystemExit(f"{key} of a lifecycle's rule is not known to tools/terraform.py")
+    prefix = module.given(rule, prefix="Prefix")
+    pairs: Pairs = [
+        ("id", quoted(rule["Id"])),
+        ("status", quoted(rule["Status"])),
+        ("filter", block(prefix) if prefix else "{block}{}"),
+    ]
+    if expiration := module.given(
+        rule, days="ExpirationInDays", expired_object_delete_marker="ExpiredObjectDeleteMarker"
+    ):
+        pairs.append(("expiration", block(expiration)))
+    for key, days in nested.items():
+        if key in rule:
+            pairs.append((snake(key), block([(snake(days), module.expr(rule[key][days]))])))
     return pairs
 
 

@@ -45,12 +45,37 @@ resource "terraform_data" "rules" {
     }
 
     precondition {
+      condition     = !(!(var.sink_bucket_owner == "")) || (!(var.sink_bucket_name == ""))
+      error_message = "SinkBucketOwner is the owner of SinkBucketName; give both, or neither of them."
+    }
+
+    precondition {
+      condition     = !(!(var.sink_bucket_name == "")) || (alltrue([for member in var.operator_arns : member == ""]))
+      error_message = "OperatorArns goes into the policy of the bucket that the stack creates. Write the roles into the policy of SinkBucketName, and leave OperatorArns empty."
+    }
+
+    precondition {
+      condition     = !(!(var.sink_bucket_name == "")) || (var.access_log_bucket == "")
+      error_message = "AccessLogBucket is for the bucket that the stack creates. Switch the access log of SinkBucketName on at that bucket, and leave AccessLogBucket empty."
+    }
+
+    precondition {
+      condition     = !(!(var.alarm_topic_arn == "")) || (var.alarm_email == "")
+      error_message = "AlarmEmail is subscribed to the topic that the stack creates, so nobody would get a message. Subscribe the address to AlarmTopicArn, and leave AlarmEmail empty."
+    }
+
+    precondition {
+      condition     = !(!(var.watermark_secret_arn == "")) || (var.watermark_store == "sql")
+      error_message = "WatermarkSecretArn is for a control table, and WatermarkStore keeps the watermarks in the bucket. Give sql as WatermarkStore, or leave WatermarkSecretArn empty."
+    }
+
+    precondition {
       condition     = ((alltrue([for member in var.subnet_ids : member == ""])) && (alltrue([for member in var.security_group_ids : member == ""]))) || ((!(alltrue([for member in var.subnet_ids : member == ""]))) && (!(alltrue([for member in var.security_group_ids : member == ""]))))
       error_message = "Give SubnetIds and SecurityGroupIds together, or neither of them."
     }
 
     precondition {
-      condition     = !(var.schedule_enabled == "true") || ((!(var.table_list_key == "")) || (!(var.tables_json == "{\"tables\": []}")))
+      condition     = !(var.schedule_enabled == "true") || ((!(var.table_list_key == "")) || (!(contains(["{\"tables\": []}", "{\"tables\":[]}"], var.tables_json))))
       error_message = "A schedule that is on needs tables; give TablesJson (make deploy TABLES=file.json) or TableListKey."
     }
 
@@ -120,12 +145,12 @@ resource "aws_s3_bucket_lifecycle_configuration" "sink_bucket" {
 
     filter {}
 
-    noncurrent_version_expiration {
-      noncurrent_days = var.keep_old_versions_days
-    }
-
     expiration {
       expired_object_delete_marker = true
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = var.keep_old_versions_days
     }
   }
 
@@ -144,7 +169,13 @@ resource "aws_s3_bucket_lifecycle_configuration" "sink_bucket" {
     id     = "expire-leases-of-runs"
     status = "Enabled"
 
-    filter {}
+    filter {
+      prefix = "${var.sink_prefix}/_ledger/_runs/"
+    }
+
+    expiration {
+      days = 30
+    }
   }
   depends_on = [aws_s3_bucket_versioning.sink_bucket]
 }
@@ -179,17 +210,13 @@ resource "aws_s3_bucket_policy" "sink_bucket_policy" {
         Effect    = "Deny"
         Principal = "*"
         Action = [
-          "s3:PutObject",
-          "s3:PutObjectTagging",
-          "s3:PutObjectVersionTagging",
-          "s3:PutObjectRetention",
-          "s3:PutObjectLegalHold",
-          "s3:DeleteObject",
-          "s3:DeleteObjectVersion",
+          "s3:PutObject*",
+          "s3:DeleteObject*",
+          "s3:Replicate*",
           "s3:AbortMultipartUpload",
-          "s3:ReplicateObject",
-          "s3:ReplicateDelete",
-          "s3:ReplicateTags",
+          "s3:BypassGovernanceRetention",
+          "s3:ObjectOwnerOverrideToBucketOwner",
+          "s3:UpdateObjectEncryption",
         ]
         Resource = "${aws_s3_bucket.sink_bucket[0].arn}/${var.sink_prefix}/*"
         Condition = {
@@ -1285,6 +1312,12 @@ resource "aws_iam_role_policy" "incremental_copy_list_role" {
           }
         }
       },
+      {
+        Sid      = "NotWhereTheFunctionsWrite"
+        Effect   = "Deny"
+        Action   = "s3:GetObject"
+        Resource = "arn:${data.aws_partition.current.partition}:s3:::${(local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)}/${var.sink_prefix}/*"
+      },
       (local.has_kms_key ? {
         Sid      = "DecryptTableList"
         Effect   = "Allow"
@@ -1739,6 +1772,42 @@ resource "aws_cloudwatch_metric_alarm" "tables_failed_alarm" {
   }
 }
 
+resource "aws_cloudwatch_metric_alarm" "tables_stopped_alarm" {
+  alarm_name          = "${var.name}-tables-stopped-alarm"
+  alarm_description   = "A run left the rest of a table to the next one, because the budget of the run was spent."
+  namespace           = "Tidemark"
+  metric_name         = "TablesStopped"
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [(local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)]
+  ok_actions          = [(local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)]
+  dimensions = {
+    Stack = var.name
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "tables_paused_alarm" {
+  alarm_name          = "${var.name}-tables-paused-alarm"
+  alarm_description   = "Runs leave a table alone, because somebody has paused it. With change tracking, its version may expire meanwhile."
+  namespace           = "Tidemark"
+  metric_name         = "TablesPaused"
+  statistic           = "Sum"
+  period              = 86400
+  evaluation_periods  = 1
+  threshold           = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [(local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)]
+  ok_actions          = [(local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)]
+  dimensions = {
+    Stack = var.name
+  }
+}
+
 resource "aws_cloudwatch_metric_alarm" "reinitializations_alarm" {
   alarm_name          = "${var.name}-reinitializations-alarm"
   alarm_description   = "A table was loaded again in full, in place of another window: its version had expired, it was truncated, or it was loaded into a new folder because its columns changed."
@@ -1926,5 +1995,5 @@ resource "aws_cloudwatch_metric_alarm" "update_watermark_near_timeout_alarm" {
 
 resource "aws_cloudwatch_dashboard" "dashboard" {
   dashboard_name = "${var.name}-${data.aws_region.current.region}"
-  dashboard_body = "{\n  \"start\": \"-PT24H\",\n  \"widgets\": [\n    {\"type\": \"metric\", \"x\": 0, \"y\": 0, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Runs\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/States\", \"ExecutionsSucceeded\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsFailed\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsTimedOut\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsAborted\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 0, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Duration of runs\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/States\", \"ExecutionTime\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\", {\"stat\": \"Maximum\", \"label\": \"longest\"}],\n          [\"...\", {\"stat\": \"Average\", \"label\": \"average\"}]]}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 6, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Rows and bytes\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 3600,\n      \"metrics\": [\n          [\"Tidemark\", \"RowsCopied\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"BytesWritten\", \"Stack\", \"${var.name}\", {\"yAxis\": \"right\"}]]}},\n    {\"type\": \"log\", \"x\": 12, \"y\": 6, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Per table: rows, bytes, lag\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"table\",\n      \"query\": \"SOURCE '${aws_cloudwatch_log_group.update_watermark_logs.name}' | filter ispresent(RowsCopied) | stats sum(RowsCopied) as rows, sum(BytesWritten) as bytes, max(LateRows) as late_rows, latest(WatermarkLagSeconds) as lag_seconds by Table | sort lag_seconds desc\"}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 12, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Late rows, unknown late rows, full loads again, failed tables\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"Tidemark\", \"LateRows\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"LateRowsUnknown\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"Reinitializations\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"TablesFailed\", \"Stack\", \"${var.name}\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 12, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Errors and throttles of the functions\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"]]}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 18, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Longest invocations (ms)\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 18, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Cost of the functions a day without requests and transitions, by the list price of us-east-1\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 86400, \"setPeriodToTimeRange\": false,\n      \"metrics\": [\n          [{\"expression\": \"(${var.lookup_memory} * (FILL(old, 0) + FILL(new, 0) + FILL(update, 0)) + ${var.copy_memory} * FILL(copy, 0)) / 1024 / 1000 * ${(local.on_arm ? "0.0000133334" : "0.0000166667")}\", \"label\": \"Lambda, USD a day\", \"id\": \"usd\"}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\", {\"id\": \"old\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\", {\"id\": \"new\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\", {\"id\": \"copy\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\", {\"id\": \"update\", \"visible\": false}]]}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 24, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Dead letters of the schedule\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/SQS\", \"ApproximateNumberOfMessagesVisible\", \"QueueName\", \"${aws_sqs_queue.schedule_dead_letters.name}\"]]}}\n  ]\n}"
+  dashboard_body = "{\n  \"start\": \"-PT24H\",\n  \"widgets\": [\n    {\"type\": \"metric\", \"x\": 0, \"y\": 0, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Runs\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/States\", \"ExecutionsSucceeded\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsFailed\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsTimedOut\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsAborted\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 0, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Duration of runs\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/States\", \"ExecutionTime\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\", {\"stat\": \"Maximum\", \"label\": \"longest\"}],\n          [\"...\", {\"stat\": \"Average\", \"label\": \"average\"}]]}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 6, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Rows and bytes\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 3600,\n      \"metrics\": [\n          [\"Tidemark\", \"RowsCopied\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"BytesWritten\", \"Stack\", \"${var.name}\", {\"yAxis\": \"right\"}]]}},\n    {\"type\": \"log\", \"x\": 12, \"y\": 6, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Per table: rows, bytes, lag\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"table\",\n      \"query\": \"SOURCE '${aws_cloudwatch_log_group.update_watermark_logs.name}' | filter ispresent(RowsCopied) | stats sum(RowsCopied) as rows, sum(BytesWritten) as bytes, max(LateRows) as late_rows, latest(WatermarkLagSeconds) as lag_seconds by Table | sort lag_seconds desc\"}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 12, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Late rows, unknown late rows, full loads again, tables that failed, stopped or are paused\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"Tidemark\", \"LateRows\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"LateRowsUnknown\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"Reinitializations\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"TablesFailed\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"TablesStopped\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"TablesPaused\", \"Stack\", \"${var.name}\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 12, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Errors and throttles of the functions\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"]]}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 18, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Longest invocations (ms)\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 18, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Cost of the functions a day without transitions, by the list price of us-east-1\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 86400, \"setPeriodToTimeRange\": false,\n      \"metrics\": [\n          [{\"expression\": \"(${var.lookup_memory} * (FILL(old, 0) + FILL(new, 0) + FILL(update, 0)) + ${var.copy_memory} * FILL(copy, 0)) / 1024 / 1000 * ${(local.on_arm ? "0.0000133334" : "0.0000166667")} + (FILL(olds, 0) + FILL(news, 0) + FILL(updates, 0) + FILL(copies, 0)) * ${"0.0000002"}\", \"label\": \"Lambda, USD a day\", \"id\": \"usd\"}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\", {\"id\": \"old\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\", {\"id\": \"new\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\", {\"id\": \"copy\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\", {\"id\": \"update\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Invocations\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\", {\"id\": \"olds\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Invocations\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\", {\"id\": \"news\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Invocations\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\", {\"id\": \"copies\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Invocations\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\", {\"id\": \"updates\", \"visible\": false}]]}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 24, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Dead letters of the schedule\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/SQS\", \"ApproximateNumberOfMessagesVisible\", \"QueueName\", \"${aws_sqs_queue.schedule_dead_letters.name}\"]]}}\n  ]\n}"
 }

@@ -45,7 +45,7 @@ variable "source_database" {
 }
 
 variable "source_username" {
-  description = "Login; infra/sql/grants.sql has the rights it needs. Only without SourceSecretArn."
+  description = "Login; infra/sql/grants.sql has the rights it needs. With SourceSecretArn it is not used."
   type        = string
   default     = ""
 
@@ -56,7 +56,7 @@ variable "source_username" {
 }
 
 variable "source_password" {
-  description = "Password of the login. Only without SourceSecretArn."
+  description = "Password of the login. With SourceSecretArn it is not used."
   type        = string
   default     = ""
   sensitive   = true
@@ -123,7 +123,7 @@ variable "sink_bucket_name" {
 }
 
 variable "sink_bucket_owner" {
-  description = "Account that owns the bucket; this one, when empty. Every call names it, so that a bucket of that name which somebody else has is refused."
+  description = "Account that owns the bucket of SinkBucketName; this one, when empty. Every call names it, so that a bucket of that name which somebody else has is refused."
   type        = string
   default     = ""
 
@@ -156,13 +156,13 @@ variable "sink_signed_payloads" {
 }
 
 variable "sink_prefix" {
-  description = "Everything this stack writes is under this prefix."
+  description = "Everything this stack writes is under this prefix. Readers pass over folders that begin with a point or with _."
   type        = string
   default     = "tidemark"
 
   validation {
-    condition     = can(regex("^(?:^[A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*$)$", var.sink_prefix))
-    error_message = "The value must be letters, digits and _ . = - in segments, without a slash at either end."
+    condition     = can(regex("^(?:^[A-Za-z0-9=-][A-Za-z0-9_.=-]*(/[A-Za-z0-9=-][A-Za-z0-9_.=-]*)*$)$", var.sink_prefix))
+    error_message = "The value must be letters, digits and _ . = - in segments that begin with no point and no _, without a slash at either end."
   }
 
   validation {
@@ -177,7 +177,7 @@ variable "kms_key_arn" {
   default     = ""
 
   validation {
-    condition     = can(regex("^(?:^$|^arn:.+:kms:.+:key/.+$)$", var.kms_key_arn))
+    condition     = can(regex("^(?:^$|^arn:[^\\s,]+:kms:[^\\s,]+:key/[^\\s,]+$)$", var.kms_key_arn))
     error_message = "The value must be the ARN of a key, not an alias."
   }
 }
@@ -199,7 +199,7 @@ variable "log_kms_key_arn" {
   default     = ""
 
   validation {
-    condition     = can(regex("^(?:^$|^arn:.+:kms:.+:key/.+$)$", var.log_kms_key_arn))
+    condition     = can(regex("^(?:^$|^arn:[^\\s,]+:kms:[^\\s,]+:key/[^\\s,]+$)$", var.log_kms_key_arn))
     error_message = "The value must be the ARN of a key, not an alias."
   }
 }
@@ -210,13 +210,13 @@ variable "states_kms_key_arn" {
   default     = ""
 
   validation {
-    condition     = can(regex("^(?:^$|^arn:.+:kms:.+:key/.+$)$", var.states_kms_key_arn))
+    condition     = can(regex("^(?:^$|^arn:[^\\s,]+:kms:[^\\s,]+:key/[^\\s,]+$)$", var.states_kms_key_arn))
     error_message = "The value must be the ARN of a key, not an alias."
   }
 }
 
 variable "operator_arns" {
-  description = "ARNs of the roles and users that may write below the prefix beside the functions, to repair or move what is there, and that alone may write the list of TableListKey; * is allowed in them, comma separated. Only for the bucket that the stack creates."
+  description = "ARNs of the roles and users that may write below the prefix beside the functions, to repair or move what is there, and that alone may write the list of TableListKey; * is allowed in them, comma separated. Only for the bucket that the stack creates; the policy of another is its owner's."
   type        = list(string)
   default     = []
 
@@ -238,7 +238,7 @@ variable "keep_old_versions_days" {
 }
 
 variable "access_log_bucket" {
-  description = "Existing bucket that receives the access logs of the bucket that the stack creates. Optional."
+  description = "Existing bucket that receives the access logs of the bucket that the stack creates. Optional, and not with SinkBucketName."
   type        = string
   default     = ""
 
@@ -359,7 +359,7 @@ variable "watermark_procedure" {
 }
 
 variable "watermark_secret_arn" {
-  description = "Secret of the server that has the control table, if it is not the source."
+  description = "Secret of the server that has the control table, if it is not the source. Only with the sql store."
   type        = string
   default     = ""
 
@@ -370,7 +370,7 @@ variable "watermark_secret_arn" {
 }
 
 variable "watermark_host" {
-  description = "Host name of the control table's server, if WatermarkSecretArn lacks it."
+  description = "Host name of the control table's server, if WatermarkSecretArn lacks it. Without WatermarkSecretArn it is not used."
   type        = string
   default     = ""
 
@@ -381,7 +381,7 @@ variable "watermark_host" {
 }
 
 variable "watermark_port" {
-  description = "Port of the control table's server, if WatermarkSecretArn lacks it."
+  description = "Port of the control table's server, if WatermarkSecretArn lacks it. Without WatermarkSecretArn it is not used."
   type        = number
   default     = 1433
 
@@ -392,7 +392,7 @@ variable "watermark_port" {
 }
 
 variable "watermark_database" {
-  description = "Database of the control table's server, if WatermarkSecretArn lacks it."
+  description = "Database of the control table's server, if WatermarkSecretArn lacks it. Without WatermarkSecretArn it is not used."
   type        = string
   default     = ""
 
@@ -403,7 +403,7 @@ variable "watermark_database" {
 }
 
 variable "tables_json" {
-  description = "Input of every scheduled run, see infra/tables.json. A parameter holds 4,096 bytes; for more tables, give TableListKey."
+  description = "Input of every scheduled run, see infra/tables.json. A parameter holds 4,096 bytes; for more tables, give TableListKey, with which this one is not used."
   type        = string
   default     = "{\"tables\": []}"
 
@@ -414,13 +414,13 @@ variable "tables_json" {
 }
 
 variable "table_list_key" {
-  description = "Key, in the bucket, of a list with any number of tables, as \"tidemark tables --list\" writes it; not below SinkPrefix. When given, a second state machine reads it at every scheduled run and starts a run for every TablesPerRun of them, and TablesJson is not used."
+  description = "Key, in the bucket, of a list with any number of tables, as \"tidemark tables --list\" writes it. When given, a second state machine reads it at every scheduled run and starts a run for every TablesPerRun of them. It must not be below SinkPrefix, where the functions write: that state machine may not read it there. TablesJson is not used then, whatever it holds."
   type        = string
   default     = ""
 
   validation {
-    condition     = can(regex("^(?:^$|^[A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*$)$", var.table_list_key))
-    error_message = "The value must be letters, digits and _ . = - in segments, without a slash at either end."
+    condition     = can(regex("^(?:^$|^[A-Za-z0-9_=-][A-Za-z0-9_.=-]*(/[A-Za-z0-9_=-][A-Za-z0-9_.=-]*)*$)$", var.table_list_key))
+    error_message = "The value must be letters, digits and _ . = - in segments that do not begin with a point, without a slash at either end."
   }
 }
 
@@ -646,18 +646,18 @@ variable "log_retention_days" {
 }
 
 variable "alarm_topic_arn" {
-  description = "Existing SNS topic that hears of alarms and failed runs. When empty, the stack creates one."
+  description = "Existing SNS topic that hears of alarms and failed runs. When empty, the stack creates one, to which AlarmEmail subscribes."
   type        = string
   default     = ""
 
   validation {
-    condition     = can(regex("^(?:^$|^arn:.+:sns:.+$)$", var.alarm_topic_arn))
-    error_message = "The value must be the ARN of a topic."
+    condition     = can(regex("^(?:^$|^arn:[^\\s,]+:sns:[^\\s,]+:[A-Za-z0-9_-]+$)$", var.alarm_topic_arn))
+    error_message = "The value must be the ARN of a topic, and not of one whose name ends in .fifo, to which alarms cannot publish."
   }
 }
 
 variable "alarm_email" {
-  description = "Address that is subscribed to the topic that the stack creates. It has to confirm. Optional."
+  description = "Address that is subscribed to the topic that the stack creates. It has to confirm. Optional, and not with AlarmTopicArn."
   type        = string
   default     = ""
 

@@ -58,10 +58,7 @@ class Deployed:
         declared = self.source["Parameters"]
         assert set(parameters) <= set(declared), set(parameters) - set(declared)
         given = {name: str(parameters.get(name, facts.get("Default", ""))) for name, facts in declared.items()}
-        self.parameters: dict[str, Any] = {
-            name: value.split(",") if declared[name]["Type"] == "CommaDelimitedList" else value
-            for name, value in given.items()
-        }
+        self.parameters = cloudformation.split(declared, given)
         self.resources: dict[str, dict[str, Any]] = {
             name: self._value({key: part for key, part in resource.items() if key != "Metadata"})
             for name, resource in self.source["Resources"].items()
@@ -93,36 +90,12 @@ class Deployed:
 
     def refused(self) -> list[str]:
         """Returns the messages of the rules that the parameters violate."""
-        return [
-            assertion["AssertDescription"]
-            for rule in self.source["Rules"].values()
-            if self._test(rule.get("RuleCondition", True))
-            for assertion in rule["Assertions"]
-            if not self._test(assertion["Assert"])
-        ]
+        return cloudformation.refused(self.source, self.parameters)
 
     def _holds(self, condition: str | None) -> bool:
-        return condition is None or self._test(self.source["Conditions"][condition])
-
-    def _test(self, expression: Any) -> bool:
-        if isinstance(expression, bool):
-            return expression
-        ((function, operand),) = expression.items()
-        match function:
-            case "Condition":
-                return self._holds(operand)
-            case "Fn::Equals":
-                left, right = (self._value(side) for side in operand)
-                return str(left) == str(right)
-            case "Fn::Not":
-                return not self._test(operand[0])
-            case "Fn::And":
-                return all(self._test(part) for part in operand)
-            case "Fn::Or":
-                return any(self._test(part) for part in operand)
-            case "Fn::EachMemberEquals":
-                return all(member == operand[1] for member in self._value(operand[0]))
-        raise AssertionError(f"a condition with {function}")
+        return condition is None or cloudformation.holds(
+            {"Condition": condition}, self.parameters, self.source["Conditions"]
+        )
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, list):

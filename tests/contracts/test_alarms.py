@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 import pytest
+from ministack.services.stepfunctions import _apply_jsonata_template
 from shipped import EVERYTHING, FUNCTIONS, INFRA, MACHINES, ROOT, Deployed
 
 TEMPLATE = Deployed(**EVERYTHING)
@@ -115,11 +116,44 @@ def test_a_run_that_ends_before_its_tables_do_counts_them_and_gives_their_leases
         catchers = [catcher["Next"] for catcher in states[name]["Catch"]]
         assert catchers and set(catchers) == {"ReportRunFailed"}, name
     report = states["ReportRunFailed"]
-    assert report["Arguments"]["Payload"]["failed"] == "{% [$states.context.Execution.Input.tables.table] %}"
+    context = {"Execution": {"Name": "r", "Input": {"tables": [{"table": "dbo.a"}, {"table": "dbo.b"}]}}}
+    for step, failed, leases in (
+        ("lookup-old-watermark", ["dbo.a", "dbo.b"], []),
+        ("lookup-new-watermark", ["dbo.a", "dbo.b"], []),
+        # Most of them may have been committed, so none is counted as failed.
+        ("copy-windows", [], ["dbo.a", "dbo.b"]),
+    ):
+        payload = _apply_jsonata_template(report["Arguments"]["Payload"], {"step": step}, context)
+        assert payload == {"run_id": "r", "failed": failed, "leases": leases}, step
     assert report["Retry"] == states["ReportFailed"]["Retry"]
     assert report["Output"] == "{% $states.input %}"
     assert {report["Next"], *(catch["Next"] for catch in report["Catch"])} == {"RunFailed"}
     assert states["RunFailed"]["Error"] == "{% $states.input.error %}"
+
+
+def test_tables_that_stand_still_in_runs_that_succeed_have_alarms() -> None:
+    """A budget that is spent is told at once, and a pause once a day at most, because every run meets it again."""
+    stopped, paused = (ALARMS[f"Tables{what}Alarm"] for what in ("Stopped", "Paused"))
+    assert (stopped["MetricName"], stopped["Period"]) == ("TablesStopped", 300)
+    assert (paused["MetricName"], paused["Period"]) == ("TablesPaused", 24 * 3600)
+    for alarm in (stopped, paused):
+        assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Sum", 1, 1)
+
+
+def test_the_pages_of_costs_count_the_alarms_and_the_metrics_as_they_are() -> None:
+    """An alarm is 0.10 USD a month, and a metric 0.30. An alarm of a parameter that is off by default is left out."""
+    running = {"SourceSecretArn": EVERYTHING["SourceSecretArn"], "ScheduleEnabled": "true"}
+    alarms, metrics = len(Deployed(**running).of_type("AWS::CloudWatch::Alarm")), len(_emitted())
+    cost = (ROOT / "docs/explanation/cost.md").read_text()
+    assert f"| Alarms, {alarms} with a schedule that is on" in cost and f"| {alarms / 10:.2f} a month |" in cost
+    cases = (ROOT / "docs/how-to/cost-of-your-case.md").read_text()
+    assert f"| {metrics} \u00d7 0.30 | {metrics * 0.3:.2f} |" in cases
+    assert f"| alarms, secret | {alarms / 10:.2f} + 0.40 | {alarms / 10 + 0.4:.2f} |" in cases
+    reckoned = re.findall(r"\n(\| \|[^#]*\*\*together\*\*[^\n]*)", cases)
+    assert len(reckoned) == 2
+    for case in reckoned:
+        *parts, together = re.findall(r"(\d+\.\d\d)\**\s\|\n", case + "\n")
+        assert round(sum(map(float, parts)), 2) == float(together)
 
 
 def test_a_stand_still_is_noticed_unless_that_is_switched_off() -> None:
@@ -181,7 +215,9 @@ def test_a_failed_run_sends_a_message_with_its_tables_and_what_to_do(parameters:
     assert (statement["Principal"], statement["Action"]) == ({"Service": "events.amazonaws.com"}, "sqs:SendMessage")
     assert set(statement["Condition"]["ArnEquals"]["aws:SourceArn"]) == {f"<{name}.Arn>" for name in rules}
     fail = json.loads((INFRA / MACHINES[0]).read_text())["States"]["Failed"]
-    assert "$states.input.failed.(table & ': ' & error" in fail["Cause"]
+    ended = {"failed": [{"table": "dbo.a", "error": "SourceUnavailable", "cause": "no answer"}]}
+    cause = _apply_jsonata_template(fail["Cause"], ended | {"committed": [], "unchanged": []}, {})
+    assert cause.endswith("dbo.a: SourceUnavailable: no answer")
 
 
 def test_alarms_and_events_may_publish_and_nobody_else() -> None:
@@ -208,6 +244,10 @@ def test_the_dashboard_is_whole_and_shows_what_people_ask_for() -> None:
         assert what in text
     (cost,) = [widget for widget in body["widgets"] if "USD" in json.dumps(widget)]
     assert cost["properties"]["period"] == 24 * 3600
+    # Time and requests of every function are in it.
+    (expression, *series) = [metric[-1] for metric in cost["properties"]["metrics"]]
+    assert set(re.findall(r"FILL\((\w+), 0\)", expression["expression"])) == {each["id"] for each in series}
+    assert len(series) == 2 * len(FUNCTIONS)
     places = [(widget["x"], widget["y"]) for widget in body["widgets"]]
     assert len(places) == len(set(places))
     for widget in body["widgets"]:

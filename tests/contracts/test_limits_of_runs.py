@@ -2,22 +2,70 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import botocore.session
 import pytest
-from shipped import MACHINES, Deployed, machine, states
+from ministack.services.stepfunctions import _apply_jsonata_template
+from shipped import MACHINES, ROOT, Deployed, machine, states
 
 LONGEST_SLICE_SECONDS = 900
 DAY = 24 * 3600
 THROTTLED = {
     "Lambda.TooManyRequestsException",
     "Lambda.ENILimitReachedException",
+    "Lambda.ENINotReadyException",
     "Lambda.EC2ThrottledException",
     "Lambda.EC2UnexpectedException",
     "Lambda.SubnetIPAddressLimitReachedException",
     "Lambda.ResourceNotReadyException",
     "Lambda.ResourceConflictException",
 }
+PERMANENT = {
+    # What an invocation says, what a function is, and what it may: no second try changes them.
+    "InvalidParameterValueException",
+    "InvalidRequestContentException",
+    "RequestTooLargeException",
+    "SerializedRequestEntityTooLargeException",
+    "UnsupportedMediaTypeException",
+    "InvalidRuntimeException",
+    "InvalidZipFileException",
+    "NoPublishedVersionException",
+    "RecursiveInvocationException",
+    "ResourceNotFoundException",
+    "ServiceQuotaExceededException",
+    "EC2AccessDeniedException",
+    "InvalidSecurityGroupIDException",
+    "InvalidSubnetIDException",
+    "KMSAccessDeniedException",
+    "KMSDisabledException",
+    "KMSInvalidStateException",
+    "KMSNotFoundException",
+    # What the functions do not use: file systems, CodeArtifact, SnapStart, durable functions.
+    "EFSIOException",
+    "EFSMountConnectivityException",
+    "EFSMountFailureException",
+    "EFSMountTimeoutException",
+    "S3FilesMountConnectivityException",
+    "S3FilesMountFailureException",
+    "S3FilesMountTimeoutException",
+    "CodeArtifactUserDeletedException",
+    "CodeArtifactUserFailedException",
+    "CodeArtifactUserPendingException",
+    "SnapStartException",
+    "SnapStartNotReadyException",
+    "SnapStartRegenerationFailureException",
+    "SnapStartTimeoutException",
+    "DurableExecutionAlreadyStartedException",
+    "ModeNotSupportedException",
+}
+"""The errors of an invocation that are not tried again."""
+
+OF_LISTS = {"StartRun": ("StartExecution", "StepFunctions."), "ReadFailure": ("DescribeExecution", "Sfn.")}
+"""The calls of the state machine of lists, and how Step Functions begins the names of their errors."""
+
+MOST_BYTES = 256 * 1024
 INVOCATIONS = {
     name: state for name, state in states(machine(MACHINES[0])) if state.get("Resource", "").endswith("lambda:invoke")
 }
@@ -55,6 +103,104 @@ def test_our_own_errors_are_retried_apart_from_throttling(name: str) -> None:
     (ours,) = [retrier for retrier in retriers if "SourceUnavailable" in retrier["ErrorEquals"]]
     assert not THROTTLED & set(ours["ErrorEquals"])
     assert sum(_waits(ours)) < 5 * 60
+
+
+def _errors(service: str, operation: str) -> set[str]:
+    """Returns the errors that AWS's own model of an operation has."""
+    model = botocore.session.get_session().get_service_model(service)
+    return {shape.name for shape in model.operation_model(operation).error_shapes}
+
+
+@pytest.mark.parametrize("name", INVOCATIONS)
+def test_every_error_of_an_invocation_is_tried_again_or_known_to_be_permanent(name: str) -> None:
+    """A new one, or one that was forgotten, has to be decided about."""
+    retried = {error for retrier in INVOCATIONS[name]["Retry"] for error in retrier["ErrorEquals"]}
+    errors = _errors("lambda", "Invoke")
+    assert {error for error in errors if f"Lambda.{error}" not in retried} == PERMANENT
+    documentation = (ROOT / "docs/reference/errors.md").read_text()
+    assert all(f"`{error}`" in documentation for error in THROTTLED)
+
+
+@pytest.mark.parametrize("name", OF_LISTS)
+def test_a_run_of_a_list_that_is_refused_for_now_is_started_later(name: str) -> None:
+    """Every run of the list is started by such a call. The errors of both kinds of names that AWS gives are there."""
+    operation, prefix = OF_LISTS[name]
+    task = machine(MACHINES[1])["States"]["StartRuns"]["ItemProcessor"]["States"][name]
+    (retrier,) = task["Retry"]
+    passing = {
+        error for error in _errors("stepfunctions", operation) if "Throttling" in error or "LimitExceeded" in error
+    }
+    assert "KmsThrottlingException" in passing
+    wanted = passing | {"ThrottlingException", "SdkClientException"}
+    assert {f"{prefix}{error}" for error in wanted} <= set(retrier["ErrorEquals"])
+    assert not {"States.ALL", "States.TaskFailed", "States.Timeout"} & set(retrier["ErrorEquals"])
+    assert retrier["JitterStrategy"] == "FULL"
+    assert sum(_waits(retrier)) > 60
+
+
+def test_a_run_of_a_list_that_an_unanswered_try_started_is_no_failure() -> None:
+    """It may have ended before the next try, which finds its name taken."""
+    state = machine(MACHINES[1])["States"]["StartRuns"]["ItemProcessor"]["States"]["ReadFailure"]
+    asked = {"run_id": "r-1", "first": "dbo.a", "last": "dbo.b", "error": "ExecutionAlreadyExists", "cause": "exists"}
+    counts = dict.fromkeys(("unchanged", "waiting", "busy", "paused", "stopped", "notes", "dry_run"), 0)
+    output = json.dumps({"run_id": "r-1", "committed": [{"table": "dbo.a"}], "unchanged": [], "notes": []})
+    ended = {"Status": "SUCCEEDED", "Output": output}
+    assert _apply_jsonata_template(state["Output"], asked, {}, result=ended) == {"committed": 1} | counts
+    failed = {"Status": "FAILED", "Error": "TablesFailed", "Cause": "1 table(s) failed"}
+    told = _apply_jsonata_template(state["Output"], asked, {}, result=failed)
+    assert told == asked | {"error": "TablesFailed", "cause": "1 table(s) failed"}
+    stopped = _apply_jsonata_template(state["Output"], asked, {}, result={"Status": "ABORTED"})
+    assert stopped == asked | {"error": "ABORTED"}
+
+
+@pytest.mark.parametrize("count", [1, 187, 400, 1000])
+def test_a_run_whose_windows_all_fail_names_every_table(count: int) -> None:
+    """What they report fits a payload, however many they are and however much each has to say."""
+    run = machine(MACHINES[0])["States"]
+    iteration = run["CopyWindows"]["ItemProcessor"]["States"]
+    windows = [{"table": f"a_schema.table_{i:04}", "window": "initial"} for i in range(count)]
+    before = {"run_id": "r", "windows": windows, "failed": []}
+    failed = []
+    for window in windows[:1]:
+        item = _apply_jsonata_template(run["CopyWindows"]["ItemSelector"], before, {"Map": {"Item": {"Value": window}}})
+        for state in ("CopySlices", "UpdateWatermark"):
+            for catcher in iteration[state]["Catch"]:
+                error = {"Error": "SourceUnavailable", "Cause": json.dumps({"errorMessage": "é" * 5000})}
+                caught = _apply_jsonata_template(catcher["Output"], item, {}, error_output=error)
+                failed.append(_apply_jsonata_template(iteration["TableFailed"]["Output"], caught, {}))
+    assert all(found == failed[0] for found in failed)
+    assert 60 <= len(failed[0]["cause"]) <= 600
+    assert (len(failed[0]["cause"]) == 600) == (count < 188)
+    answers = [failed[0] | {"table": window["table"]} for window in windows]
+    assert len(json.dumps(answers, ensure_ascii=False).encode()) < MOST_BYTES
+    cause = _apply_jsonata_template(
+        run["Failed"]["Cause"], before | {"failed": answers, "committed": [], "unchanged": []}, {}
+    )
+    assert all(window["table"] in cause for window in windows)
+    assert len(cause) <= 30_000
+
+
+@pytest.mark.parametrize("count", [1, 400, 1000])
+def test_windows_without_changes_that_fail_together_fit_a_payload(count: int) -> None:
+    """One invocation commits all of them, so all fail with its error."""
+    state = machine(MACHINES[0])["States"]["CommitEmpty"]
+    empty = [{"table": f"a_schema.table_{i:04}", "window": "from-41"} for i in range(count)]
+    error = {"Error": "SourceUnavailable", "Cause": json.dumps({"errorMessage": "é" * 5000})}
+    for catcher in state["Catch"]:
+        before = {"empty": empty, "windows": [], "failed": []}
+        answer = _apply_jsonata_template(catcher["Output"], before, {}, error_output=error)
+        assert len(answer["failed"]) == count and answer["empty"] == []
+        assert len(json.dumps(answer, ensure_ascii=False).encode()) < MOST_BYTES
+
+
+def test_an_expired_upload_says_as_much_as_any_other_failure() -> None:
+    """Its report comes from a choice and not from a catcher."""
+    iteration = machine(MACHINES[0])["States"]["CopyWindows"]["ItemProcessor"]["States"]
+    (choice,) = [found for found in iteration["CheckCommit"]["Choices"] if found["Next"] == "TableFailed"]
+    before = {"table": "dbo.a", "window": "initial", "round": 3, "room": 60}
+    told = _apply_jsonata_template(choice["Output"], before, {})
+    report = _apply_jsonata_template(iteration["TableFailed"]["Output"], told, {})
+    assert report["error"] == "UploadExpired" and len(report["cause"]) == 60
 
 
 @pytest.mark.parametrize("file", MACHINES)

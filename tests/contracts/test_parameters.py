@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from shipped import EVERYTHING, FUNCTIONS, KEY, ROOT, SECRET, Deployed, source
 
 PARAMETERS = source()["Parameters"]
+ROLE = "arn:aws:iam::111122223333:role/"
+TOPIC = "arn:aws:sns:eu-west-1:111122223333:mine"
 
 
 def _make_deploy(
@@ -175,6 +178,9 @@ def test_the_bundle_is_named_where_it_is_packed(tmp_path: Path) -> None:
         ("SinkBucketName: s3://lake", "without s3://"),
         ("SinkBucketName: lake-abc-s3alias", "is an access point"),
         ("SourceSecretArn: arn:x", "SECRET_ARN="),
+        ('SinkBucketOwner: "444455556666"', "SinkBucketOwner is the owner of SinkBucketName"),
+        ("SubnetIds: subnet-1", "SubnetIds and SecurityGroupIds together"),
+        ("AlarmEmail: a@example.com\nAlarmTopicArn: arn:aws:sns:eu-west-1:111122223333:mine", "nobody would get"),
         ("SourceDatabase: '\"quoted\"'", "cannot hold a quote"),
         ("ScheduleExpression: rate(1\\ hour)", "SAM takes away"),
         ("- a", "must hold lines"),
@@ -220,6 +226,17 @@ def test_a_first_deployment_works_with_a_login_that_may_only_read() -> None:
         ({"ScheduleEnabled": "true"}, "A schedule that is on needs tables"),
         ({"ScheduleEnabled": "true", "TableListKey": "lists/all.json"}, ""),
         ({"ScheduleEnabled": "true", "TablesJson": '{"tables":[{}]}'}, ""),
+        ({"ScheduleEnabled": "true", "TablesJson": '{"tables":[]}'}, "A schedule that is on needs tables"),
+        ({"SinkBucketOwner": "444455556666"}, "SinkBucketOwner is the owner of SinkBucketName"),
+        ({"SinkBucketOwner": "444455556666", "SinkBucketName": "lake"}, ""),
+        ({"OperatorArns": f"{ROLE}a,{ROLE}b", "SinkBucketName": "lake"}, "leave OperatorArns empty"),
+        ({"OperatorArns": f"{ROLE}a,{ROLE}b"}, ""),
+        ({"AccessLogBucket": "logs", "SinkBucketName": "lake"}, "leave AccessLogBucket empty"),
+        ({"AccessLogBucket": "logs"}, ""),
+        ({"AlarmTopicArn": TOPIC, "AlarmEmail": "a@example.com"}, "leave AlarmEmail empty"),
+        ({"AlarmTopicArn": TOPIC}, ""),
+        ({"WatermarkSecretArn": SECRET}, "leave WatermarkSecretArn empty"),
+        ({"WatermarkSecretArn": SECRET, "WatermarkStore": "sql"}, ""),
         ({"SourceSecretArn": ""}, "Give SourceSecretArn"),
         ({}, ""),
     ],
@@ -228,6 +245,33 @@ def test_parameters_that_need_each_other_are_refused_apart(parameters: dict[str,
     """CloudFormation refuses them before it makes anything."""
     refused = Deployed(**{"SourceSecretArn": EVERYTHING["SourceSecretArn"]} | parameters).refused()
     assert [refusal in found for found in refused] == [True] * bool(refusal), refused
+
+
+def test_the_parameters_of_the_tests_and_of_the_examples_violate_no_rule() -> None:
+    """What every test of the template is made of could be deployed, and so could the examples."""
+    assert Deployed(**EVERYTHING).refused() == []
+    examples = list((ROOT / "examples").glob("*/parameters.yaml"))
+    assert examples
+    for path in examples:
+        # make deploy gives the tables and the secret.
+        given = {"SourceSecretArn": SECRET, "TablesJson": '{"tables":[{}]}'}
+        for name, value in yaml.safe_load(path.read_text()).items():
+            given[name] = ",".join(value) if isinstance(value, list) else str(value)
+        assert Deployed(**given).refused() == [], path
+
+
+def test_a_parameter_that_another_makes_useless_says_so() -> None:
+    """No rule refuses these, because their defaults cannot be told from what somebody gave."""
+    for name, by in {
+        "SourceUsername": "SourceSecretArn",
+        "SourcePassword": "SourceSecretArn",
+        "WatermarkHost": "WatermarkSecretArn",
+        "WatermarkPort": "WatermarkSecretArn",
+        "WatermarkDatabase": "WatermarkSecretArn",
+        "TablesJson": "TableListKey",
+    }.items():
+        text = " ".join(PARAMETERS[name]["Description"].split())
+        assert re.search(rf"{by}\b[^.]* not used", text), name
 
 
 def test_a_control_table_without_a_secret_of_its_own_is_reached_as_the_source_is() -> None:
@@ -268,6 +312,16 @@ def test_what_goes_into_the_json_of_a_secret_cannot_break_it(parameter: str) -> 
         ("ScheduleTimezone", "America/Argentina/Buenos_Aires", "UTC +1"),
         ("AlarmEmail", "a@example.com", "somebody"),
         ("AlarmTopicArn", "arn:aws-cn:sns:cn-north-1:1:t", "topic"),
+        ("AlarmTopicArn", TOPIC, f"{TOPIC}.fifo"),
+        ("SinkPrefix", "lake/tidemark", "lake/../tidemark"),
+        ("SinkPrefix", "lake/v1.0", "."),
+        ("SinkPrefix", "team=a/x_y", "_ledger"),
+        ("SinkPrefix", "a", "a/_b"),
+        ("TableListKey", "lists/all.json", "lists/../all.json"),
+        ("TableListKey", "_lists/all.json", ".."),
+        ("KmsKeyArn", f"{KEY}a", f"{KEY}a,{KEY}b"),
+        ("LogKmsKeyArn", f"{KEY}a", f"{KEY}a b"),
+        ("StatesKmsKeyArn", f"{KEY}a", f" {KEY}a"),
         ("LogKmsKeyArn", f"{KEY}a", "alias/logs"),
         ("StatesKmsKeyArn", f"{KEY}a", "arn:aws:kms:eu-west-1:111122223333:alias/a"),
         ("SecretKmsKeyArns", f"{KEY}a", "arn:aws:kms:eu-west-1:111122223333:alias/a"),

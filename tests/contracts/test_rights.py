@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 import pytest
+from ministack.core import iam_evaluator
 from shipped import EVERYTHING, FUNCTIONS, KEY, ROOT, Deployed, as_list
 
 ACTIONS = {
@@ -26,6 +27,9 @@ ACTIONS = {
     "get_bucket_versioning": "s3:GetBucketVersioning",
 }
 """The right that AWS documents for each operation of the SDK."""
+
+HELPERS = {"head": "head_object", "put": "put_object", "begin_upload": "create_multipart_upload"}
+"""The functions of the adapter that make a request for others of it."""
 
 ENI = {
     "ec2:CreateNetworkInterface",
@@ -44,9 +48,9 @@ def _code(path: str) -> str:
 
 
 def _operations(code: str) -> set[str]:
-    """Returns the SDK's operations in a piece of the adapter. `head` is a helper of the adapter's own."""
+    """Returns the SDK's operations in a piece of the adapter, those of its own helpers among them."""
     found = set(re.findall(r"self\s*\.client\s*\.(\w+)\(\)", code))
-    return found | ({"head_object"} if "self.head(" in code else set())
+    return found | {operation for helper, operation in HELPERS.items() if re.search(rf"self\s*\.{helper}\(", code)}
 
 
 def _calls_of_ports() -> dict[str, set[str]]:
@@ -222,8 +226,48 @@ def test_the_list_is_read_from_a_bucket_of_this_account_only() -> None:
         if found["Sid"] == "ReadTableList"
     ]
     assert read["Condition"] == {"StringEquals": {"aws:ResourceAccount": "111122223333"}}
-    (refused,) = Deployed(**EVERYTHING, SinkBucketOwner="222222222222").refused()
+    elsewhere = {"SinkBucketName": "lake", "SinkBucketOwner": "222222222222", "AccessLogBucket": ""}
+    (refused,) = Deployed(**EVERYTHING | elsewhere).refused()
     assert "leave SinkBucketOwner empty" in refused
+
+
+def _may_read(key: str, **parameters: str) -> bool:
+    """Returns whether the role of the list may read a key of the bucket."""
+    statements = Deployed(SinkBucketName="lake", **parameters).statements("IncrementalCopyListRole")
+    context = iam_evaluator.EvalContext(
+        principal_arn="arn:aws:iam::111122223333:role/list",
+        principal_type="AssumedRole",
+        principal_account="111122223333",
+        action="s3:GetObject",
+        resource_arn=f"arn:aws:s3:::lake/{key}",
+        region="eu-west-1",
+        service_context={"aws:resourceaccount": "111122223333"},
+    )
+    asked = [found for found in statements if "s3:GetObject" in as_list(found["Action"])]
+    for found in asked:
+        # The evaluator knows the account of nothing.
+        found.pop("Condition", None)
+    result = iam_evaluator.evaluate_resource_policy(
+        {"Version": "2012-10-17", "Statement": [found | {"Principal": "*"} for found in asked]}, context
+    )
+    return str(result.decision) == "Allow"
+
+
+@pytest.mark.parametrize(
+    ("key", "prefix", "is_read"),
+    [
+        ("lists/all.json", "tidemark", True),
+        ("tidemark.json", "tidemark", True),
+        ("lake/all.json", "lake/x", True),
+        ("tidemark/all.json", "tidemark", False),
+        ("tidemark/_ledger/dbo.t/initial/manifest.json", "tidemark", False),
+    ],
+)
+def test_the_list_is_not_read_where_the_functions_write(key: str, prefix: str, is_read: bool) -> None:
+    """Whoever can write below the prefix, as a function can, could otherwise choose what is copied. No rule of the
+    template can compare the two, so the role does.
+    """
+    assert _may_read(key, TableListKey=key, SinkPrefix=prefix) == is_read
 
 
 @pytest.mark.parametrize("role", [*(f"{function}Role" for function in FUNCTIONS), "IncrementalCopyListRole"])

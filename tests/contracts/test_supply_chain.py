@@ -29,37 +29,71 @@ def _pins(path: Path) -> dict[str, str]:
     return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pinned}
 
 
-@pytest.mark.parametrize("name", ["requirements-run", "requirements"])
+def _commands() -> str:
+    """Returns the Makefile with each command in one line."""
+    return re.sub(r"\\\n\s*", "", (ROOT / "Makefile").read_text())
+
+
+LOCKED = sorted(
+    str(path.relative_to(ROOT).with_suffix(""))
+    for folder in ("tests", "tools")
+    for path in (ROOT / folder).rglob("*.in")
+)
+
+
+def test_every_file_of_wanted_packages_is_locked_by_make_lock() -> None:
+    """A new one is named in the Makefile."""
+    (listed,) = re.findall(r"^LOCKED := (.*)$", _commands(), re.MULTILINE)
+    (sparks,) = re.findall(r"^SPARKS := (.*)$", _commands(), re.MULTILINE)
+    named = listed.replace(
+        "$(SPARKS:%=tests/readers/spark-%)", " ".join(f"tests/readers/spark-{x}" for x in sparks.split())
+    )
+    assert sorted(named.split()) == LOCKED
+
+
+@pytest.mark.parametrize("name", LOCKED)
 def test_every_python_package_is_pinned_by_hash(name: str) -> None:
-    """The file with the hashes has what is wanted, which shows that `make lock` was not forgotten."""
-    locked = (ROOT / f"tests/{name}.txt").read_text()
+    """The file with the hashes has what is wanted, so `make lock` was not forgotten. It names no index."""
+    locked = (ROOT / f"{name}.txt").read_text()
     entries = re.split(r"(?m)^(?=[A-Za-z0-9])", locked)[1:]
     assert entries
     assert all("--hash=sha256:" in entry for entry in entries)
-    assert not re.search(r"(?m)^-", locked)
-    wanted = _pins(ROOT / f"tests/{name}.in") | _pins(ROOT / "tests/requirements-run.in")
-    pins = _pins(ROOT / f"tests/{name}.txt")
-    assert {package: pins.get(package) for package in wanted} == wanted
-    shared = _pins(ROOT / "tests/requirements-run.txt")
-    assert {package: pins.get(package) for package in shared} == shared
+    assert not re.search(r"(?m)^-|://", locked)
+    wanted, pins = _pins(ROOT / f"{name}.in"), _pins(ROOT / f"{name}.txt")
+    assert wanted and {package: pins.get(package) for package in wanted} == wanted
+    if name == "tests/requirements":
+        shared = _pins(ROOT / "tests/requirements-run.txt")
+        assert {package: pins.get(package) for package in shared} == shared
 
 
 def test_pip_takes_nothing_without_a_hash() -> None:
-    """pip demands hashes wherever the Makefile installs packages for a run, for tests and for checks.
-
-    The readers of other projects, which only read files of ours, are named by their version.
-    """
-    installs = re.findall(r"pip install .*--requirement.*", (ROOT / "Makefile").read_text())
-    assert len(installs) == 5
-    assert [line for line in installs if "--require-hashes" not in line] == [
-        line for line in installs if "tests/readers/requirements.txt" in line
-    ]
+    """pip demands hashes wherever the Makefile installs packages, also of what it builds a package with."""
+    installs = re.findall(r"pip install [^&;\n]*", _commands())
+    told = [line for line in installs if "cargo-lambda" not in line]
+    assert len(told) == 9 and len(installs) == 10
+    for line in told:
+        assert "--require-hashes" in line, line
+        (file,) = re.findall(r"--requirement (\S+)", line)
+        if "$" not in file:
+            assert (ROOT / file).is_file(), line
+        assert ("--no-build-isolation" in line) == ("spark-" in file), line
     for line in (ROOT / "tools/requirements.txt").read_text().splitlines():
         assert line.startswith("#") or line in (ROOT / "tests/requirements-run.txt").read_text().splitlines()
     docs = re.sub(r"\\\n\s*", "", (ROOT / "docs/requirements.txt").read_text()).splitlines()
     assert all("--hash=sha256:" in line for line in docs if not line.startswith("#"))
-    readers = (ROOT / "tests/readers/requirements.txt").read_text().splitlines()
-    assert all("==" in line for line in readers if line and not line.startswith("#"))
+
+
+def test_npm_takes_what_was_locked_and_runs_nothing_of_it_at_its_installation() -> None:
+    """Every package has a hash, and comes from the registry of everybody."""
+    commands = re.findall(r"npm (?:ci|install|i)\b[^&;\n]*|npx [^&;\n]*", _commands())
+    assert len(commands) == 1 and commands[0].startswith("npm ci --ignore-scripts")
+    packages = json.loads((ROOT / "tools/checks/package-lock.json").read_text())["packages"]
+    wanted = json.loads((ROOT / "tools/checks/package.json").read_text())["dependencies"]
+    assert packages.pop("")["dependencies"] == wanted
+    assert all(re.fullmatch(r"[\d.]+", version) for version in wanted.values())
+    for name, facts in packages.items():
+        assert facts["integrity"].startswith("sha512-"), name
+        assert facts["resolved"].startswith("https://registry.npmjs.org/"), name
 
 
 def test_actions_are_pinned_by_commit() -> None:
@@ -102,7 +136,7 @@ def test_checks_and_releases_are_made_with_one_compiler() -> None:
 
 
 def test_updates_are_proposed_for_all_that_is_pinned() -> None:
-    """Updates are proposed for crates, Python packages, actions, the base of the image, and the image of the server."""
+    """Updates are proposed for crates, packages of Python and npm, actions, and images."""
     updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())["updates"]
     assert {update["package-ecosystem"] for update in updates} == {
         "cargo",
@@ -110,10 +144,27 @@ def test_updates_are_proposed_for_all_that_is_pinned() -> None:
         "github-actions",
         "docker",
         "docker-compose",
+        "npm",
     }
+    folders = {update["directory"].strip("/") for update in updates if update["package-ecosystem"] == "pip"}
+    assert folders == {"docs", *(name.rsplit("/", 1)[0] for name in LOCKED)}
     for update in updates:
         assert (ROOT / update["directory"].strip("/")).is_dir()
         assert update["schedule"]["interval"] in ("weekly", "monthly")
+
+
+def test_every_check_of_checkov_that_is_left_out_is_explained_in_one_place() -> None:
+    """The explanation is the line above it. The README names none of them, so the two cannot differ."""
+    text = (ROOT / "infra/checkov.yaml").read_text()
+    lines = text.splitlines()
+    skipped = yaml.safe_load(text)["skip-check"]
+    for number, line in enumerate(lines):
+        if "- CKV" in line:
+            assert lines[number - 1].startswith("  # "), line
+    assert len(skipped) == len(set(skipped)) == text.count("- CKV") > 0
+    assert "CKV" not in (ROOT / "infra/README.md").read_text()
+    checks = _commands().split("\ncheck:")[1].split("\n.PHONY")[0]
+    assert "--framework cloudformation" in checks and "--framework terraform" in checks
 
 
 def test_people_know_how_to_report_a_vulnerability() -> None:

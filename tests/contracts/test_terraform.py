@@ -13,6 +13,7 @@ from typing import Any
 
 import hcl2
 import pytest
+import terraform
 from shipped import INFRA, MACHINES, ROOT, as_list, source
 
 MODULE = INFRA / "terraform"
@@ -70,6 +71,69 @@ def test_the_module_is_as_the_template_says() -> None:
     command = [sys.executable, ROOT / "tools/terraform.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def _leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Yields every text, number and truth below a value, with the way to it."""
+    if isinstance(value, dict | list):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(part, (*path, key))
+    else:
+        yield path, value
+
+
+def _changed(value: Any) -> Any:
+    """Returns another value of the same kind."""
+    if isinstance(value, bool):
+        return not value
+    return value + 1 if isinstance(value, int | float) else f"{value}zz"
+
+
+def _is_of_cloudformation_only(path: tuple[Any, ...], value: Any) -> bool:
+    """Returns whether Terraform says this in another way: what a deleted stack keeps, what cfn-lint is told, and that a
+    property is not there.
+    """
+    return (
+        path[2:] in (("DeletionPolicy",), ("UpdateReplacePolicy",))
+        or "Metadata" in path
+        or (path[-3:], value) == (("Fn::If", 2, "Ref"), "AWS::NoValue")
+    )
+
+
+def test_nothing_of_the_template_is_left_out() -> None:
+    """Whatever is changed in the template changes the module, or is refused."""
+    template = source()
+    written = _written(template)
+    sections = ("Parameters", "Rules", "Conditions", "Globals", "Resources", "Outputs")
+    without_effect = []
+    for path, value in [found for section in sections for found in _leaves(template[section], (section,))]:
+        *way, last = path
+        holder = template
+        for key in way:
+            holder = holder[key]
+        holder[last] = _changed(value)
+        if not _is_of_cloudformation_only(path, value) and _written(template) == written:
+            without_effect.append((path, value))
+        holder[last] = value
+    assert without_effect == []
+
+
+def _written(template: dict[str, Any]) -> str:
+    """Returns the module that is written from a template, or why none is."""
+    module = terraform.Module(template)
+    try:
+        return module.variables() + module.main() + module.outputs()
+    except (SystemExit, KeyError) as refusal:
+        return repr(refusal)
+
+
+def test_an_unknown_part_of_a_lifecycle_is_refused() -> None:
+    """A rule without what it does would keep every object for ever."""
+    template = source()
+    (*_, rule) = template["Resources"]["SinkBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    rule["ObjectSizeLessThan"] = "1"
+    with pytest.raises(SystemExit, match="ObjectSizeLessThan"):
+        terraform.Module(template).main()
 
 
 def test_every_resource_of_the_template_is_there_on_the_same_condition() -> None:

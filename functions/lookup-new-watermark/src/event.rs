@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tidemark::error::Result;
 use tidemark::model::lookup::Split;
+use tidemark::model::metric::Measurement;
 use tidemark::ports::changes::ProbeChanges;
 use tidemark::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
 use tidemark::ports::rows::ExplainRows;
@@ -33,7 +34,14 @@ pub(crate) enum Outcome {
     Split(Split),
 }
 
-impl Measured for Outcome {}
+impl Measured for Outcome {
+    fn metrics(&self) -> Vec<Measurement> {
+        match self {
+            Self::Planned(answer) => answer.metrics(),
+            Self::Split(answer) => answer.metrics(),
+        }
+    }
+}
 
 impl Event {
     /// Reads an event. One with the field `split` is about a slice. `InvalidInput` names the field that is wrong.

@@ -198,6 +198,7 @@ async fn a_copy_that_fails_keeps_the_lease_for_the_other_slices_until_the_failur
         let request = ReportFailedRequest {
             run_id: "run".into(),
             failed: vec![name()],
+            leases: Vec::new(),
         };
         report_failed(&world.store, PREFIX, request, world.context.get()).await;
         assert_eq!(keeper(&world), None, "{fault:?}");
@@ -508,6 +509,7 @@ async fn the_leases_of_tables_that_failed_are_given_back_and_those_of_others_are
         let request = ReportFailedRequest {
             run_id: "run".into(),
             failed: failed.clone(),
+            leases: Vec::new(),
         };
         let reported = report_failed(&world.store, PREFIX, request, context).await;
         assert_eq!(reported.reported, 2);
@@ -522,4 +524,20 @@ async fn the_leases_of_tables_that_failed_are_given_back_and_those_of_others_are
         );
         assert_eq!(keeper(&world).is_none(), is_given_back, "{holder}");
     }
+}
+
+/// Tries what the state machine does when what the tables of a run report does not fit a payload.
+#[tokio::test]
+async fn the_leases_of_tables_that_may_have_been_committed_are_given_back_and_nobody_counts_them_as_failed() {
+    let world = world();
+    let context = world.context.get();
+    assert_eq!(world.lease("run").take(context.now).await.unwrap(), Taken::Ours);
+    let request = ReportFailedRequest {
+        run_id: "run".into(),
+        failed: Vec::new(),
+        leases: vec![name()],
+    };
+    let reported = report_failed(&world.store, PREFIX, request, context).await;
+    assert_eq!((reported.reported, reported.metrics()), (0, Vec::new()));
+    assert_eq!(keeper(&world), None);
 }

@@ -22,6 +22,8 @@ const fn parts(metric: Metric) -> (&'static str, &'static str, u64) {
         Metric::WatermarkLagSeconds(value) => ("WatermarkLagSeconds", "Seconds", value),
         Metric::Reinitializations(value) => ("Reinitializations", "Count", value),
         Metric::TablesFailed(value) => ("TablesFailed", "Count", value),
+        Metric::TablesStopped(value) => ("TablesStopped", "Count", value),
+        Metric::TablesPaused(value) => ("TablesPaused", "Count", value),
     }
 }
 

@@ -96,7 +96,7 @@ fn what_is_retried_is_retried_later_and_later_and_not_by_all_at_once() {
 fn every_error_name_of_the_machine_is_known() {
     let known = |name: &str| {
         ErrorCode::ALL.iter().any(|code| code.name() == name)
-            || ["Lambda.", "States.", "Sandbox.", "Runtime."]
+            || ["Lambda.", "States.", "StepFunctions.", "Sfn.", "Sandbox.", "Runtime."]
                 .iter()
                 .any(|prefix| name.starts_with(prefix))
             || RAISED_BY_THE_STATE_MACHINES.contains(&name)

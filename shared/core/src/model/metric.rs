@@ -21,6 +21,10 @@ pub enum Metric {
     Reinitializations(u64),
     /// 1 for a table that failed in a run.
     TablesFailed(u64),
+    /// 1 for a table of which a run has copied no more than its budget allowed.
+    TablesStopped(u64),
+    /// The number of tables that a run left alone because somebody has paused them.
+    TablesPaused(u64),
 }
 
 /// What was measured of a table or, without one, of a run.
@@ -30,4 +34,16 @@ pub struct Measurement {
     pub table: Option<ObjectName>,
     /// The measured values.
     pub metrics: Vec<Metric>,
+}
+
+impl Measurement {
+    /// Returns what a run measured of the tables that somebody has paused, which is nothing if there are none.
+    #[must_use]
+    pub fn of_paused(tables: usize) -> Vec<Self> {
+        let measured = Self {
+            table: None,
+            metrics: vec![Metric::TablesPaused(tables as u64)],
+        };
+        if tables == 0 { Vec::new() } else { vec![measured] }
+    }
 }

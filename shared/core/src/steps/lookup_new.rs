@@ -11,6 +11,7 @@ use crate::ledger::{Frozen, Lease, Ledger, check_settings};
 use crate::model::lease::Keeper;
 use crate::model::left_alone::{TableLeftAlone, TablesLeftAlone};
 use crate::model::lookup::{CopyWindow, EmptyWindow, LookedUp, Note};
+use crate::model::metric::Measurement;
 use crate::model::names::ObjectName;
 use crate::model::plan::{Author, Plan};
 use crate::model::table::{RunSettings, Tracking, check_all};
@@ -67,7 +68,11 @@ pub struct NewWatermarks {
     pub failed: Vec<FailedTable>,
 }
 
-impl Measured for NewWatermarks {}
+impl Measured for NewWatermarks {
+    fn metrics(&self) -> Vec<Measurement> {
+        Measurement::of_paused(self.kept.paused.len())
+    }
+}
 
 /// What a dry run would freeze.
 #[derive(Debug, Serialize)]

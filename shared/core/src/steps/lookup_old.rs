@@ -12,6 +12,7 @@ use crate::ledger::{ChainEnd, Lease, Ledger};
 use crate::model::left_alone::PausedTable;
 use crate::model::lookup::{CommittedWindow, LookedUp, Start};
 use crate::model::manifest::Manifest;
+use crate::model::metric::Measurement;
 use crate::model::names::ObjectName;
 use crate::model::table::{TableSpec, Tracking, check_all};
 use crate::model::watermark::StoredWatermark;
@@ -61,7 +62,11 @@ pub struct BucketNote {
     pub note: String,
 }
 
-impl Measured for OldWatermarks {}
+impl Measured for OldWatermarks {
+    fn metrics(&self) -> Vec<Measurement> {
+        Measurement::of_paused(self.paused.len())
+    }
+}
 
 /// Looks up every table.
 ///

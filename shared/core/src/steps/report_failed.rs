@@ -16,6 +16,10 @@ pub struct ReportFailedRequest {
     pub run_id: String,
     /// The tables.
     pub failed: Vec<ObjectName>,
+    /// Tables of a run that has ended, of which nobody knows whether they failed. Their leases are given back as those of
+    /// the failed ones are, and they are not counted.
+    #[serde(default)]
+    pub leases: Vec<ObjectName>,
 }
 
 impl ReportFailedRequest {
@@ -47,7 +51,7 @@ impl Measured for ReportedFailed {
 }
 
 /// Counts the tables that failed, and gives this run's leases of them back, so that the next run need not wait until
-/// they expire. A lease that cannot be given back expires.
+/// they expire. A lease that cannot be given back expires. Those of `leases` are given back as well.
 pub async fn report_failed<S>(
     store: &S,
     prefix: &str,
@@ -57,7 +61,9 @@ pub async fn report_failed<S>(
 where
     S: ReadObjects + CreateObjects + ReplaceObjects,
 {
-    give_back(store, prefix, &request.run_id, context.leases, &request.failed).await;
+    for tables in [&request.failed, &request.leases] {
+        give_back(store, prefix, &request.run_id, context.leases, tables).await;
+    }
     ReportedFailed {
         reported: request.failed.len(),
         tables: request.failed,

@@ -113,8 +113,16 @@ pub struct Committed {
 
 impl Measured for UpdateAnswer {
     fn metrics(&self) -> Vec<Measurement> {
-        let Self::Committed(window) = self else {
-            return Vec::new();
+        let window = match self {
+            Self::Committed(window) => window,
+            Self::Paused(_) => return Measurement::of_paused(1),
+            Self::Stopped(stopped) => {
+                return vec![Measurement {
+                    table: Some(stopped.table.clone()),
+                    metrics: vec![Metric::TablesStopped(1)],
+                }];
+            }
+            Self::Recopy(_) | Self::Split(_) | Self::Busy(_) => return Vec::new(),
         };
         let mut metrics = vec![
             Metric::RowsCopied(window.rows),
@@ -356,7 +364,38 @@ fn lag_seconds(watermark: &Watermark, clock: Clock, now: OffsetDateTime) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::manifest::CopiedRows;
+    use crate::model::moment::Moment;
+    use crate::model::plan::Author;
     use crate::model::types::TypeName;
+    use crate::testing::documents;
+
+    #[test]
+    fn a_committed_window_of_a_time_column_measures_its_lag() {
+        let now = time::macros::datetime!(2017-09-05 08:06:10 UTC);
+        let plan = documents::plan("dbo.t", None, 7);
+        let author = Author {
+            run_id: "run",
+            created_at: Moment::of(now),
+        };
+        let nothing = || CopiedRows::Parts(Vec::new());
+        let lag = |sql_type: &str, value: &str| {
+            let manifest = Manifest {
+                new_watermark: Watermark::new(TypeName::new(sql_type).unwrap(), value).unwrap(),
+                ..Manifest::committed(&plan, nothing(), Some(0), author)
+            };
+            let [measured] = &UpdateAnswer::Committed(committed(&plan, manifest, now)).metrics()[..] else {
+                panic!("one table is measured")
+            };
+            let found = measured.metrics.iter().find_map(|metric| match metric {
+                Metric::WatermarkLagSeconds(seconds) => Some(*seconds),
+                _ => None,
+            });
+            (measured.metrics.contains(&Metric::LateRows(0)), found)
+        };
+        assert_eq!(lag("datetime2(3)", "2017-09-05T08:06:00.000"), (true, Some(10)));
+        assert_eq!(lag("bigint", "7"), (true, None));
+    }
 
     #[test]
     fn lag_is_that_of_time_columns() {
