@@ -70,7 +70,7 @@ pub struct NewWatermarks {
 
 impl Measured for NewWatermarks {
     fn metrics(&self) -> Vec<Measurement> {
-        Measurement::of_paused(self.kept.paused.len())
+        Measurement::of_paused(self.left_alone.paused.len())
     }
 }
 
