@@ -464,7 +464,7 @@ resource "aws_iam_role_policy" "lookup_old_watermark_role" {
       {
         Sid      = "AskBucket"
         Effect   = "Allow"
-        Action   = ["s3:GetLifecycleConfiguration", "s3:GetBucketVersioning"]
+        Action   = ["s3:GetLifecycleConfiguration", "s3:GetBucketVersioning", "s3:GetBucketPolicy"]
         Resource = "arn:${data.aws_partition.current.partition}:s3:::${(local.create_bucket ? aws_s3_bucket.sink_bucket[0].id : var.sink_bucket_name)}"
       },
       (local.in_sql ? {

@@ -134,13 +134,13 @@ variable "sink_bucket_owner" {
 }
 
 variable "sink_encryption" {
-  description = "The encryption that every call that makes an object asks for, where the policy of the bucket demands that it does. With KmsKeyArn it is aws:kms in any case."
+  description = "The encryption that every call that makes an object asks for, where the policy of the bucket demands that it does. With KmsKeyArn it is aws:kms, unless aws:kms:dsse is given."
   type        = string
   default     = ""
 
   validation {
-    condition     = contains(["", "AES256", "aws:kms"], var.sink_encryption)
-    error_message = "The value must be one of , AES256, aws:kms."
+    condition     = contains(["", "AES256", "aws:kms", "aws:kms:dsse"], var.sink_encryption)
+    error_message = "The value must be one of , AES256, aws:kms, aws:kms:dsse."
   }
 }
 

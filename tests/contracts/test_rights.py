@@ -25,6 +25,7 @@ ACTIONS = {
     "abort_multipart_upload": "s3:AbortMultipartUpload",
     "get_bucket_lifecycle_configuration": "s3:GetLifecycleConfiguration",
     "get_bucket_versioning": "s3:GetBucketVersioning",
+    "get_bucket_policy": "s3:GetBucketPolicy",
 }
 """The right that AWS documents for each operation of the SDK."""
 

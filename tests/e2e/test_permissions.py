@@ -75,6 +75,7 @@ CALLS: dict[str, tuple[Call, tuple[str, ...]]] = {
     "list the whole bucket": (lambda role: role.s3("list_objects_v2"), ()),
     "ask for the bucket's lifecycle": (lambda role: role.s3("get_bucket_lifecycle_configuration"), (OLD,)),
     "ask for the bucket's versions": (lambda role: role.s3("get_bucket_versioning"), (OLD,)),
+    "ask for the bucket's policy": (lambda role: role.s3("get_bucket_policy"), (OLD,)),
     "read its secret": (lambda role: role.read_secret(role.deployment.outputs["SourceSecretArn"]), ALL),
     "read another secret": (lambda role: role.read_secret("not-for-them"), ()),
 }

@@ -36,7 +36,7 @@ pub(crate) struct SinkArgs {
     /// The ARN of the key that objects are encrypted with [default: the bucket's own]
     #[arg(long, env = "SINK_KMS_KEY_ARN", value_name = "ARN", help_heading = "Sink")]
     pub(crate) kms_key: Option<String>,
-    /// The encryption that a bucket's policy demands, AES256 or aws:kms [default: aws:kms with a key, else none]
+    /// The encryption that a bucket's policy demands, AES256, aws:kms or aws:kms:dsse [default: aws:kms with a key, else none]
     #[arg(long, env = "SINK_ENCRYPTION", value_name = "METHOD", help_heading = "Sink")]
     pub(crate) encryption: Option<String>,
     /// Signs the pieces of uploads, for a bucket whose policy denies UNSIGNED-PAYLOAD
@@ -114,7 +114,7 @@ impl SinkArgs {
         let encryption = Encryption::given(given(&self.encryption).as_deref(), given(&self.kms_key));
         let encryption = encryption.ok_or_else(|| {
             let message =
-                "--encryption is neither AES256 nor aws:kms, or it is AES256 and --kms-key names a key of KMS";
+                "--encryption is neither AES256, aws:kms nor aws:kms:dsse, or it is AES256 and --kms-key names a key of KMS";
             Error::new(ErrorCode::InvalidInput, message)
         })?;
         Ok(BucketFacts {

@@ -64,10 +64,12 @@ impl S3Store {
             Encryption::OfBucket => (None, None),
             Encryption::S3 => (Some(ServerSideEncryption::Aes256), None),
             Encryption::Kms(key) => (Some(ServerSideEncryption::AwsKms), key.clone()),
+            Encryption::KmsTwice(key) => (Some(ServerSideEncryption::AwsKmsDsse), key.clone()),
         }
     }
 
-    /// Begins a request that writes the whole object at `key`, with what every such request says.
+    /// Begins a request that writes the whole object at `key`, with what every such request says. A bucket with Object
+    /// Lock demands a checksum. The SDK adds one by itself, unless AWS_REQUEST_CHECKSUM_CALCULATION says otherwise.
     fn put(&self, key: &str) -> PutObjectFluentBuilder {
         let (encryption, key_id) = self.encryption();
         let request = self.client.put_object().bucket(&self.bucket).key(key);
@@ -75,6 +77,7 @@ impl S3Store {
             .set_expected_bucket_owner(self.owner())
             .set_server_side_encryption(encryption)
             .set_ssekms_key_id(key_id)
+            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
     }
 
     /// Begins a request for an upload to `key`, with what every such request says.

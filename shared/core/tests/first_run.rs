@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tidemark::model::bucket::{BucketSettings, Told};
+use tidemark::model::bucket::{BucketPolicy, BucketSettings, Told};
 use tidemark::steps::context::RunContext;
 use tidemark::steps::lookup_old::{LookupOldRequest, OldWatermarks, lookup_old};
 use tidemark::testing::faults::{Fault, Gate, Gated};
@@ -41,6 +41,10 @@ fn careless() -> BucketSettings {
     BucketSettings {
         uploads: Told::Said(None),
         keeps_versions: Told::Refused("s3:GetBucketVersioning"),
+        policy: Told::Said(BucketPolicy {
+            limits_writers: false,
+            demands_tls: true,
+        }),
     }
 }
 
@@ -50,10 +54,11 @@ async fn what_the_bucket_lacks_is_said_at_the_first_run_of_a_table_and_never_aga
     let notes = looked_up(&world).await.notes;
     let said: Vec<&str> = notes.iter().map(|note| note.note.as_str()).collect();
     assert!(
-        said.len() == 2 && said[0].contains("AbortIncompleteMultipartUpload"),
+        said.len() == 3 && said[0].contains("AbortIncompleteMultipartUpload"),
         "{said:?}"
     );
     assert!(said[1].contains("takes s3:GetBucketVersioning"), "{said:?}");
+    assert!(said[2].contains("docs/how-to/existing-bucket.md"), "{said:?}");
     assert!(notes[0].bucket.ends_with(PREFIX), "{notes:?}");
     world.pipeline().run("r", &[spec_with(json!({}))]).await.unwrap();
     assert_eq!(looked_up(&world).await.notes, []);

@@ -77,7 +77,7 @@ fn sink(environment: &mut Environment) -> SinkConfig {
     );
     let encryption = Encryption::given(header.as_deref(), key).unwrap_or_else(|| {
         let complaint =
-            "SINK_ENCRYPTION is neither AES256 nor aws:kms, or it is AES256 and SINK_KMS_KEY_ARN names a key of KMS";
+            "SINK_ENCRYPTION is neither AES256, aws:kms nor aws:kms:dsse, or it is AES256 and SINK_KMS_KEY_ARN names a key of KMS";
         environment.complain(complaint.into());
         Encryption::OfBucket
     });

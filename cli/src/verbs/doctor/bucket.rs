@@ -3,7 +3,7 @@
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::ledger::conditions::{probe_key, try_conditions};
 use tidemark::ledger::keys::ledgers;
-use tidemark::model::bucket::{LEAST_DAYS, Told, UploadRule};
+use tidemark::model::bucket::{BucketPolicy, LEAST_DAYS, Told, UploadRule};
 use tidemark::ports::objects::{AskBucket, ReadObjects, UploadObjects};
 
 use super::findings::{Findings, Missing};
@@ -40,6 +40,7 @@ async fn look_at(sink: &Sink, findings: &mut Findings<'_>) {
                 findings.judged("sink uploads", judged(settings.uploads));
                 let versions: Result<String> = Ok(said_of_versions(settings.keeps_versions));
                 findings.found("sink versions", versions, Clone::clone);
+                findings.judged("sink policy", Ok(judged_policy(settings.policy)));
             }
         }
     }
@@ -118,9 +119,41 @@ fn said_of_versions(told: Told<bool>) -> String {
     }
 }
 
+fn judged_policy(told: Told<BucketPolicy>) -> (Mark, String) {
+    match told {
+        Told::Said(policy) => match policy.lacks().join(", and ") {
+            lacks if lacks.is_empty() => (
+                Mark::Good,
+                "only those whom it names may write below the prefix, and only over TLS".to_owned(),
+            ),
+            lacks => (
+                Mark::Doubtful,
+                format!("{lacks}: docs/how-to/existing-bucket.md has a policy to add"),
+            ),
+        },
+        Told::Refused(right) => (Mark::Good, format!("it was not looked at, which takes {right}")),
+        Told::Unknown => (Mark::Good, "the service does not show it".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_policy_that_lets_everybody_write_is_doubtful_and_one_that_is_not_shown_is_not() {
+        let policy = |limits_writers| {
+            judged_policy(Told::Said(BucketPolicy {
+                limits_writers,
+                demands_tls: true,
+            }))
+        };
+        assert_eq!(policy(true).0, Mark::Good);
+        let (mark, said) = policy(false);
+        assert!(mark == Mark::Doubtful && said.contains("existing-bucket.md"), "{said}");
+        let (mark, said) = judged_policy(Told::Refused("s3:GetBucketPolicy"));
+        assert!(mark == Mark::Good && said.contains("s3:GetBucketPolicy"), "{said}");
+    }
 
     fn rule(days: u32) -> Told<Option<UploadRule>> {
         Told::Said(Some(UploadRule {

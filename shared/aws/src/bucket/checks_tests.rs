@@ -1,6 +1,6 @@
 //! Tests what the doctor learns about a bucket from the answers of S3.
 
-use tidemark::model::bucket::{BucketSettings, Told, UploadRule};
+use tidemark::model::bucket::{BucketPolicy, BucketSettings, Told, UploadRule};
 use tidemark::ports::objects::AskBucket;
 
 use super::*;
@@ -85,11 +85,16 @@ async fn what_the_user_may_not_ask_or_the_service_does_not_know_is_no_failure() 
     let settings = BucketSettings {
         uploads: Told::Refused("s3:GetLifecycleConfiguration"),
         keeps_versions: Told::Refused(right),
+        policy: Told::Refused("s3:GetBucketPolicy"),
     };
     assert_eq!(denied.settings("lake").await.unwrap(), Some(settings));
     let unknown = refusing(501, "NotImplemented");
     assert_eq!(unknown.upload_rule("").await.unwrap(), Told::Unknown);
     assert_eq!(unknown.keeps_versions().await.unwrap(), Told::Unknown);
+    assert_eq!(unknown.policy("").await.unwrap(), Told::Unknown);
+    // So does S3 answer those whose account does not own the bucket.
+    let of_others = refusing(405, "MethodNotAllowed");
+    assert_eq!(of_others.policy("").await.unwrap(), Told::Unknown);
     let error = refusing(404, "NoSuchBucket").keeps_versions().await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::SinkRejected);
 }
@@ -111,4 +116,53 @@ async fn a_key_that_cannot_be_used_is_named_as_the_cause() {
     let error = answering(403, &body).begin("k", "text/csv").await.unwrap_err();
     let text = error.to_string();
     assert!(text.contains("kms:GenerateDataKey and kms:Decrypt"), "{text}");
+}
+
+#[tokio::test]
+async fn a_policy_says_who_may_write_and_whether_tls_is_demanded() {
+    let none = refusing(404, "NoSuchBucketPolicy");
+    assert_eq!(none.policy("lake/").await.unwrap(), Told::Said(BucketPolicy::default()));
+    let all = r#""arn:aws:s3:::b/*""#;
+    let tls = |resource: &str| {
+        format!(
+            r#"{{"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": {resource},
+                "Condition": {{"Bool": {{"aws:SecureTransport": "false"}}}}}}"#
+        )
+    };
+    let writers = |action: &str, resource: &str, key: &str| {
+        format!(
+            r#"{{"Effect": "Deny", "Principal": "*", "Action": {action}, "Resource": {resource},
+                "Condition": {{"ArnNotLike": {{"{key}": ["arn:aws:iam::1:role/r"]}}}}}}"#
+        )
+    };
+    let puts = r#"["s3:DeleteObject", "s3:PutObject*"]"#;
+    let arn = "aws:PrincipalArn";
+    let below = r#"["arn:aws:s3:::b/lake/*"]"#;
+    let open = r#"{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "*"}"#;
+    for (statements, limits_writers, demands_tls) in [
+        (vec![], false, false),
+        (vec![open.to_owned()], false, false),
+        (vec![tls(r#"["arn:aws:s3:::b", "arn:aws:s3:::b/*"]"#)], false, true),
+        (vec![tls(r#""arn:aws:s3:::b""#)], false, false),
+        (vec![writers(puts, below, arn)], true, false),
+        (
+            vec![tls(all), writers(r#""s3:PutObject""#, all, "AWS:USERID")],
+            true,
+            true,
+        ),
+        (vec![writers(puts, r#""arn:aws:s3:::b/other/*""#, arn)], false, false),
+        (vec![writers(r#""s3:GetObject""#, below, arn)], false, false),
+        (vec![writers(puts, below, "aws:SourceVpce")], false, false),
+    ] {
+        let policy = format!(r#"{{"Statement": [{}]}}"#, statements.join(","));
+        let expected = BucketPolicy {
+            limits_writers,
+            demands_tls,
+        };
+        assert_eq!(
+            answering(200, &policy).policy("lake/").await.unwrap(),
+            Told::Said(expected),
+            "{policy}"
+        );
+    }
 }

@@ -141,6 +141,12 @@ async fn every_call_that_makes_an_object_asks_for_its_encryption() {
         (Encryption::S3, Some("aes256"), None),
         (Encryption::Kms(None), Some("aws:kms"), None),
         (Encryption::Kms(Some(key.to_owned())), Some("aws:kms"), Some(key)),
+        (Encryption::KmsTwice(None), Some("aws:kms:dsse"), None),
+        (
+            Encryption::KmsTwice(Some(key.to_owned())),
+            Some("aws:kms:dsse"),
+            Some(key),
+        ),
     ] {
         let facts = BucketFacts {
             encryption,
@@ -175,5 +181,33 @@ async fn the_pieces_of_an_upload_are_signed_where_that_is_asked_for() {
         let is_unsigned = |head: &&Vec<String>| says(head, "x-amz-content-sha256: unsigned-payload");
         let unsigned: Vec<_> = heads.iter().filter(is_unsigned).map(|head| &head[0]).collect();
         assert_eq!(unsigned.len(), usize::from(!signs_payloads), "{unsigned:?}");
+        // A policy that denies UNSIGNED-PAYLOAD takes no other word for it either, such as one about a trailer.
+        let is_signed = |head: &&Vec<String>| {
+            let hash = head.iter().find_map(|line| line.strip_prefix("x-amz-content-sha256: "));
+            hash.is_some_and(|hash| hash.len() == 64 && hash.bytes().all(|digit| digit.is_ascii_hexdigit()))
+        };
+        assert_eq!(
+            heads.iter().filter(is_signed).count(),
+            heads.len() - unsigned.len(),
+            "{heads:?}"
+        );
     }
+}
+
+/// A bucket with Object Lock refuses an object without a checksum. An SDK without this setting would add one of another
+/// kind, or none if a variable of the environment said so.
+#[tokio::test]
+async fn every_object_that_is_written_carries_a_checksum() {
+    let heads = heads(BucketFacts::default()).await;
+    let written = heads.iter().filter(|head| head[0].starts_with("put /b/k"));
+    let mut count = 0;
+    for head in written {
+        assert!(
+            head.iter().any(|line| line.starts_with("x-amz-checksum-crc64nvme: ")),
+            "{head:?}"
+        );
+        count += 1;
+    }
+    // Two objects and the piece of an upload.
+    assert_eq!(count, 3);
 }

@@ -22,6 +22,8 @@ pub enum Encryption {
     S3,
     /// A key of KMS, `aws:kms`: that with this ARN or, without one, that of the bucket or of the account.
     Kms(Option<String>),
+    /// Two layers of a key of KMS, `aws:kms:dsse`, with the same keys.
+    KmsTwice(Option<String>),
 }
 
 impl Encryption {
@@ -33,6 +35,7 @@ impl Encryption {
             (None, None) => Some(Self::OfBucket),
             (Some("AES256"), None) => Some(Self::S3),
             (None | Some("aws:kms"), key) => Some(Self::Kms(key)),
+            (Some("aws:kms:dsse"), key) => Some(Self::KmsTwice(key)),
             _ => None,
         }
     }
@@ -62,6 +65,31 @@ pub struct UploadRule {
     pub days: u32,
 }
 
+/// What the policy of a bucket refuses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BucketPolicy {
+    /// Whether only those whom it names may write below a prefix. Whoever writes there decides what is copied.
+    pub limits_writers: bool,
+    /// Whether it refuses requests without TLS.
+    pub demands_tls: bool,
+}
+
+impl BucketPolicy {
+    /// Returns what it lacks, each as a part of a sentence.
+    #[must_use]
+    pub fn lacks(self) -> Vec<&'static str> {
+        let writers =
+            "its policy limits nobody who may write below the prefix, and whoever writes there decides what is copied";
+        let tls = "its policy takes requests without TLS";
+        let lacks = [(self.limits_writers, writers), (self.demands_tls, tls)];
+        lacks
+            .into_iter()
+            .filter(|(has, _)| !has)
+            .map(|(_, lack)| lack)
+            .collect()
+    }
+}
+
 /// How a bucket is set up, as far as it tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BucketSettings {
@@ -69,6 +97,8 @@ pub struct BucketSettings {
     pub uploads: Told<Option<UploadRule>>,
     /// Whether the bucket keeps versions: what is overwritten or removed can then be had back.
     pub keeps_versions: Told<bool>,
+    /// What its policy refuses.
+    pub policy: Told<BucketPolicy>,
 }
 
 impl BucketSettings {
@@ -98,7 +128,19 @@ impl BucketSettings {
             )),
             Told::Unknown => Some("the service does not say whether it keeps versions".to_owned()),
         };
-        uploads.into_iter().chain(versions).collect()
+        let policy = match &self.policy {
+            Told::Said(policy) => {
+                let advice = "docs/how-to/existing-bucket.md has a policy to add";
+                policy
+                    .lacks()
+                    .into_iter()
+                    .map(|lack| format!("{lack}: {advice}"))
+                    .collect()
+            }
+            Told::Refused(right) => vec![format!("its policy was not looked at, which takes {right}")],
+            Told::Unknown => vec!["the service does not show its policy".to_owned()],
+        };
+        uploads.into_iter().chain(versions).chain(policy).collect()
     }
 }
 
@@ -110,8 +152,47 @@ mod tests {
         BucketSettings {
             uploads,
             keeps_versions,
+            policy: Told::Said(BucketPolicy {
+                limits_writers: true,
+                demands_tls: true,
+            }),
         }
         .notes()
+    }
+
+    #[test]
+    fn a_policy_that_guards_too_little_is_noted_with_the_page_that_has_another() {
+        let notes = |policy| {
+            let settings = BucketSettings {
+                uploads: rule(7),
+                keeps_versions: Told::Said(true),
+                policy,
+            };
+            settings.notes()
+        };
+        let policy = |limits_writers, demands_tls| {
+            Told::Said(BucketPolicy {
+                limits_writers,
+                demands_tls,
+            })
+        };
+        for (policy, said) in [
+            (policy(true, true), &[][..]),
+            (policy(false, true), &["whoever writes there decides"]),
+            (policy(true, false), &["without TLS"]),
+            (policy(false, false), &["whoever writes there decides", "without TLS"]),
+        ] {
+            let found = notes(policy);
+            assert_eq!(found.len(), said.len(), "{found:?}");
+            for (note, said) in found.iter().zip(said) {
+                assert!(
+                    note.contains(said) && note.contains("docs/how-to/existing-bucket.md"),
+                    "{note}"
+                );
+            }
+        }
+        assert!(notes(Told::Refused("s3:GetBucketPolicy"))[0].contains("takes s3:GetBucketPolicy"));
+        assert!(notes(Told::Unknown)[0].contains("does not show"));
     }
 
     fn rule(days: u32) -> Told<Option<UploadRule>> {

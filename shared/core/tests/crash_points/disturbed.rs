@@ -54,6 +54,7 @@ async fn a_reload_disturbed_at_any_port_call_ends_as_an_undisturbed_one() {
     assert!(keys[1].contains(".g1/tidemark_window=reinit-from-3/"), "{keys:?}");
     assert_eq!(expected.loaders.len(), 2);
     assert!(every_port_call(Scene::Reload, Leases::Taken).await > 70);
+    assert!(every_port_call(Scene::Reload, Leases::Ignored).await > 60);
 }
 
 #[tokio::test(start_paused = true)]

@@ -102,178 +102,192 @@ async fn old_run_moving<W: MoveWatermarks>(
 
 #[tokio::test]
 async fn a_record_that_comes_after_the_table_was_started_over_is_passed_over() {
-    for is_planned_before in [false, true] {
-        let world = world([1, 2, 3]).taking(Leases::Taken);
-        world.pipeline().plan("old", &[spec()]).await.unwrap();
-        let gate = held_up_at("create");
-        let by_hand = paused_during(&world, (&gate, "create"), async |world| {
-            reset(world).await;
-            world.table.insert(4);
-        });
-        let by_hand = async {
-            by_hand.await;
-            if is_planned_before {
-                world.pipeline().plan("new", &[spec()]).await.unwrap();
-            }
-        };
-        // The record is the first document that the copy creates.
-        let (old, ()) = tokio::join!(old_run(&world, &gate, "initial"), by_hand);
-        assert!(
-            !matches!(old, Ok(WindowOutcome::Committed(_))) || visible(&world) == [1, 2, 3, 4],
-            "{old:?}"
-        );
-        world.pass(LEASE + CLOCK_MARGIN);
-        world.run("after").await;
-        assert_eq!(visible(&world), [1, 2, 3, 4], "planned before: {is_planned_before}");
-        assert_eq!(world.watermark().as_deref(), Some("4"));
+    for leases in [Leases::Taken, Leases::Ignored] {
+        for is_planned_before in [false, true] {
+            let world = world([1, 2, 3]).taking(leases);
+            world.pipeline().plan("old", &[spec()]).await.unwrap();
+            let gate = held_up_at("create");
+            let by_hand = paused_during(&world, (&gate, "create"), async |world| {
+                reset(world).await;
+                world.table.insert(4);
+            });
+            let by_hand = async {
+                by_hand.await;
+                if is_planned_before {
+                    world.pipeline().plan("new", &[spec()]).await.unwrap();
+                }
+            };
+            // The record is the first document that the copy creates.
+            let (old, ()) = tokio::join!(old_run(&world, &gate, "initial"), by_hand);
+            assert!(
+                !matches!(old, Ok(WindowOutcome::Committed(_))) || visible(&world) == [1, 2, 3, 4],
+                "{old:?}"
+            );
+            world.pass(LEASE + CLOCK_MARGIN);
+            world.run("after").await;
+            assert_eq!(visible(&world), [1, 2, 3, 4], "planned before: {is_planned_before}");
+            assert_eq!(world.watermark().as_deref(), Some("4"));
+        }
     }
 }
 
 #[tokio::test]
 async fn a_record_that_comes_after_the_window_was_given_up_is_passed_over() {
-    let world = committed_once().await.taking(Leases::Taken);
-    grow(&world);
-    world.pipeline().plan("old", &[spec()]).await.unwrap();
-    let gate = held_up_at("create");
-    let by_hand = paused_during(&world, (&gate, "create"), async |world| {
-        abandon(world, "from-3").await;
-        world.table.insert(12);
-    });
-    let (old, ()) = tokio::join!(old_run(&world, &gate, "from-3"), by_hand);
-    drop(old);
-    world.pass(LEASE + CLOCK_MARGIN);
-    world.run("after").await;
-    assert_eq!(visible(&world), [1, 2, 3, 4, 5, 9, 10, 11, 12]);
-    assert_eq!(world.watermark().as_deref(), Some("12"));
+    for leases in [Leases::Taken, Leases::Ignored] {
+        let world = committed_once().await.taking(leases);
+        grow(&world);
+        world.pipeline().plan("old", &[spec()]).await.unwrap();
+        let gate = held_up_at("create");
+        let by_hand = paused_during(&world, (&gate, "create"), async |world| {
+            abandon(world, "from-3").await;
+            world.table.insert(12);
+        });
+        let (old, ()) = tokio::join!(old_run(&world, &gate, "from-3"), by_hand);
+        drop(old);
+        world.pass(LEASE + CLOCK_MARGIN);
+        world.run("after").await;
+        assert_eq!(visible(&world), [1, 2, 3, 4, 5, 9, 10, 11, 12]);
+        assert_eq!(world.watermark().as_deref(), Some("12"));
+    }
 }
 
 #[tokio::test]
 async fn a_commit_of_a_window_that_was_given_up_meanwhile_writes_nothing_and_moves_no_watermark() {
-    for call in ["count", "stored"] {
-        let world = world([1, 2, 3]).taking(Leases::Taken);
-        world.pipeline().plan("old", &[spec()]).await.unwrap();
-        let gate = held_up_at(call);
-        let by_hand = paused_during(&world, (&gate, call), async |world| {
-            reset(world).await;
-            world.table.insert(4);
-        });
-        let (old, ()) = tokio::join!(old_run(&world, &gate, "initial"), by_hand);
-        assert_eq!(old.unwrap_err().code(), ErrorCode::InvalidInput, "{call}");
-        assert_eq!(world.watermark(), None, "{call}");
-        let is_manifest = |key: &String| key.ends_with("manifest.json") && !key.contains("_archive");
-        assert!(!world.store.keys().iter().any(is_manifest), "{call}");
-        world.pass(LEASE + CLOCK_MARGIN);
-        world.run("after").await;
-        assert_eq!(
-            (world.watermark().as_deref(), visible(&world)),
-            (Some("4"), vec![1, 2, 3, 4]),
-            "{call}"
-        );
+    for leases in [Leases::Taken, Leases::Ignored] {
+        for call in ["count", "stored"] {
+            let world = world([1, 2, 3]).taking(leases);
+            world.pipeline().plan("old", &[spec()]).await.unwrap();
+            let gate = held_up_at(call);
+            let by_hand = paused_during(&world, (&gate, call), async |world| {
+                reset(world).await;
+                world.table.insert(4);
+            });
+            let (old, ()) = tokio::join!(old_run(&world, &gate, "initial"), by_hand);
+            assert_eq!(old.unwrap_err().code(), ErrorCode::InvalidInput, "{call}");
+            assert_eq!(world.watermark(), None, "{call}");
+            let is_manifest = |key: &String| key.ends_with("manifest.json") && !key.contains("_archive");
+            assert!(!world.store.keys().iter().any(is_manifest), "{call}");
+            world.pass(LEASE + CLOCK_MARGIN);
+            world.run("after").await;
+            assert_eq!(
+                (world.watermark().as_deref(), visible(&world)),
+                (Some("4"), vec![1, 2, 3, 4]),
+                "{call}"
+            );
+        }
     }
 }
 
 #[tokio::test]
 async fn a_manifest_that_comes_after_the_table_was_started_over_commits_nothing() {
-    let world = world([1, 2, 3]).taking(Leases::Taken);
-    world.pipeline().plan("old", &[spec()]).await.unwrap();
-    world.pipeline().copy_slice("old", &of_run("initial"), 0).await.unwrap();
-    // The first document that the commit creates is what it leaves for the next window. The manifest follows.
-    let gate = held_up_at("create");
-    let by_hand = paused_during(&world, (&gate, "create"), async |world| {
-        reset(world).await;
-        world.table.insert(4);
-    });
-    let (old, ()) = tokio::join!(old_run(&world, &gate, "initial"), by_hand);
-    assert_eq!(old.unwrap_err().code(), ErrorCode::InvalidInput);
-    let manifest = world.ledger().keys().manifest(&window("initial"));
-    assert!(world.store.body(&manifest).is_some(), "it came late");
-    world.pass(LEASE + CLOCK_MARGIN);
-    // Nothing of the table is taken for copied. The late manifest is in the place of the new plan's own, until a person
-    // puts it aside.
-    let error = world.pipeline().run("after", &[spec()]).await.unwrap_err();
-    assert_eq!(error.code(), ErrorCode::LedgerInvalid);
-    assert!(error.to_string().contains("tidemark give-up dbo.t --yes"), "{error}");
-    assert_eq!((world.watermark(), visible(&world)), (None, vec![]));
-    abandon(&world, "initial").await;
-    world.run("again").await;
-    assert_eq!(
-        (world.watermark().as_deref(), visible(&world)),
-        (Some("4"), vec![1, 2, 3, 4])
-    );
+    for leases in [Leases::Taken, Leases::Ignored] {
+        let world = world([1, 2, 3]).taking(leases);
+        world.pipeline().plan("old", &[spec()]).await.unwrap();
+        world.pipeline().copy_slice("old", &of_run("initial"), 0).await.unwrap();
+        // The first document that the commit creates is what it leaves for the next window. The manifest follows.
+        let gate = held_up_at("create");
+        let by_hand = paused_during(&world, (&gate, "create"), async |world| {
+            reset(world).await;
+            world.table.insert(4);
+        });
+        let (old, ()) = tokio::join!(old_run(&world, &gate, "initial"), by_hand);
+        assert_eq!(old.unwrap_err().code(), ErrorCode::InvalidInput);
+        let manifest = world.ledger().keys().manifest(&window("initial"));
+        assert!(world.store.body(&manifest).is_some(), "it came late");
+        world.pass(LEASE + CLOCK_MARGIN);
+        // Nothing of the table is taken for copied. The late manifest is in the place of the new plan's own, until a person
+        // puts it aside.
+        let error = world.pipeline().run("after", &[spec()]).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::LedgerInvalid);
+        assert!(error.to_string().contains("tidemark give-up dbo.t --yes"), "{error}");
+        assert_eq!((world.watermark(), visible(&world)), (None, vec![]));
+        abandon(&world, "initial").await;
+        world.run("again").await;
+        assert_eq!(
+            (world.watermark().as_deref(), visible(&world)),
+            (Some("4"), vec![1, 2, 3, 4])
+        );
+    }
 }
 
 #[tokio::test]
 async fn a_pointer_in_the_bucket_that_comes_after_the_table_was_started_over_is_not_stored() {
-    let world = world([1, 2, 3]).taking(Leases::Taken);
-    let pointers = Pointers::new(&world.store, PREFIX);
-    world.pipeline().plan("old", &[spec()]).await.unwrap();
-    let gate = held_up_at("advance");
-    let by_hand = paused_during(&world, (&gate, "advance"), async |world| {
-        reset_with(world, &pointers).await;
-        world.table.insert(4);
-    });
-    let (old, ()) = tokio::join!(old_run_moving(&world, &pointers, &gate, "initial"), by_hand);
-    assert_eq!(old.unwrap_err().code(), ErrorCode::InvalidInput);
-    world.pass(LEASE + CLOCK_MARGIN);
-    let mut pipeline = Pipeline {
-        context: world.context.get(),
-        ..pipeline_behind(&world.table, &world.table, &pointers, &world.store)
-    };
-    for committed in [1, 0] {
-        let outcome = pipeline.run("after", &[spec()]).await.unwrap();
-        assert_eq!(outcome.committed.len(), committed);
-        assert_eq!(visible(&world), [1, 2, 3, 4]);
+    for leases in [Leases::Taken, Leases::Ignored] {
+        let world = world([1, 2, 3]).taking(leases);
+        let pointers = Pointers::new(&world.store, PREFIX);
+        world.pipeline().plan("old", &[spec()]).await.unwrap();
+        let gate = held_up_at("advance");
+        let by_hand = paused_during(&world, (&gate, "advance"), async |world| {
+            reset_with(world, &pointers).await;
+            world.table.insert(4);
+        });
+        let (old, ()) = tokio::join!(old_run_moving(&world, &pointers, &gate, "initial"), by_hand);
+        assert_eq!(old.unwrap_err().code(), ErrorCode::InvalidInput);
+        world.pass(LEASE + CLOCK_MARGIN);
+        let mut pipeline = Pipeline {
+            context: world.context.get(),
+            ..pipeline_behind(&world.table, &world.table, &pointers, &world.store)
+        };
+        for committed in [1, 0] {
+            let outcome = pipeline.run("after", &[spec()]).await.unwrap();
+            assert_eq!(outcome.committed.len(), committed);
+            assert_eq!(visible(&world), [1, 2, 3, 4]);
+        }
     }
 }
 
 /// A control table holds a value and nothing else, so a late value looks like any other.
 #[tokio::test]
 async fn a_watermark_that_comes_after_the_table_was_started_over_is_reported() {
-    let world = world([1, 2, 3]).taking(Leases::Taken);
-    world.pipeline().plan("old", &[spec()]).await.unwrap();
-    let gate = held_up_at("advance");
-    let by_hand = paused_during(&world, (&gate, "advance"), async |world| {
-        reset(world).await;
-        world.table.insert(4);
-    });
-    let (old, ()) = tokio::join!(old_run(&world, &gate, "initial"), by_hand);
-    let error = old.unwrap_err();
-    assert_eq!(error.code(), ErrorCode::WatermarkConflict);
-    assert!(error.to_string().contains("tidemark reset dbo.t --yes"), "{error}");
-    world.pass(LEASE + CLOCK_MARGIN);
-    reset(&world).await;
-    world.run("after").await;
-    assert_eq!(visible(&world), [1, 2, 3, 4]);
+    for leases in [Leases::Taken, Leases::Ignored] {
+        let world = world([1, 2, 3]).taking(leases);
+        world.pipeline().plan("old", &[spec()]).await.unwrap();
+        let gate = held_up_at("advance");
+        let by_hand = paused_during(&world, (&gate, "advance"), async |world| {
+            reset(world).await;
+            world.table.insert(4);
+        });
+        let (old, ()) = tokio::join!(old_run(&world, &gate, "initial"), by_hand);
+        let error = old.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::WatermarkConflict);
+        assert!(error.to_string().contains("tidemark reset dbo.t --yes"), "{error}");
+        world.pass(LEASE + CLOCK_MARGIN);
+        reset(&world).await;
+        world.run("after").await;
+        assert_eq!(visible(&world), [1, 2, 3, 4]);
+    }
 }
 
 #[tokio::test]
 async fn a_table_that_is_started_over_between_the_lookups_of_a_run_is_loaded_in_full() {
-    let world = committed_once().await.taking(Leases::Taken);
-    grow(&world);
-    let context = world.context.get();
-    let request = LookupOldRequest {
-        run_id: "old".into(),
-        tables: vec![spec()],
-        dry_run: false,
-    };
-    let old = lookup_old(&world.watermarks, &world.store, PREFIX, request, context).await;
-    reset(&world).await;
-    let request = LookupNewRequest {
-        run_id: "old".into(),
-        tables: old.unwrap().tables,
-        dry_run: false,
-    };
-    let new = lookup_new(&world.table, &world.store, PREFIX, request, context)
-        .await
-        .unwrap();
-    for window in &new.windows {
-        let error = old_run(&world, &Gate::default(), window.window.as_str())
+    for leases in [Leases::Taken, Leases::Ignored] {
+        let world = committed_once().await.taking(leases);
+        grow(&world);
+        let context = world.context.get();
+        let request = LookupOldRequest {
+            run_id: "old".into(),
+            tables: vec![spec()],
+            dry_run: false,
+        };
+        let old = lookup_old(&world.watermarks, &world.store, PREFIX, request, context).await;
+        reset(&world).await;
+        let request = LookupNewRequest {
+            run_id: "old".into(),
+            tables: old.unwrap().tables,
+            dry_run: false,
+        };
+        let new = lookup_new(&world.table, &world.store, PREFIX, request, context)
             .await
-            .unwrap_err();
-        assert_eq!(error.code(), ErrorCode::InvalidInput);
+            .unwrap();
+        for window in &new.windows {
+            let error = old_run(&world, &Gate::default(), window.window.as_str())
+                .await
+                .unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidInput);
+        }
+        world.run("after").await;
+        assert_eq!(visible(&world), [1, 2, 3, 4, 5, 9, 10, 11]);
     }
-    world.run("after").await;
-    assert_eq!(visible(&world), [1, 2, 3, 4, 5, 9, 10, 11]);
 }
 
 /// Starts the table over behind this gate.
@@ -328,20 +342,22 @@ async fn a_start_over_whose_pause_somebody_ended_moves_nothing_away_under_a_run(
 
 #[tokio::test]
 async fn what_a_plan_that_is_gone_left_for_the_next_window_goes_with_the_window_that_is_given_up() {
-    let world = committed_once().await.taking(Leases::Taken);
-    grow(&world);
-    world.pipeline().plan("old", &[spec()]).await.unwrap();
-    let left = "p/_ledger/dbo.t/from-11/previous.json";
-    let own = world.store.body("p/_ledger/dbo.t/from-3/previous.json").unwrap();
-    let mut previous: serde_json::Value = serde_json::from_slice(&own).unwrap();
-    previous["window"] = "from-9".into();
-    let stray = serde_json::to_vec(&previous).unwrap();
-    world.store.create(left, stray.into()).await.unwrap();
-    world.pass(LEASE + CLOCK_MARGIN);
-    abandon(&world, "from-3").await;
-    assert!(!world.store.keys().iter().any(|key| key == left));
-    world.run("after").await;
-    assert_eq!(visible(&world), [1, 2, 3, 4, 5, 9, 10, 11]);
+    for leases in [Leases::Taken, Leases::Ignored] {
+        let world = committed_once().await.taking(leases);
+        grow(&world);
+        world.pipeline().plan("old", &[spec()]).await.unwrap();
+        let left = "p/_ledger/dbo.t/from-11/previous.json";
+        let own = world.store.body("p/_ledger/dbo.t/from-3/previous.json").unwrap();
+        let mut previous: serde_json::Value = serde_json::from_slice(&own).unwrap();
+        previous["window"] = "from-9".into();
+        let stray = serde_json::to_vec(&previous).unwrap();
+        world.store.create(left, stray.into()).await.unwrap();
+        world.pass(LEASE + CLOCK_MARGIN);
+        abandon(&world, "from-3").await;
+        assert!(!world.store.keys().iter().any(|key| key == left));
+        world.run("after").await;
+        assert_eq!(visible(&world), [1, 2, 3, 4, 5, 9, 10, 11]);
+    }
 }
 
 #[tokio::test]

@@ -183,6 +183,10 @@ fn what_is_known_of_the_bucket_is_read() {
         facts(&[("SINK_ENCRYPTION", "aws:kms")]).encryption,
         Encryption::Kms(None)
     );
+    assert_eq!(
+        facts(&[("SINK_ENCRYPTION", "aws:kms:dsse"), known[1]]).encryption,
+        Encryption::KmsTwice(Some("arn:key".to_owned()))
+    );
     for wrong in [
         &[("SINK_ENCRYPTION", "aes")][..],
         &[("SINK_ENCRYPTION", "AES256"), known[1]],
