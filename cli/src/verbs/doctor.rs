@@ -169,8 +169,7 @@ async fn table(
     let Examined {
         columns,
         tracked_by,
-        is_filtered,
-        is_veiled,
+        unseen,
     } = match examine(server, spec).await {
         Ok(examined) => examined,
         Err(error) => return Err(advised(server, spec, user, error).await),
@@ -186,9 +185,9 @@ async fn table(
             (Mark::Good, format!("{versions}, by the key {}", key.join(", ")))
         }
     };
-    let (mark, hidden) = if is_filtered {
+    let (mark, hidden) = if unseen.filtered {
         (Mark::Doubtful, "; a security policy may hide rows from the login")
-    } else if is_veiled {
+    } else if unseen.veiled {
         let what = "; the login lacks UNMASK, and this view may show it masks in place of values";
         (Mark::Doubtful, what)
     } else {

@@ -382,6 +382,29 @@ fn texts_that_could_not_be_decoded_are_a_mark_of_the_window_they_are_in() {
 }
 
 #[test]
+fn what_the_login_did_not_see_is_a_mark_of_the_window_and_of_the_check() {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(0));
+    world.succeeds(&["run"]);
+    let sound = world.json_lines(&["verify", "orders", "--json"]);
+    assert_eq!(sound[0]["unseen"], json!({}));
+
+    let manifest = world.lake().join("_ledger/dbo.orders/initial/manifest.json");
+    let mut document: Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
+    document["unseen"] = json!({ "filtered": true, "veiled": true });
+    document["columns"][0]["values"] = json!("server_mask");
+    fs::write(&manifest, document.to_string()).unwrap();
+    let history = world.succeeds(&["history", "orders"]);
+    let said = "dbo.orders, window initial: a security policy may have hidden rows from the login; there may be masks in place of \
+                values; masks of SQL Server in place of the values of id.";
+    assert!(history.out.contains(said), "{}", history.all());
+    let history = world.json_lines(&["history", "orders", "--json"]);
+    assert_eq!(history[0]["unseen"], json!({ "filtered": true, "veiled": true }));
+    let verified = world.json_lines(&["verify", "orders", "--json"]);
+    assert_eq!(verified[0]["unseen"], json!({ "filtered": true, "veiled": true }));
+}
+
+#[test]
 fn what_one_step_writes_the_next_one_reads() {
     let world = World::new(SCRIPT);
     world.tables(&World::both(0));
