@@ -234,8 +234,14 @@ fn check(engine: &Engine, login: &login::Login) -> Result<bool, Vec<SqlError>> {
     if login.integrated {
         return Err(vec![SqlError::of(18452, &[]).at(1)]);
     }
-    let asked = if login.read_only { "LOGIN ReadOnly" } else { "LOGIN" };
-    if let Some(fault) = engine.faults.meet(asked)
+    let mut asked = if login.read_only { "LOGIN ReadOnly" } else { "LOGIN" }.to_owned();
+    if !login.language.is_empty() {
+        asked = format!("{asked} in {}", login.language);
+    }
+    if !login.odbc {
+        asked.push_str(" without ODBC");
+    }
+    if let Some(fault) = engine.faults.meet(&asked)
         && let Action::Error(error) = fault.action
     {
         return Err(vec![error, failed(&login.user)]);
