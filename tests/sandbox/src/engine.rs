@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::clock::Clock;
 use crate::error::{SqlError, SqlResult};
@@ -41,6 +41,8 @@ pub struct Engine {
     next_session: AtomicU16,
     /// The number of logins tried since the start, `@@CONNECTIONS`.
     pub connections: AtomicI64,
+    /// What each request of a client has a share of while it is being run.
+    pub running: Arc<()>,
     /// The faults that tests have ordered.
     pub faults: Faults,
     /// The application locks.
@@ -138,6 +140,7 @@ impl Engine {
             history: Mutex::default(),
             next_session: AtomicU16::new(51),
             connections: AtomicI64::new(0),
+            running: Arc::default(),
             faults: Faults::default(),
             app_locks: AppLocks::default(),
             clock: Mutex::default(),

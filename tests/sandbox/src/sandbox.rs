@@ -247,6 +247,11 @@ impl Sandbox {
         self.engine.faults.noted()
     }
 
+    /// Returns the number of requests of clients that are being run.
+    pub fn running(&self) -> usize {
+        Arc::strong_count(&self.engine.running) - 1
+    }
+
     /// Cuts all connections that are open now.
     pub fn disconnect_all(&self) {
         self.cut.send_modify(|n| *n += 1);
