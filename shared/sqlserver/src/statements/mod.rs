@@ -90,8 +90,12 @@ pub(crate) const NO_TRANSACTION: &str = "SELECT CASE WHEN @@TRANCOUNT = 0 THEN 1
 ///
 /// (<https://learn.microsoft.com/en-us/sql/t-sql/functions/databasepropertyex-transact-sql>, `Updateability`, and
 /// <https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-databases-transact-sql>)
+///
+/// `sys.databases` is asked by name: in Azure SQL Database its numbers are those of the logical server, which `DB_ID()` need not
+/// return; the numbers of other views are those of `DB_ID()`
+/// (<https://learn.microsoft.com/en-us/sql/t-sql/functions/db-id-transact-sql>).
 const IS_REPLICA: &str = "CASE WHEN CAST(DATABASEPROPERTYEX(DB_NAME(), N'Updateability') AS nvarchar(128)) = N'READ_ONLY' \
-     AND NOT EXISTS (SELECT 1 FROM sys.databases WHERE [database_id] = DB_ID() AND [is_read_only] = 1 AND [is_in_standby] = 0) \
+     AND NOT EXISTS (SELECT 1 FROM sys.databases WHERE [name] = DB_NAME() AND [is_read_only] = 1 AND [is_in_standby] = 0) \
      THEN 1 ELSE 0 END";
 
 /// A query under construction: its text so far, and the values that it names.

@@ -420,6 +420,8 @@ pub enum DatabaseOption {
     ReadCommittedSnapshot(bool),
     /// `ALLOW_SNAPSHOT_ISOLATION`
     AllowSnapshotIsolation(bool),
+    /// `READ_ONLY` or `READ_WRITE`
+    ReadOnly(bool),
     /// `CHANGE_TRACKING`: `= ON` or `= OFF` or neither, and its options
     ChangeTracking(Option<bool>, TrackingOptions),
 }

@@ -203,7 +203,7 @@ pub fn literal(text: &str) -> String {
 /// Creates the catalog's own tables in the main or the session's schema.
 pub fn create(conn: &Connection, store: &str) -> SqlResult<()> {
     conn.execute_batch(&format!(
-        "CREATE TABLE IF NOT EXISTS {store}._database(id INTEGER PRIMARY KEY, name TEXT COLLATE TSQL UNIQUE, created INT);
+        "CREATE TABLE IF NOT EXISTS {store}._database(id INTEGER PRIMARY KEY, name TEXT COLLATE TSQL UNIQUE, created INT, read_only INT DEFAULT 0);
          CREATE TABLE IF NOT EXISTS {store}._versioning(db TEXT COLLATE TSQL PRIMARY KEY, read_committed INT, snapshot INT);
          CREATE TABLE IF NOT EXISTS {store}._schema(id INTEGER PRIMARY KEY, db TEXT COLLATE TSQL, name TEXT COLLATE TSQL,
            UNIQUE(db, name));
@@ -277,6 +277,12 @@ pub fn versioning(conn: &Connection, db: &str) -> SqlResult<Versioning> {
         read_committed: true,
         snapshot: true,
     }))
+}
+
+/// Returns whether the owner of a database has set it to read-only.
+pub fn is_read_only(conn: &Connection, db: &str) -> SqlResult<bool> {
+    let mut statement = conn.prepare_cached("SELECT read_only FROM main._database WHERE name = ?1")?;
+    Ok(statement.query_row([db], |r| r.get(0))?)
 }
 
 /// Sets the settings of a database for row versions.

@@ -107,7 +107,7 @@ impl Binder<'_> {
                 )
             }
             "DATABASEPROPERTYEX" => {
-                let read_only = s.engine.replica.load(Ordering::Relaxed);
+                let read_only = s.engine.replica.load(Ordering::Relaxed) || catalog::is_read_only(s.conn(), &s.db)?;
                 self.name_value(Some(if read_only { "READ_ONLY" } else { "READ_WRITE" }.to_owned()))
             }
             "MIN_ACTIVE_ROWVERSION" => Bound::required(format!("t_min_active({})", literal(&s.db)), Ty::Binary(8)),
