@@ -18,7 +18,8 @@ pub(crate) fn no_row_of(table: &ObjectName, filter: &Predicate) -> Statement {
 
 /// Asks for a row for each column of each table of the database: names, type, whether it may be NULL and is an
 /// identity, its place in the primary key, whether an index begins with it, whether the table's changes are tracked,
-/// and the table's rows. One statement asks for all tables, because a database may have thousands. The last value is
+/// and the table's rows, which are those of its first index, because a memory-optimized table has neither a heap (0) nor a
+/// clustered index (1). One statement asks for all tables, because a database may have thousands. The last value is
 /// the expression of the column's default, or NULL without `with_defaults`.
 pub(crate) fn columns_of_all_tables(with_defaults: bool) -> Statement {
     let (definition, defaults) = if with_defaults {
@@ -52,8 +53,10 @@ pub(crate) fn columns_of_all_tables(with_defaults: bool) -> Statement {
          ON [i].[object_id] = [c].[object_id] AND [i].[column_id] = [c].[column_id] \
          LEFT JOIN (SELECT [object_id], MAX(1) AS [tracked] FROM sys.change_tracking_tables GROUP BY [object_id]) AS [g] \
          ON [g].[object_id] = [t].[object_id] \
-         LEFT JOIN (SELECT [object_id], SUM([rows]) AS [all_rows] FROM sys.partitions WHERE [index_id] IN (0, 1) \
-         GROUP BY [object_id]) AS [p] ON [p].[object_id] = [t].[object_id] \
+         LEFT JOIN (SELECT [b].[object_id], SUM([b].[rows]) AS [all_rows] FROM sys.partitions AS [b] \
+         JOIN (SELECT [object_id], MIN([index_id]) AS [index_id] FROM sys.partitions GROUP BY [object_id]) AS [f] \
+         ON [f].[object_id] = [b].[object_id] AND [f].[index_id] = [b].[index_id] \
+         GROUP BY [b].[object_id]) AS [p] ON [p].[object_id] = [t].[object_id] \
          {defaults}\
          WHERE [t].[is_ms_shipped] = 0 ORDER BY [s].[name], [t].[name], [c].[column_id]"
     ))

@@ -11,7 +11,7 @@ use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{Call, Expr};
 use crate::sql::catalog::{self, literal};
 use crate::sql::parser;
-use crate::value::Ty;
+use crate::value::{MAX, Ty};
 
 const NAME: Ty = Ty::NVarChar(128);
 
@@ -89,6 +89,12 @@ impl Binder<'_> {
                 arguments(name, call, 1, 2)?;
                 let id = self.object_id(call)?;
                 Self::maybe_int(id, Ty::Int)
+            }
+            "OBJECT_DEFINITION" => {
+                arguments(name, call, 1, 1)?;
+                let (id, seen) = (self.arg(call, 0, Ty::Int)?.sql, s.has_right("VIEW DEFINITION", "o.id"));
+                let sql = format!("(SELECT o.definition FROM main._object o WHERE o.id = {id} AND {seen})");
+                Bound::new(sql, Ty::NVarChar(MAX))
             }
             "OBJECT_SCHEMA_NAME" => self.name_by_id(call, "SELECT schema FROM main._object WHERE id =")?,
             "OBJECT_NAME" => self.name_by_id(call, "SELECT name FROM main._object WHERE id =")?,
