@@ -94,6 +94,7 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
     }
     if let (Some(server), Some(source)) = (&server, &source) {
         let user = source.user();
+        findings.judged("rights", policies(server, &user).await);
         for spec in &tables {
             let subject = spec.table.to_string();
             let looked = table(server, spec, &user, arguments.every).await;
@@ -152,6 +153,24 @@ async fn stored(watermarks: &Watermarks<'_>, tables: &[TableSpec]) -> Result<usi
         count += usize::from(stored.value.is_some());
     }
     Ok(count)
+}
+
+/// Looks whether the login would see that a security policy hides rows from it. Most databases have none, so this is nothing that
+/// is missing.
+async fn policies(server: &Server, user: &str) -> std::result::Result<(Mark, String), Missing> {
+    Ok(match server.sees_policies().await.of(Role::Source)? {
+        true => (
+            Mark::Good,
+            "the login sees which tables a security policy filters".to_owned(),
+        ),
+        false => {
+            let said = format!(
+                "whether security policies hide rows from the login is not known. If the database has some: GRANT VIEW DEFINITION TO \
+                 {user}; or on the schema of the policies alone"
+            );
+            (Mark::Doubtful, said)
+        }
+    })
 }
 
 /// Checks a table: what is copied of it, and whether its tracking works. `user` is the name in the statements that

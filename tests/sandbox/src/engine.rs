@@ -28,6 +28,8 @@ pub struct Engine {
     /// The login's default database.
     pub database: String,
     rowversions: Mutex<HashMap<String, Rowversions>>,
+    /// The numbers of the engine and of the major version that the server says it has.
+    pub product: Mutex<(i64, Option<i64>)>,
     /// Whether the databases are those of a secondary replica.
     pub replica: AtomicBool,
     /// The last identity value of each table.
@@ -132,6 +134,7 @@ impl Engine {
             token: Mutex::default(),
             database: database.to_owned(),
             rowversions: Mutex::default(),
+            product: Mutex::new((3, Some(16))),
             replica: AtomicBool::new(false),
             identities: Mutex::default(),
             locks: Locks::default(),

@@ -208,6 +208,11 @@ impl Sandbox {
         self.engine.set_rowversion(&self.engine.database, last);
     }
 
+    /// Lets the server say that it has this engine and this major version.
+    pub fn become_product(&self, engine: i64, major: Option<i64>) {
+        *locked(&self.engine.product) = (engine, major);
+    }
+
     /// Lets every database answer as that of a secondary replica does.
     pub fn become_replica(&self) {
         self.engine.replica.store(true, std::sync::atomic::Ordering::Relaxed);

@@ -5,9 +5,23 @@ use tidemark::model::predicate::Predicate;
 
 use super::{Quoted, Statement};
 
-/// Asks for one row: the server's version and edition, as a text of several lines.
+/// Asks for one row: the server's version and edition, as a text of several lines, and the numbers of its engine and of its
+/// major version. The last is NULL for a version that is too old to know of it
+/// (<https://learn.microsoft.com/en-us/sql/t-sql/functions/serverproperty-transact-sql>).
 pub(crate) fn version() -> Statement {
-    Statement::new("SELECT @@VERSION AS [version]")
+    Statement::new(
+        "SELECT @@VERSION AS [version], CAST(SERVERPROPERTY(N'EngineEdition') AS int) AS [engine], \
+         CAST(SERVERPROPERTY(N'ProductMajorVersion') AS int) AS [major]",
+    )
+}
+
+/// Asks for one row: 1 when the login sees every security policy of the database, else 0
+/// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-security-policies-transact-sql>).
+pub(crate) fn sees_policies() -> Statement {
+    Statement::new(
+        "SELECT CASE WHEN HAS_PERMS_BY_NAME(NULL, N'DATABASE', N'VIEW DEFINITION') = 1 \
+         OR HAS_PERMS_BY_NAME(NULL, N'DATABASE', N'ALTER ANY SECURITY POLICY') = 1 THEN 1 ELSE 0 END AS [answer]",
+    )
 }
 
 /// Asks for no row of a table under a condition, so that the server only says whether it understands the condition.

@@ -8,6 +8,7 @@ use super::functions::arguments;
 use super::{Binder, Bound};
 use crate::engine;
 use crate::error::{SqlError, SqlResult};
+use crate::locks::locked;
 use crate::sql::ast::{Call, Expr};
 use crate::sql::catalog::{self, literal};
 use crate::sql::parser;
@@ -118,6 +119,16 @@ impl Binder<'_> {
             }
             "MIN_ACTIVE_ROWVERSION" => Bound::required(format!("t_min_active({})", literal(&s.db)), Ty::Binary(8)),
             "HAS_PERMS_BY_NAME" => self.has_permission(call)?,
+            "SERVERPROPERTY" => {
+                let (engine, major) = *locked(&s.engine.product);
+                let asked = self.constant(call, 0)?.unwrap_or_default().to_ascii_lowercase();
+                let value = match asked.as_str() {
+                    "engineedition" => Some(engine),
+                    "productmajorversion" => major,
+                    other => return Err(SqlError::unsupported(format!("SERVERPROPERTY {other}"))),
+                };
+                Self::maybe_int(value, Ty::Int)
+            }
             "USER_NAME" => self.name_value(Some(s.user()?)),
             "CHANGE_TRACKING_CURRENT_VERSION" => self.current_version(call)?,
             "CHANGE_TRACKING_MIN_VALID_VERSION" => self.min_valid_version(call)?,
