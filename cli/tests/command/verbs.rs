@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use serde_json::{Value, json};
+use tidemark_sandbox::{Action, Fault, SqlError};
 
 use crate::world::{Done, SCRIPT, World, bare, fed};
 
@@ -147,6 +148,49 @@ fn the_doctor_names_what_is_missing_and_changes_nothing() {
         "{}",
         done.all()
     );
+}
+
+/// Whoever reads a terminal or its log need not be one who may read rows.
+#[test]
+fn a_value_that_the_server_quotes_is_in_nothing_that_a_verb_says() {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(0));
+    world.succeeds(&["run"]);
+    let said = "Conversion failed when converting the varchar value 'm4rk3d' to data type int.";
+    for (verb, text) in [
+        (&["reconcile", "orders"][..], "COUNT_BIG(*)"),
+        (&["reconcile", "orders"][..], "FROM [dbo].[orders]"),
+        (&["doctor"][..], "SELECT TOP 0"),
+        (&["doctor"][..], "sys.security"),
+        (&["plan"][..], "MAX("),
+        (&["init", "--output", "new.json"][..], "sys.partitions"),
+    ] {
+        for number in [245, 2628, 50000] {
+            world.sandbox.clear_faults();
+            world.sandbox.inject(Fault {
+                text: text.to_owned(),
+                after_rows: None,
+                action: Action::Error(SqlError::new(number, said)),
+                times: u32::MAX,
+            });
+            let mut command = world.command(verb);
+            let done: Done = command.env("RUST_LOG", "trace").output().unwrap().into();
+            // What the catalog does not tell is not asked for again.
+            let is_told = done.code != Some(0) && done.all().contains(&number.to_string());
+            assert_eq!(
+                is_told,
+                text != "sys.security",
+                "{verb:?} {text} {number}: {}",
+                done.all()
+            );
+            assert!(
+                !done.all().contains("m4rk3d"),
+                "{verb:?} {text} {number}: {}",
+                done.all()
+            );
+        }
+    }
+    world.sandbox.clear_faults();
 }
 
 /// Tries each thing that a login may lack, and what the doctor says of it and advises.
