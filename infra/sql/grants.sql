@@ -23,6 +23,11 @@ GO
 -- GRANT VIEW CHANGE TRACKING ON OBJECT::dbo.customer TO tidemark;
 GO
 
+-- Only where the database has security policies (row-level security), or views over masked columns: seeing that there are, so that a window
+-- that lacks rows says so. In place of the first line, VIEW DEFINITION ON SCHEMA::security is enough for the policies of that schema.
+-- GRANT VIEW DEFINITION TO tidemark;
+GO
+
 -- Only with WatermarkStore=sql, after control-table.sql: reading the control table, and calling its procedure. The procedure's owner owns
 -- the table as well, so no right to write the table itself is needed.
 -- GRANT SELECT ON OBJECT::dbo.tidemark_watermark TO tidemark;

@@ -23,6 +23,7 @@ GO
 """
 CHANGE_TRACKING = "Only with change tracking"
 CONTROL = "Only with WatermarkStore=sql"
+POLICIES = "Only where the database has security policies"
 
 
 def _batches(script: str) -> list[str]:
@@ -43,7 +44,7 @@ def _runs(sandbox: Sandbox, script: str) -> None:
         sandbox.execute(batch)
 
 
-@pytest.mark.parametrize("part", ["", CHANGE_TRACKING, CONTROL])
+@pytest.mark.parametrize("part", ["", CHANGE_TRACKING, CONTROL, POLICIES])
 def test_the_grants_run_as_they_are_and_with_each_part(tmp_path: Path, part: str) -> None:
     """Nothing that only some deployments have is granted unless its comment signs are removed."""
     sandbox = Sandbox(BINARIES / "tidemark-sandbox", tmp_path, "")
@@ -67,6 +68,8 @@ def test_the_grants_run_as_they_are_and_with_each_part(tmp_path: Path, part: str
             may.execute("EXEC dbo.tidemark_write_watermark N'1', N'dbo.orders', NULL")
             may.execute("SELECT WatermarkValue FROM dbo.tidemark_watermark")
             assert may.fetchall() == [("1",)]
+        may.execute("SELECT HAS_PERMS_BY_NAME(NULL, N'DATABASE', N'VIEW DEFINITION')")
+        assert may.fetchall() == [(int(part == POLICIES),)]
         if part == CHANGE_TRACKING:
             may.execute("SELECT id FROM dbo.customer")
         else:

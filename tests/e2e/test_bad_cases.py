@@ -4,10 +4,12 @@ watermark moves.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from conftest import BEGINNING, Table, ledger, run
+from conftest import BEGINNING, Table, ledger, run, start
 
 from local import objects
 from local.deploy import Deployment
@@ -58,6 +60,24 @@ def test_a_missing_column_is_named(deployment: Deployment, table: Table) -> None
     assert f"{table}: SourceRejected" in outcome.cause
     assert "changed_at" in outcome.cause
     _nothing_happened(deployment, table)
+
+
+def test_a_value_that_the_server_quotes_is_in_no_history_and_no_log(
+    stack: Stack, deployment: Deployment, table: Table, tmp_path: Path
+) -> None:
+    """Error 245 names the value that is no number. Whoever may read executions and logs need not be one who may read rows."""
+    table.sandbox.execute(f"UPDATE {table.name} SET Name = 'm4rk3d'")
+    execution = start(deployment, table.spec() | {"where": "CAST(Name AS int) > 0"})
+    outcome = execution.wait()
+    assert (outcome.status, outcome.error) == ("FAILED", "TablesFailed")
+    assert "245" in outcome.cause
+    pages = deployment.aws.client("stepfunctions").get_paginator("get_execution_history").paginate(executionArn=execution.arn)
+    history = json.dumps([event for page in pages for event in page["events"]], default=str)
+    assert "245" in history and "m4rk3d" not in history
+    stack.keep_logs(tmp_path)
+    logs = {path.name: path.read_text() for path in tmp_path.glob(f"{deployment.name}-*.log")}
+    assert logs
+    assert [name for name, text in logs.items() if "m4rk3d" in text] == []
 
 
 def test_a_wrong_password_ends_the_run(stack: Stack, sandbox: Sandbox, table: Table) -> None:

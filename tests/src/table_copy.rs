@@ -7,9 +7,11 @@
 )]
 
 use arrow_array::RecordBatch;
-use tidemark::ledger::Pointers;
+use tidemark::ledger::{Ledger, Pointers};
 use tidemark::model::lookup::CopyWindow;
+use tidemark::model::manifest::Manifest;
 use tidemark::model::table::TableSpec;
+use tidemark::model::window::WindowName;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::watermarks::ReadWatermarks;
 use tidemark::steps::lookup_new::NewWatermarks;
@@ -138,6 +140,12 @@ impl TableCopy {
             UpdateAnswer::Committed(committed) => committed,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Returns the manifest of a committed window.
+    pub async fn manifest(&self, window: &WindowName) -> Manifest {
+        let ledger = Ledger::new(&self.store, PREFIX, &self.spec.table);
+        ledger.manifest(window).await.unwrap().unwrap()
     }
 
     /// Returns the lines of every visible part, sorted.

@@ -223,7 +223,7 @@ pub(crate) const TABLE: &[Field] = &[
     field(
         "where",
         Allowed::Text,
-        "The rows to copy, as a T-SQL condition. Default all.",
+        "The rows to copy, as a T-SQL condition, with dates as yyyymmdd. Default all.",
     ),
     field(
         "on_schema_change",

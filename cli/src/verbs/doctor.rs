@@ -94,6 +94,7 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
     }
     if let (Some(server), Some(source)) = (&server, &source) {
         let user = source.user();
+        findings.judged("rights", policies(server, &user).await);
         for spec in &tables {
             let subject = spec.table.to_string();
             let looked = table(server, spec, &user, arguments.every).await;
@@ -154,6 +155,24 @@ async fn stored(watermarks: &Watermarks<'_>, tables: &[TableSpec]) -> Result<usi
     Ok(count)
 }
 
+/// Looks whether the login would see that a security policy hides rows from it. Most databases have none, so this is nothing that
+/// is missing.
+async fn policies(server: &Server, user: &str) -> std::result::Result<(Mark, String), Missing> {
+    Ok(match server.sees_policies().await.of(Role::Source)? {
+        true => (
+            Mark::Good,
+            "the login sees which tables a security policy filters".to_owned(),
+        ),
+        false => {
+            let said = format!(
+                "whether security policies hide rows from the login is not known. If the database has some: GRANT VIEW DEFINITION TO \
+                 {user}; or on the schema of the policies alone"
+            );
+            (Mark::Doubtful, said)
+        }
+    })
+}
+
 /// Checks a table: what is copied of it, and whether its tracking works. `user` is the name in the statements that
 /// would grant missing rights. Returns a mark, and a sentence for people.
 async fn table(
@@ -169,8 +188,7 @@ async fn table(
     let Examined {
         columns,
         tracked_by,
-        is_filtered,
-        is_veiled,
+        unseen,
     } = match examine(server, spec).await {
         Ok(examined) => examined,
         Err(error) => return Err(advised(server, spec, user, error).await),
@@ -186,9 +204,9 @@ async fn table(
             (Mark::Good, format!("{versions}, by the key {}", key.join(", ")))
         }
     };
-    let (mark, hidden) = if is_filtered {
+    let (mark, hidden) = if unseen.filtered {
         (Mark::Doubtful, "; a security policy may hide rows from the login")
-    } else if is_veiled {
+    } else if unseen.veiled {
         let what = "; the login lacks UNMASK, and this view may show it masks in place of values";
         (Mark::Doubtful, what)
     } else {

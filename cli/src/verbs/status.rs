@@ -14,6 +14,7 @@ use tidemark::model::manifest::Manifest;
 use tidemark::model::moment::Moment;
 use tidemark::model::names::ObjectName;
 use tidemark::model::plan::Plan;
+use tidemark::model::values::Values;
 use tidemark::model::window::WindowName;
 use tidemark::ports::watermarks::ReadWatermarks;
 use tidemark::steps::tables::FailedTable;
@@ -363,6 +364,7 @@ pub(crate) async fn history(arguments: &HistoryArgs, terminal: &Terminal) -> Out
             if let Some(mark) = malformed(&manifest.malformed_texts) {
                 marks.push(format!("{table}, window {}: {mark}.", manifest.window));
             }
+            marks.extend(not_seen(manifest).map(|mark| format!("{table}, window {}: {mark}.", manifest.window)));
         }
     }
     let bounds = [("from", Side::Left), ("to", Side::Left)];
@@ -396,6 +398,28 @@ fn malformed(texts: &MalformedTexts) -> Option<String> {
         "texts that could not be decoded, with U+FFFD in place of what was malformed: {}",
         columns.join(", ")
     ))
+}
+
+/// Returns what to say of a window whose login did not see everything, or saw masks in place of values.
+fn not_seen(manifest: &Manifest) -> Option<String> {
+    let masked = manifest
+        .columns
+        .iter()
+        .filter(|column| column.values == Values::ServerMask);
+    let masked: Vec<&str> = masked.map(|column| column.name.as_str()).collect();
+    let said = [
+        manifest
+            .unseen
+            .filtered
+            .then(|| "a security policy may have hidden rows from the login".to_owned()),
+        manifest
+            .unseen
+            .veiled
+            .then(|| "there may be masks in place of values".to_owned()),
+        (!masked.is_empty()).then(|| format!("masks of SQL Server in place of the values of {}", masked.join(", "))),
+    ];
+    let said: Vec<String> = said.into_iter().flatten().collect();
+    (!said.is_empty()).then(|| said.join("; "))
 }
 
 /// Returns the cells of a window. Its name has its start, so both bounds have cells only if there is room.

@@ -10,6 +10,7 @@ use tidemark::error::{ErrorCode, Result};
 use tidemark::ledger::keys::window_segment;
 use tidemark::model::manifest::{Manifest, ManifestPart};
 use tidemark::model::names::ObjectName;
+use tidemark::model::unseen::Unseen;
 use tidemark::ports::objects::ReadObjects;
 
 use crate::exit::ExitClass;
@@ -57,6 +58,8 @@ struct Checked {
     files: usize,
     rows: u64,
     bytes: u64,
+    /// What the login did not see when one of the windows was frozen.
+    unseen: Unseen,
     differences: Vec<Difference>,
 }
 
@@ -81,7 +84,7 @@ pub(crate) async fn verify(arguments: &VerifyArgs, terminal: &Terminal) -> Outco
         };
         terminal.event(&serde_json::json!({
             "event": "verified", "table": table, "windows": checked.windows, "files": checked.files, "rows": checked.rows,
-            "bytes": checked.bytes, "differences": checked.differences,
+            "bytes": checked.bytes, "unseen": checked.unseen, "differences": checked.differences,
         }));
         let result = match checked.differences.len() {
             0 => "as they must be".to_owned(),
@@ -131,6 +134,9 @@ async fn check(sink: &Sink, table: &ObjectName, is_quick: bool) -> Result<Checke
     let manifests = lake::manifests(sink, table).await?;
     let mut checked = Checked {
         windows: manifests.len(),
+        unseen: manifests
+            .iter()
+            .fold(Unseen::default(), |unseen, manifest| unseen.or(manifest.unseen)),
         ..Checked::default()
     };
     let parts: Vec<&ManifestPart> = manifests.iter().flat_map(|manifest| &manifest.parts).collect();

@@ -134,6 +134,64 @@ fn the_doctor_finds_what_has_changed_since_the_last_run() {
 }
 
 #[test]
+fn a_server_that_is_not_served_is_refused_by_its_name_by_the_doctor_and_by_a_run() {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(0));
+    for (engine, major, said) in [
+        (3, Some(12), "SQL Server 2016 is the oldest version"),
+        (2, None, "SQL Server 2016 is the oldest version"),
+        (6, Some(10), "Azure Synapse"),
+        (11, Some(12), "a warehouse of Fabric"),
+    ] {
+        world.sandbox.become_product(engine, major);
+        for verb in ["doctor", "run"] {
+            let done = world.run(&[verb]);
+            assert!(
+                done.code == Some(1) && done.all().contains(said),
+                "{verb} {engine}: {:?} {}",
+                done.code,
+                done.all()
+            );
+        }
+    }
+    // Azure SQL Database says that it is of 2014.
+    world.sandbox.become_product(5, Some(12));
+    world.succeeds(&["doctor"]);
+}
+
+#[test]
+fn the_doctor_says_when_the_login_would_not_see_that_a_policy_hides_rows() {
+    let world = World::new(&format!(
+        "{T} CREATE LOGIN reader WITH PASSWORD = 'Reader-1'; CREATE USER reader FOR LOGIN reader; GRANT SELECT ON t TO reader;"
+    ));
+    world.tables(&of_t(json!({})));
+    let rights = || {
+        let mut command = world.command(&["doctor", "--json"]);
+        command
+            .env("TIDEMARK_SOURCE", world.address().replace("//sa@", "//reader@"))
+            .env("TIDEMARK_PASSWORD", "Reader-1");
+        let done: Done = command.output().unwrap().into();
+        let mut checks = done.events("check");
+        checks.retain(|check| check["subject"] == "rights");
+        assert!(done.code == Some(0) && checks.len() == 1, "{}", done.all());
+        checks.remove(0)
+    };
+    let unknown = rights();
+    let said = unknown["message"].as_str().unwrap();
+    assert!(
+        unknown["mark"] == "doubtful" && said.contains("GRANT VIEW DEFINITION TO [reader];"),
+        "{unknown}"
+    );
+    world.sandbox.execute("GRANT VIEW DEFINITION TO reader").unwrap();
+    assert_eq!(rights()["mark"], "good");
+    world
+        .sandbox
+        .execute("REVOKE VIEW DEFINITION FROM reader; GRANT ALTER ANY SECURITY POLICY TO reader")
+        .unwrap();
+    assert_eq!(rights()["mark"], "good");
+}
+
+#[test]
 fn the_doctor_finds_a_source_that_lies_before_its_watermark() {
     let world = World::new(SCRIPT);
     world.tables(&World::both(0));

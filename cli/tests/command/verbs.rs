@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use serde_json::{Value, json};
+use tidemark_sandbox::{Action, Fault, SqlError};
 
 use crate::world::{Done, SCRIPT, World, bare, fed};
 
@@ -147,6 +148,49 @@ fn the_doctor_names_what_is_missing_and_changes_nothing() {
         "{}",
         done.all()
     );
+}
+
+/// Whoever reads a terminal or its log need not be one who may read rows.
+#[test]
+fn a_value_that_the_server_quotes_is_in_nothing_that_a_verb_says() {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(0));
+    world.succeeds(&["run"]);
+    let said = "Conversion failed when converting the varchar value 'm4rk3d' to data type int.";
+    for (verb, text) in [
+        (&["reconcile", "orders"][..], "COUNT_BIG(*)"),
+        (&["reconcile", "orders"][..], "FROM [dbo].[orders]"),
+        (&["doctor"][..], "SELECT TOP 0"),
+        (&["doctor"][..], "sys.security"),
+        (&["plan"][..], "MAX("),
+        (&["init", "--output", "new.json"][..], "sys.partitions"),
+    ] {
+        for number in [245, 2628, 50000] {
+            world.sandbox.clear_faults();
+            world.sandbox.inject(Fault {
+                text: text.to_owned(),
+                after_rows: None,
+                action: Action::Error(SqlError::new(number, said)),
+                times: u32::MAX,
+            });
+            let mut command = world.command(verb);
+            let done: Done = command.env("RUST_LOG", "trace").output().unwrap().into();
+            // What the catalog does not tell is not asked for again.
+            let is_told = done.code != Some(0) && done.all().contains(&number.to_string());
+            assert_eq!(
+                is_told,
+                text != "sys.security",
+                "{verb:?} {text} {number}: {}",
+                done.all()
+            );
+            assert!(
+                !done.all().contains("m4rk3d"),
+                "{verb:?} {text} {number}: {}",
+                done.all()
+            );
+        }
+    }
+    world.sandbox.clear_faults();
 }
 
 /// Tries each thing that a login may lack, and what the doctor says of it and advises.
@@ -379,6 +423,29 @@ fn texts_that_could_not_be_decoded_are_a_mark_of_the_window_they_are_in() {
     let status = world.json_lines(&["status", "--json"]);
     assert_eq!(status[1]["malformed_texts"], json!({"note": 2, "name": 1_300}));
     assert_eq!(status[0].get("malformed_texts"), None);
+}
+
+#[test]
+fn what_the_login_did_not_see_is_a_mark_of_the_window_and_of_the_check() {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(0));
+    world.succeeds(&["run"]);
+    let sound = world.json_lines(&["verify", "orders", "--json"]);
+    assert_eq!(sound[0]["unseen"], json!({}));
+
+    let manifest = world.lake().join("_ledger/dbo.orders/initial/manifest.json");
+    let mut document: Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
+    document["unseen"] = json!({ "filtered": true, "veiled": true });
+    document["columns"][0]["values"] = json!("server_mask");
+    fs::write(&manifest, document.to_string()).unwrap();
+    let history = world.succeeds(&["history", "orders"]);
+    let said = "dbo.orders, window initial: a security policy may have hidden rows from the login; there may be masks in place of \
+                values; masks of SQL Server in place of the values of id.";
+    assert!(history.out.contains(said), "{}", history.all());
+    let history = world.json_lines(&["history", "orders", "--json"]);
+    assert_eq!(history[0]["unseen"], json!({ "filtered": true, "veiled": true }));
+    let verified = world.json_lines(&["verify", "orders", "--json"]);
+    assert_eq!(verified[0]["unseen"], json!({ "filtered": true, "veiled": true }));
 }
 
 #[test]

@@ -5,6 +5,8 @@
 use serde_json::json;
 use tidemark::error::ErrorCode;
 use tidemark::model::types::{Form, TypeName};
+use tidemark::model::values::Values;
+use tidemark::ports::objects::ReadObjects;
 use tidemark::ports::source::{Access, CatalogColumn, DeclaredColumn};
 use tidemark::testing::declared;
 use tidemark::testing::world::{World, spec, spec_with, window};
@@ -232,6 +234,77 @@ async fn a_table_whose_rows_a_policy_filters_is_copied_and_noted_in_every_run() 
         .map(|note| (note.table.to_string(), note.filtered))
         .collect();
     assert_eq!(noted, [("dbo.t".to_owned(), true)]);
+}
+
+#[tokio::test]
+async fn what_the_login_does_not_see_is_frozen_and_committed_and_told_by_every_run_that_goes_on_with_the_window() {
+    let world = World::new([1]);
+    world.table.declare([declared("Id", true), declared("secret", true)]);
+    world.table.list(catalog(Access::Values, Access::Values));
+    world.table.filter();
+    let specs = [spec_with(json!({}))];
+    world.pipeline().plan("r1", &specs).await.unwrap();
+    // The window is read by what was found when it was frozen, whatever is found now.
+    world.table.list(catalog(Access::Values, Access::Values));
+    let planned = world.pipeline().plan("r2", &specs).await.unwrap();
+    assert!(planned.windows[0].adopted, "{planned:?}");
+    assert!(planned.notes.iter().any(|note| note.filtered), "{planned:?}");
+    world.pipeline().run("r3", &specs).await.unwrap();
+    let plan = world.ledger().plan(&window("initial")).await.unwrap().unwrap();
+    let manifest = world.ledger().manifest(&window("initial")).await.unwrap().unwrap();
+    assert!(plan.unseen.filtered && manifest.unseen == plan.unseen, "{manifest:?}");
+    let document = world
+        .store
+        .get("p/_ledger/dbo.t/initial/manifest.json")
+        .await
+        .unwrap()
+        .unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&document.body).unwrap();
+    assert_eq!(document["unseen"], json!({ "filtered": true }));
+
+    world.table.insert(2);
+    world.pipeline().run("r4", &specs).await.unwrap();
+    let document = world
+        .store
+        .get("p/_ledger/dbo.t/from-1/manifest.json")
+        .await
+        .unwrap()
+        .unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&document.body).unwrap();
+    assert_eq!(document.get("unseen"), None, "{document}");
+}
+
+#[tokio::test]
+async fn a_mask_of_the_server_that_is_taken_is_said_of_its_column_and_is_no_longer_taken_for_values() {
+    let taken = spec_with(json!({ "masked_columns": "copy" }));
+    let world = World::new([1]);
+    world.table.declare([declared("Id", true), declared("secret", true)]);
+    world.table.list(catalog(Access::Values, Access::Mask));
+    world.pipeline().run("r1", std::slice::from_ref(&taken)).await.unwrap();
+    let manifest = world.ledger().manifest(&window("initial")).await.unwrap().unwrap();
+    let values: Vec<_> = manifest.columns.iter().map(|column| &column.values).collect();
+    assert_eq!(values, [&Values::OfSource, &Values::OfSource, &Values::ServerMask]);
+
+    // The login may unmask it from now on, and files before and after it cannot be told apart.
+    world.table.list(catalog(Access::Values, Access::Values));
+    world.table.insert(2);
+    let outcome = world.pipeline().run("r2", std::slice::from_ref(&taken)).await.unwrap();
+    let failed = &outcome.failed[0];
+    assert!(
+        failed.error == ErrorCode::SchemaMismatch && failed.cause.contains("secret would have another mask"),
+        "{}",
+        failed.cause
+    );
+    let reload = spec_with(json!({ "masked_columns": "copy", "on_schema_change": "reload" }));
+    world.pipeline().run("r3", &[reload]).await.unwrap();
+    let manifest = world
+        .ledger()
+        .manifest(&window("reinit-from-1"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((manifest.rows, manifest.generation), (2, 1));
+    assert!(manifest.columns.iter().all(|column| column.values == Values::OfSource));
 }
 
 #[tokio::test]

@@ -1,13 +1,18 @@
 //! Implements the `sql` watermark store: a control table and the procedure that updates it, as in the tutorials.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Mutex, PoisonError};
+
 use tiberius::{ColumnData, Row};
 use tidemark::error::{Answer, Error, ErrorCode};
-use tidemark::model::names::{Identifier, ObjectName, is_alike};
+use tidemark::model::names::{Identifier, ObjectName, is_alike, without_case};
 use tidemark::model::watermark::{StoreType, StoredWatermark, Watermark, WatermarkKey};
 use tidemark::ports::watermarks::{ClearWatermarks, MoveWatermarks, Moved, ReadWatermarks};
 use tokio::sync::OnceCell;
 
 use crate::answers::{unexpected_answer, unless_unreachable};
+use crate::catalog::text;
 use crate::session::Server;
 use crate::statements::control_table::{self, ControlColumns, NAME_COLUMN, NAMES_AT_ONCE};
 use crate::types::value_text;
@@ -22,6 +27,9 @@ pub struct ControlTable {
     table: ObjectName,
     procedure: ObjectName,
     columns: OnceCell<Columns>,
+    /// The names that had other spellings among the sources that were asked for together, where the table ignores case, each
+    /// with the other spelling.
+    shared: Mutex<HashMap<String, String>>,
 }
 
 /// The columns that count, as the server spells them.
@@ -51,12 +59,13 @@ struct NamedWatermark {
 impl ControlTable {
     /// Makes the store for the control table `table` on `server`, which `procedure` updates.
     #[must_use]
-    pub const fn new(server: Server, table: ObjectName, procedure: ObjectName) -> Self {
+    pub fn new(server: Server, table: ObjectName, procedure: ObjectName) -> Self {
         Self {
             server,
             table,
             procedure,
             columns: OnceCell::const_new(),
+            shared: Mutex::default(),
         }
     }
 
@@ -131,7 +140,56 @@ impl ControlTable {
         })
     }
 
+    /// Notes the names of different sources that differ by case alone, if the table would find one row for both.
+    async fn note_shared(&self, columns: &Columns, keys: &[WatermarkKey]) -> Answer<()> {
+        let mut seen: HashMap<String, String> = HashMap::new();
+        let mut alike = Vec::new();
+        for key in keys {
+            let name = key.names().swap_remove(0);
+            match seen.entry(without_case(&name)) {
+                Entry::Occupied(other) if *other.get() != name => alike.push((name, other.get().clone())),
+                Entry::Occupied(_) => {}
+                Entry::Vacant(place) => {
+                    place.insert(name);
+                }
+            }
+        }
+        if alike.is_empty() {
+            return Ok(());
+        }
+        let collation = self
+            .server
+            .rows(&control_table::collation(&self.table, &columns.name))
+            .await?;
+        let collation = collation.first().and_then(|row| text(row, "collation_name"));
+        if collation.is_none_or(tells_cases_apart) {
+            return Ok(());
+        }
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        for (one, other) in alike {
+            shared.insert(other.clone(), one.clone());
+            shared.insert(one, other);
+        }
+        Ok(())
+    }
+
+    /// Fails for a source whose row would be that of another one, too.
+    fn check_shared(&self, key: &WatermarkKey) -> Answer<()> {
+        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in key.names() {
+            if let Some(other) = shared.get(&name) {
+                let what = format!(
+                    "it ignores case, and would keep one watermark for both '{name}' and '{other}': give one of the two a \
+                     watermark_name, or use a control table whose column of names has a collation that is case-sensitive"
+                );
+                return Err(self.unusable(&what).into());
+            }
+        }
+        Ok(())
+    }
+
     async fn read(&self, key: &WatermarkKey) -> Answer<NamedWatermark> {
+        self.check_shared(key)?;
         let columns = self.columns().await?;
         let NamedRow { name, row } = self.row(columns, key).await?;
         let stored = self.stored_in(columns, row.as_ref(), 0)?;
@@ -191,6 +249,12 @@ impl ControlTable {
     }
 }
 
+/// Returns whether a collation finds no name in another case, by its own name
+/// (<https://learn.microsoft.com/en-us/sql/t-sql/statements/windows-collation-name-transact-sql>).
+fn tells_cases_apart(collation: &str) -> bool {
+    collation.split('_').any(|part| matches!(part, "CS" | "BIN" | "BIN2"))
+}
+
 impl ReadWatermarks for ControlTable {
     async fn stored(&self, key: &WatermarkKey) -> Answer<StoredWatermark> {
         Ok(self.read(key).await?.stored)
@@ -200,6 +264,7 @@ impl ReadWatermarks for ControlTable {
     /// alone.
     async fn all_stored(&self, keys: &[WatermarkKey]) -> Answer<Vec<Option<StoredWatermark>>> {
         let columns = self.columns().await?;
+        self.note_shared(columns, keys).await?;
         let (mut names, mut keys_of_names) = (Vec::new(), Vec::new());
         for (place, key) in keys.iter().enumerate() {
             let of_key = key.names();
@@ -222,10 +287,13 @@ impl ReadWatermarks for ControlTable {
         for place in unanswered {
             rows_of_keys[place].clear();
         }
-        let only = rows_of_keys.into_iter().map(|mut rows| match rows.len() {
-            1 => rows.pop(),
-            _ => None,
-        });
+        let only = rows_of_keys
+            .into_iter()
+            .zip(keys)
+            .map(|(mut rows, key)| match rows.len() {
+                1 if self.check_shared(key).is_ok() => rows.pop(),
+                _ => None,
+            });
         Ok(only.collect())
     }
 }
@@ -307,6 +375,43 @@ mod tests {
 
     use super::*;
     use crate::login::Login;
+
+    /// The rows of one would be left out from the watermark of the other on.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn two_sources_that_differ_by_case_have_a_row_each_or_are_refused() {
+        let sandbox = Sandbox::start(Options::default()).unwrap();
+        for (name, collation, is_refused) in [
+            ("ci", "Latin1_General_CI_AS", true),
+            ("cs", "Latin1_General_CS_AS", false),
+            ("bin", "Latin1_General_BIN2", false),
+        ] {
+            let script = format!(
+                "CREATE TABLE dbo.{name} (TableName varchar(255) COLLATE {collation} NOT NULL, v varchar(50) NULL); \
+                 INSERT INTO dbo.{name} VALUES ('dbo.T', '7'), ('dbo.other', '8')"
+            );
+            sandbox.execute(&script).unwrap();
+            let key = |table: &str| WatermarkKey {
+                table: table.parse().unwrap(),
+                name: None,
+            };
+            let keys = ["dbo.T", "dbo.t", "dbo.other"].map(key);
+            let server = Server::new(Login::of_stand_in(&sandbox));
+            let store = ControlTable::new(server, format!("dbo.{name}").parse().unwrap(), "dbo.p".parse().unwrap());
+            let together = store.all_stored(&keys).await.unwrap();
+            let found: Vec<_> = together.iter().map(|stored| stored.is_some()).collect();
+            assert_eq!(found, [!is_refused, false, true], "{name}");
+            for key in &keys[..2] {
+                let stored = store.stored(key).await;
+                assert_eq!(stored.is_err(), is_refused, "{name} {}", key.table);
+                if let Err(failure) = stored {
+                    let error = failure.of(tidemark::error::Role::WatermarkStore);
+                    assert_eq!(error.code(), ErrorCode::InvalidConfig, "{error}");
+                    assert!(error.to_string().contains("watermark_name"), "{error}");
+                }
+            }
+            assert_eq!(store.stored(&keys[2]).await.unwrap().value.as_deref(), Some("8"));
+        }
+    }
 
     /// A database may be case-sensitive, and the driver fails at `varchar` in code pages 437 and 850.
     #[tokio::test(flavor = "multi_thread")]

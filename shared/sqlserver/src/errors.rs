@@ -265,9 +265,10 @@ const fn quotes_names_only(number: u32) -> bool {
             // Constraints.
             | 515 | 544 | 547
             // Logins and addresses.
-            | CANNOT_OPEN_DATABASE | 18452 | 18456 | 18470 | 18486..=18488 | 40532 | 40615 | 40914 | 47073
+            | CANNOT_OPEN_DATABASE | 18452 | 18456 | 18470 | 18486..=18488 | 40531 | 40532 | 40607 | 40615 | 40914 | 42101
+            | 47072 | 47073
             // The server's settings, and what it allows a session.
-            | 954 | 978 | 979 | 3906 | 3951 | 22105 | 22117 | 40549..=40553 | 42108
+            | 954 | 978 | 979 | 3906 | 3951 | 10794 | 22105 | 22117 | 40549..=40553 | 41332 | 41368 | 42108
         )
 }
 
@@ -294,7 +295,14 @@ const fn hint(number: u32) -> Option<&'static str> {
             "the database is only read here, as a replica's is after a failover: connect to the availability group's listener, or \
              let the database be written to",
         ),
-        18452 | 40532 => Some("check the user name and the password"),
+        18452 | 40607 => Some(
+            "the server takes Windows logins only, or was asked for one: switch on SQL Server and Windows authentication on it, and \
+             give a login of SQL Server, or give one of Microsoft Entra (authentication)",
+        ),
+        40531 | 40532 => Some(
+            "give the server's own name (….database.windows.net) as the host, also behind a private endpoint: it tells Azure which \
+             server is meant",
+        ),
         18456 => Some(
             "check the user name and the password, or the application of Microsoft Entra; a server that takes only Microsoft Entra \
              refuses every password: give a login of Microsoft Entra (authentication). The server's own log has the reason",
@@ -311,8 +319,16 @@ const fn hint(number: u32) -> Option<&'static str> {
         8672 => Some("name the keys of the sink, so that the procedure is handed one row for each"),
         40615 => Some("allow this client's address in the server's firewall"),
         40914 => Some("allow this client's address in the server's firewall, or its subnet in a virtual network rule"),
-        47073 => Some("the server takes no connection from the public network: connect through a private endpoint"),
+        42101 | 47073 => {
+            Some("the server takes no connection from the public network: connect through a private endpoint")
+        }
+        47072 => Some(
+            "the server wants a newer version of TLS than it was offered: let it take TLS 1.2 (the server's minimal TLS version)",
+        ),
         42108 => Some("resume the SQL pool"),
+        10794 | 41332 | 41368 => Some(
+            "the table is memory-optimized, and the statement is none that such a table takes: merge into a disk-based table",
+        ),
         _ => None,
     }
 }
@@ -511,7 +527,16 @@ mod tests {
             (979, "remove `read_intent`"),
             (40615, "firewall"),
             (40914, "virtual network rule"),
+            (42101, "private endpoint"),
             (47073, "private endpoint"),
+            (47072, "TLS 1.2"),
+            (40531, "….database.windows.net"),
+            (40532, "….database.windows.net"),
+            (18452, "SQL Server and Windows authentication"),
+            (40607, "SQL Server and Windows authentication"),
+            (10794, "disk-based"),
+            (41332, "disk-based"),
+            (41368, "disk-based"),
         ] {
             let shown = describe(number, "Refused.", "");
             assert!(shown.contains(": Refused. (") && shown.contains(said), "{shown}");

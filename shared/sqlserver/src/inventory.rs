@@ -1,13 +1,16 @@
 //! Asks a server for its version and for all tables of a database.
 
 use tiberius::Row;
-use tidemark::error::{Answer, Error};
+use tidemark::error::{Answer, Error, Failure, Fault};
 use tidemark::model::names::ObjectName;
 use tidemark::model::predicate::Predicate;
 
 use crate::answers::{single, unexpected_answer};
 use crate::session::Server;
 use crate::statements::{Quoted, inventory};
+
+/// The major version of SQL Server 2016.
+const OLDEST_MAJOR: i32 = 13;
 
 /// A table of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,11 +50,27 @@ impl Server {
     /// # Errors
     ///
     /// `Unreachable` when the server does not answer, and `Refused` when it does not accept the login or the database,
-    /// or its certificate is not trusted.
+    /// or its certificate is not trusted, or it is of a version or a product that is not served.
     pub async fn greet(&self) -> Answer<String> {
         let rows = self.rows(&inventory::version()).await?;
-        let version = text(single(&rows)?, "version")?.unwrap_or_default();
-        Ok(version.lines().next().unwrap_or_default().trim().to_owned())
+        let row = single(&rows)?;
+        let version = text(row, "version")?.unwrap_or_default();
+        let version = version.lines().next().unwrap_or_default().trim();
+        let number = |column| row.try_get::<i32, _>(column).map_err(|_| unexpected_answer());
+        match not_served(number("engine")?, number("major")?) {
+            None => Ok(version.to_owned()),
+            Some(why) => Err(self.named(Failure::new(Fault::Refused, format!("{version} is not served: {why}")))),
+        }
+    }
+
+    /// Returns whether the login sees every security policy of the database, and so which tables are filtered.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`greet`](Self::greet).
+    pub async fn sees_policies(&self) -> Answer<bool> {
+        let rows = self.rows(&inventory::sees_policies()).await?;
+        flag(single(&rows)?, "answer")
     }
 
     /// Checks that a condition can be put to a table. No row is read.
@@ -99,6 +118,23 @@ impl Server {
     }
 }
 
+/// Returns why a server is not served, by the number of its engine and that of its major version.
+fn not_served(engine: Option<i32>, major: Option<i32>) -> Option<&'static str> {
+    match engine {
+        // Azure SQL Database, Azure SQL Managed Instance, Azure SQL Edge and SQL database in Fabric, whose engines are of today
+        // whatever version they say.
+        Some(5 | 8 | 9 | 12) => None,
+        Some(6 | 11) => Some(
+            "a pool of Azure Synapse or a warehouse of Fabric is another engine, with a catalog and types of its own",
+        ),
+        _ if major.is_none_or(|major| major < OLDEST_MAJOR) => Some(
+            "SQL Server 2016 is the oldest version whose catalog tells which columns are hidden or masked. Copy from a newer server, \
+             such as one to which the database is restored or replicated",
+        ),
+        _ => None,
+    }
+}
+
 fn column(row: &Row) -> Answer<InventoryColumn> {
     Ok(InventoryColumn {
         name: text(row, "column_name")?.unwrap_or_default().to_owned(),
@@ -119,4 +155,34 @@ fn text<'a>(row: &'a Row, column: &str) -> Answer<Option<&'a str>> {
 fn flag(row: &Row, column: &str) -> Answer<bool> {
     let number: Option<i32> = row.try_get(column).map_err(|_| unexpected_answer())?;
     Ok(number.is_some_and(|number| number != 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_served_from_2016_on_and_where_the_engine_is_theirs() {
+        for (engine, major, why) in [
+            (Some(2), Some(13), None),
+            (Some(3), Some(16), None),
+            (Some(4), Some(17), None),
+            (Some(5), Some(12), None),
+            (Some(8), Some(12), None),
+            (Some(9), Some(15), None),
+            (Some(12), Some(12), None),
+            (Some(3), Some(12), Some("2016")),
+            (Some(2), Some(11), Some("2016")),
+            (Some(3), None, Some("2016")),
+            (Some(6), Some(10), Some("Synapse")),
+            (Some(11), Some(12), Some("Fabric")),
+        ] {
+            let said = not_served(engine, major);
+            assert_eq!(said.is_some(), why.is_some(), "{engine:?} {major:?}");
+            assert!(
+                said.unwrap_or_default().contains(why.unwrap_or_default()),
+                "{engine:?} {major:?}"
+            );
+        }
+    }
 }

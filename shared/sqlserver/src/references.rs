@@ -37,13 +37,14 @@ impl Server {
         };
         let (mut open, mut met) = (vec![view.clone()], BTreeSet::from([view.to_string()]));
         while let Some(object) = open.pop() {
-            let rows = self
-                .catalog_rows(&catalog::references(&object))
-                .await?
-                .unwrap_or_default();
-            reads.is_seen |= object == *view && !rows.is_empty();
-            reads.is_complete &= !rows.is_empty() && met.len() <= MOST;
-            for row in &rows {
+            let rows = self.catalog_rows(&catalog::references(&object)).await?;
+            let is_seen = match &rows {
+                Some(rows) if rows.is_empty() => self.is_seen(&object).await?,
+                rows => rows.is_some(),
+            };
+            reads.is_seen |= object == *view && is_seen;
+            reads.is_complete &= is_seen && met.len() <= MOST;
+            for row in &rows.unwrap_or_default() {
                 if number(row, "is_outside")? == 1 {
                     let parts = [text(row, "database_name"), text(row, "entity_name")];
                     let name: Vec<&str> = parts.into_iter().flatten().collect();
@@ -66,6 +67,18 @@ impl Server {
             }
         }
         Ok(reads)
+    }
+
+    /// Returns whether the login sees the text of a view or a function.
+    async fn is_seen(&self, object: &ObjectName) -> Answer<bool> {
+        let rows = self.catalog_rows(&catalog::is_seen(object)).await?.unwrap_or_default();
+        rows.first().map_or(Ok(false), |row| Ok(number(row, "answer")? == 1))
+    }
+
+    /// Returns whether the rows of a table are not in this database.
+    async fn is_external(&self, table: &ObjectName) -> Answer<bool> {
+        let rows = self.rows(&catalog::is_external(table)).await?;
+        Ok(number(single(&rows)?, "answer")? == 1)
     }
 
     /// Returns the view that a synonym in a view stands for, or `None` when it is not a view, or not seen.
@@ -103,6 +116,10 @@ impl Server {
             Some(outside) => {
                 let what = format!("reads {outside}, which is in another database");
                 Err(refused(object, &what, ELSEWHERE).into())
+            }
+            None if self.is_external(&stands_for).await? => {
+                let what = "is an external table, whose rows are in another database";
+                Err(refused(object, what, ELSEWHERE).into())
             }
             None if !reads.is_seen => {
                 let what = "is a view, and this login may not see whether it reads another database";

@@ -242,7 +242,7 @@ impl<D: Driver> Session<D> {
         let (login, seconds) = (self.credential.login(), self.timeouts.silence.as_secs());
         Failure::new(
             Fault::TimedOut,
-            format!("{login}: no answer to a statement within {seconds} s"),
+            format!("{login}: no answer to a statement within {seconds} s: it may wait for a lock"),
         )
     }
 

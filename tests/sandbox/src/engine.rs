@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::clock::Clock;
 use crate::error::{SqlError, SqlResult};
@@ -28,6 +28,8 @@ pub struct Engine {
     /// The login's default database.
     pub database: String,
     rowversions: Mutex<HashMap<String, Rowversions>>,
+    /// The numbers of the engine and of the major version that the server says it has.
+    pub product: Mutex<(i64, Option<i64>)>,
     /// Whether the databases are those of a secondary replica.
     pub replica: AtomicBool,
     /// The last identity value of each table.
@@ -41,6 +43,8 @@ pub struct Engine {
     next_session: AtomicU16,
     /// The number of logins tried since the start, `@@CONNECTIONS`.
     pub connections: AtomicI64,
+    /// What each request of a client has a share of while it is being run.
+    pub running: Arc<()>,
     /// The faults that tests have ordered.
     pub faults: Faults,
     /// The application locks.
@@ -130,6 +134,7 @@ impl Engine {
             token: Mutex::default(),
             database: database.to_owned(),
             rowversions: Mutex::default(),
+            product: Mutex::new((3, Some(16))),
             replica: AtomicBool::new(false),
             identities: Mutex::default(),
             locks: Locks::default(),
@@ -138,6 +143,7 @@ impl Engine {
             history: Mutex::default(),
             next_session: AtomicU16::new(51),
             connections: AtomicI64::new(0),
+            running: Arc::default(),
             faults: Faults::default(),
             app_locks: AppLocks::default(),
             clock: Mutex::default(),

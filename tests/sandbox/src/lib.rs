@@ -1,5 +1,6 @@
 //! A stand-in for SQL Server for development and tests: a TDS 7.4 server over SQLite.
 
+mod attention;
 mod clock;
 mod engine;
 mod error;

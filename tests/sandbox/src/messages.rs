@@ -116,6 +116,7 @@ const ALL: &str = r#"102 15 1 Incorrect syntax near '%s'.
 3902 16 1 The COMMIT TRANSACTION request has no corresponding BEGIN TRANSACTION.
 3903 16 1 The ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION.
 3930 16 1 The current transaction cannot be committed and cannot support operations that write to the log file. Roll back the transaction.
+3906 16 1 Failed to update database "%s" because the database is read-only.
 3951 16 1 Transaction failed in database '%s' because the statement was run under snapshot isolation but the transaction did not start in snapshot isolation. You cannot change the isolation level of the transaction to snapshot after the transaction has started unless the transaction was originally started under snapshot isolation level.
 3952 16 1 Snapshot isolation transaction failed accessing database '%s' because snapshot isolation is not allowed in this database. Use ALTER DATABASE to allow snapshot isolation.
 3960 16 2 Snapshot isolation transaction aborted due to update conflict. You cannot use snapshot isolation to access table '%s.%s' directly or indirectly in database '%s' to update, delete, or insert the row that has been modified or deleted by another transaction. Retry the transaction or change the isolation level for the update/delete statement.

@@ -208,6 +208,11 @@ impl Sandbox {
         self.engine.set_rowversion(&self.engine.database, last);
     }
 
+    /// Lets the server say that it has this engine and this major version.
+    pub fn become_product(&self, engine: i64, major: Option<i64>) {
+        *locked(&self.engine.product) = (engine, major);
+    }
+
     /// Lets every database answer as that of a secondary replica does.
     pub fn become_replica(&self) {
         self.engine.replica.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -241,10 +246,15 @@ impl Sandbox {
     }
 
     /// Returns what clients have asked for since the last call: the statements of a batch, the name and the texts of a
-    /// procedure's call, each on a line, and `LOGIN` for a login. The first call returns nothing and begins to note
-    /// them.
+    /// procedure's call, each on a line, and `LOGIN` for a login, with the language that it asks for, and whether it lacks the
+    /// settings of ODBC. The first call returns nothing and begins to note them.
     pub fn statements(&self) -> Vec<String> {
         self.engine.faults.noted()
+    }
+
+    /// Returns the number of requests of clients that are being run.
+    pub fn running(&self) -> usize {
+        Arc::strong_count(&self.engine.running) - 1
     }
 
     /// Cuts all connections that are open now.

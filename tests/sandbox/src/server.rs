@@ -10,9 +10,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
+use crate::attention::Attention;
 use crate::engine::Engine;
 use crate::tds::dispatch;
-use crate::tds::wire::{Attention, Wire};
+use crate::tds::wire::Wire;
 use crate::tls::Identity;
 
 /// The state that every connection needs.
@@ -64,8 +65,8 @@ async fn converse(stream: Stream, service: &Service, first: Message) -> io::Resu
         .name("session".to_owned())
         .stack_size(16 << 20)
         .spawn(move || {
-            let mut wire = Wire::new(out, attention);
-            dispatch::serve(&engine, &first, &inbox, &mut wire);
+            let mut wire = Wire::new(out, Arc::clone(&attention));
+            dispatch::serve(&engine, &first, &inbox, &mut wire, attention);
         })?;
     let write = async {
         while let Some(frames) = outbox.recv().await {

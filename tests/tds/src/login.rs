@@ -27,6 +27,10 @@ pub struct Login {
     pub app: String,
     /// The database, empty for the login's default.
     pub database: String,
+    /// The language that the session is to have, empty for the login's own.
+    pub language: String,
+    /// Whether the session begins with the settings of ODBC, by which for example NULL is not equal to NULL.
+    pub odbc: bool,
     /// Whether integrated security is asked for.
     pub integrated: bool,
     /// Whether a replica may answer (`ApplicationIntent=ReadOnly`).
@@ -55,9 +59,9 @@ pub fn parse(payload: &[u8]) -> Read<Login> {
     // The server's name.
     r.bytes(4)?;
     let extension = (usize::from(r.u16()?), r.u16()?).0;
-    // Library and language.
-    r.bytes(8)?;
-    let database = field(r)?;
+    // The library.
+    r.bytes(4)?;
+    let (language, database) = (field(r)?, field(r)?);
     let token = match flags3 & EXTENSION {
         0 => None,
         _ => token(payload, extension)?,
@@ -74,12 +78,16 @@ pub fn parse(payload: &[u8]) -> Read<Login> {
         password: from_utf16(&hidden),
         app: from_utf16(app),
         database: from_utf16(database),
+        language: from_utf16(language),
+        odbc: flags2 & ODBC != 0,
         integrated: flags2 & 0x80 != 0,
         read_only: type_flags & READ_ONLY != 0,
         token,
     })
 }
 
+/// OptionFlags2: the session begins with the settings of ODBC.
+const ODBC: u8 = 0x02;
 /// OptionFlags3: features follow.
 const EXTENSION: u8 = 0x10;
 /// TypeFlags: the login only reads.

@@ -1,6 +1,7 @@
-//! Columns that `SELECT *` leaves out.
+//! Columns that `SELECT *` leaves out, or does not have as they are.
 
 use serde_json::json;
+use tidemark::error::ErrorCode;
 use tidemark_tests::stand_in::World;
 use tidemark_tests::table_copy::TableCopy;
 
@@ -42,4 +43,58 @@ async fn a_hidden_column_can_be_the_watermark_and_is_copied_when_it_is_named() {
         ]
     );
     assert_eq!(star.stored().await.as_deref(), Some("2026-05-01T11:00:00.000"));
+}
+
+/// The set repeats the columns, so it is copied only where it is named.
+#[tokio::test(flavor = "multi_thread")]
+async fn sparse_columns_are_copied_and_the_column_set_of_them_when_it_is_named() {
+    let world = World::new(
+        "create table t (id int primary key, a int sparse null, b nvarchar(9) sparse null, everything xml column_set for all_sparse_columns);
+         insert into t (id, a) values (1, 10); insert into t (id, b) values (2, 'x')",
+    )
+    .await;
+    let spec = |more: serde_json::Value| {
+        let mut spec = json!({
+            "table": "t", "tracking": { "watermark": { "column": "id" } }, "format": { "csv": { "header": false } },
+        });
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        spec
+    };
+    let mut all = TableCopy::of(&world.login(), spec(json!({})));
+    all.run().await;
+    assert_eq!(all.lines(), ["1,10,", "2,,x"]);
+    let mut named = TableCopy::of(&world.login(), spec(json!({ "columns": ["id", "everything"] })));
+    named.run().await;
+    assert_eq!(named.lines(), ["1,<a>10</a>", "2,<b>x</b>"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_its_clients_encrypt_is_refused_by_name_unless_it_is_left_out() {
+    let world = World::new(
+        "create table t (id int primary key, name nvarchar(9), ssn varchar(11) encrypted with (column_encryption_key = k, \
+         encryption_type = deterministic, algorithm = 'AEAD_AES_256_CBC_HMAC_SHA_256') null);
+         insert into t (id, name) values (1, 'a')",
+    )
+    .await;
+    let spec = |more: serde_json::Value| {
+        let mut spec = json!({
+            "table": "t", "tracking": { "watermark": { "column": "id" } }, "format": { "csv": { "header": false } },
+        });
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        spec
+    };
+    for refused in [json!({}), json!({ "columns": ["id", "SSN"] })] {
+        let mut copy = TableCopy::of(&world.login(), spec(refused));
+        let failed = copy.try_run().await.failed;
+        assert_eq!(failed[0].error, ErrorCode::UnsupportedType, "{failed:?}");
+        assert!(
+            failed[0]
+                .cause
+                .contains("column ssn of dbo.t is encrypted by Always Encrypted"),
+            "{failed:?}"
+        );
+    }
+    let mut copy = TableCopy::of(&world.login(), spec(json!({ "exclude": ["ssn"] })));
+    copy.run().await;
+    assert_eq!(copy.lines(), ["1,a"]);
 }

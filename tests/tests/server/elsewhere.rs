@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use tidemark::error::ErrorCode;
+use tidemark::model::window::WindowName;
 use tidemark_tests::stand_in::World;
 use tidemark_tests::table_copy::TableCopy;
 
@@ -90,6 +91,44 @@ async fn a_replica_is_recognised_however_it_is_reached() {
     assert_eq!(failed(&world, "owner", by_id).await, None);
 }
 
+/// The catalog has it among the tables, and no rowversion of this database counts its rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_external_table_and_a_view_of_it_are_not_followed_by_a_rowversion() {
+    let world = World::new(
+        "create external table far (id int not null, rv binary(8)) with (data_source = elsewhere)\nGO\n\
+         create external table away (id int not null, rv rowversion) with (data_source = elsewhere)\nGO\n\
+         create view v as select id, rv from dbo.away\nGO\ncreate synonym s for away",
+    )
+    .await;
+    for table in ["away", "v", "s"] {
+        let (code, cause) = failed(&world, "owner", by_row_version(table)).await.unwrap();
+        assert!(
+            code == ErrorCode::SourceRejected && cause.contains("in another database"),
+            "{table}: {cause}"
+        );
+    }
+    let by_id = json!({ "table": "far", "tracking": { "watermark": { "column": "id" } } });
+    assert_eq!(failed(&world, "owner", by_id).await, None);
+}
+
+/// Nothing is behind a database that only its owner keeps from being written to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_was_set_to_read_only_is_no_replica() {
+    let world = World::new(
+        "alter database current set change_tracking = on\nGO\ncreate table t (id int primary key, rv rowversion); \
+         insert into t (id) values (1); alter table t enable change_tracking\nGO\nalter database current set read_only",
+    )
+    .await;
+    let refused = world.sandbox.execute("insert into t (id) values (2)").unwrap_err();
+    assert_eq!(refused.number, 3906);
+    for spec in [
+        json!({ "table": "t", "tracking": { "change_tracking": {} } }),
+        by_row_version("t"),
+    ] {
+        assert_eq!(failed(&world, "owner", spec).await, None);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mask_is_found_behind_a_synonym_that_names_its_own_database() {
     let world = World::new(
@@ -144,11 +183,54 @@ async fn a_view_that_may_show_masks_is_noted_and_one_of_a_database_with_masks_is
     let mut taken = spec("v");
     taken["masked_columns"] = json!("copy");
     let mut taken = TableCopy::of(&world.login_as("reader", "Reader-1"), taken);
+    assert_eq!(taken.plan().await.notes, [], "it is taken on purpose");
     taken.run().await;
     assert_eq!(taken.lines(), ["1,xxxx"]);
+    assert!(taken.manifest(&WindowName::initial()).await.unseen.veiled);
     let mut owner = TableCopy::of(&world.login(), spec("v"));
     owner.run().await;
     assert_eq!(owner.lines(), ["1,a@b.c"]);
+    assert!(owner.manifest(&WindowName::initial()).await.unseen.is_nothing());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_function_in_a_view_selects_is_what_the_view_reads() {
+    let world = World::new(
+        "create table m (id int primary key, mail varchar(20) masked with (function = 'default()')); insert into m values (1, 'a@b.c');\
+         create table u (id int primary key); insert into u values (1)\nGO\n\
+         create function mail_of(@id int) returns varchar(20) as begin return (select mail from dbo.m where id = @id) end\nGO\n\
+         create function twice(@id int) returns int as begin return @id * 2 end\nGO\n\
+         create view reads as select id, dbo.mail_of(id) as mail from u\nGO\n\
+         create view counts as select id, dbo.twice(id) as n from u",
+    )
+    .await;
+    world.execute(&format!(
+        "{READER} grant select on reads to reader; grant select on counts to reader; grant view definition to reader"
+    ));
+    let spec = |table: &str| json!({ "table": table, "tracking": { "watermark": { "column": "id" } }, "format": { "csv": { "header": false } } });
+    let (code, cause) = failed(&world, "reader", spec("reads")).await.unwrap();
+    assert!(
+        code == ErrorCode::SourceRejected && cause.contains("masked_columns to copy"),
+        "{cause}"
+    );
+    let mut counts = TableCopy::of(&world.login_as("reader", "Reader-1"), spec("counts"));
+    assert_eq!(counts.plan().await.notes, [], "its function reads nothing");
+    counts.run().await;
+    assert_eq!(counts.lines(), ["1,2"]);
+
+    // Whoever does not see what the function does cannot know.
+    world.execute("revoke view definition from reader; grant view definition on counts to reader; grant view definition on m to reader");
+    let (_, cause) = failed(&world, "reader", spec("counts")).await.unwrap();
+    assert!(cause.contains("masked_columns to copy"), "{cause}");
+
+    world.execute(
+        "create function f(@n int) returns table as return select 1 as ok where @n < 50\nGO
+         create security policy p add filter predicate dbo.f(id) on dbo.m with (state = on)",
+    );
+    for (view, filtered) in [("reads", true), ("counts", false)] {
+        let notes = TableCopy::of(&world.login(), spec(view)).plan().await.notes;
+        assert_eq!(notes.iter().any(|note| note.filtered), filtered, "{view}: {notes:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

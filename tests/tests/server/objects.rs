@@ -154,6 +154,24 @@ async fn a_partitioned_table_is_counted_once_cut_and_copied_by_windows() {
     assert!(table.lines().contains(&"9,9,i,".to_owned()), "{:?}", table.lines());
 }
 
+/// Its rows are in nonclustered indexes alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rows_of_a_memory_optimized_table_are_known_without_counting_them() {
+    let world = World::new(
+        "create table m (id int not null primary key nonclustered, v int) with (memory_optimized = on)\nGO
+         create table h (id int); insert into m values (1, 1), (2, 2), (3, 3); insert into h values (1)",
+    )
+    .await;
+    let inventory = Server::new(world.login()).inventory().await.unwrap();
+    let rows: Vec<_> = inventory
+        .iter()
+        .map(|table| (table.name.to_string(), table.rows))
+        .collect();
+    assert_eq!(rows, [("dbo.h".to_owned(), Some(1)), ("dbo.m".to_owned(), Some(3))]);
+    let mut sliced = copy(&world, "m", &json!({ "slice_rows": 2 }));
+    assert_eq!(sliced.run().await.committed[0].rows, 3);
+}
+
 /// The index of the watermark column is divided among the partitions, so no index has the rows in its order: the server
 /// would read and sort all of it for each cut, and read all of it for the maximum.
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 use tidemark::error::ErrorCode;
+use tidemark::model::values::Values;
+use tidemark::model::window::WindowName;
 use tidemark::ports::source::{ProbeSource, Veil};
 use tidemark_sqlserver::session::Server;
 use tidemark_tests::stand_in::World;
@@ -75,6 +77,9 @@ async fn a_masked_column_is_refused_by_name_or_taken_as_it_is_shown() {
     let mut taken = copy(&world, &json!({ "masked_columns": "copy" }));
     taken.run().await;
     assert_eq!(taken.lines(), ["1,xxxx,10"]);
+    let manifest = taken.manifest(&WindowName::initial()).await;
+    let values: Vec<_> = manifest.columns.iter().map(|column| &column.values).collect();
+    assert_eq!(values, [&Values::OfSource, &Values::ServerMask, &Values::OfSource]);
     let mut without = copy(&world, &json!({ "exclude": ["secret"] }));
     without.run().await;
     assert_eq!(without.lines(), ["1,10"]);
@@ -211,7 +216,10 @@ async fn a_policy_that_hides_rows_of_a_tracked_table_is_noted_with_each_window()
             notes.len() == 1 && notes[0].filtered && notes[0].table.to_string() == "dbo.t",
             "{change}: {notes:?}"
         );
-        assert_eq!(aware.run().await.committed[0].rows, 1);
+        let committed = aware.run().await.committed;
+        assert_eq!(committed[0].rows, 1);
+        let unseen = aware.manifest(&committed[0].window).await.unseen;
+        assert!(unseen.filtered && !unseen.veiled, "{change}");
     }
     assert_eq!(aware.run().await.unchanged.len(), 1);
 }

@@ -11,7 +11,11 @@ use tidemark::error::{Answer, Failure, Role};
 use tidemark::model::sink::SqlServerSink;
 use tidemark::model::types::TypeName;
 use tidemark::model::watermark::{Watermark, WatermarkKey};
+use tidemark::planner::examine::examine;
+use tidemark::ports::objects::ReadObjects;
 use tidemark::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks};
+use tidemark::steps::update::UpdateAnswer;
+use tidemark::testing::pipeline::WindowOfRun;
 use tidemark_lambda::logs;
 use tidemark_tests::stand_in::control_table;
 
@@ -124,6 +128,55 @@ async fn one_setting() {
     println!("{}", server_says(&sources).await);
     println!("{}", procedures_do(&sources).await);
     println!("{}", procedures_build(&sources).await);
+    println!("{}", commits_and_questions(&sources).await);
+    println!("{}", documents(&sources).await);
+}
+
+/// Commits windows whose rows cannot be counted, and asks what a person asks before there is a run. Returns what can be seen of
+/// both.
+async fn commits_and_questions(sources: &Sources) -> String {
+    let mut met = String::new();
+    for (value, (number, text)) in (10..).zip(SAID) {
+        sources.world.sandbox.clear_faults();
+        sources.world.execute(&format!("insert into t values ({value}, 1)"));
+        let planned = sources
+            .with(async |pipeline| pipeline.plan("r", &[super::spec()]).await)
+            .await
+            .unwrap();
+        let window = WindowOfRun::from(&planned.windows[0]);
+        sources
+            .with(async |pipeline| pipeline.copy_slice("r", &window, 0).await)
+            .await
+            .unwrap();
+        sources.raise("COUNT_BIG(*)", number, text, None);
+        let updated = sources.with(async |pipeline| pipeline.update("r", &window).await).await;
+        assert!(
+            matches!(&updated, Ok(UpdateAnswer::Committed(committed)) if committed.late_rows.is_none()),
+            "{updated:?}"
+        );
+        writeln!(met, "{updated:?}").unwrap();
+        for request in ["SELECT TOP 0", "sys.indexes"] {
+            sources.raise(request, number, text, None);
+            let examined = examine(&Server::new(sources.world.login()), &super::spec()).await;
+            writeln!(met, "{:?}", examined.unwrap_err().report()).unwrap();
+        }
+    }
+    sources.world.sandbox.clear_faults();
+    met
+}
+
+/// Returns every document that the runs have written.
+async fn documents(sources: &Sources) -> String {
+    let mut written = String::new();
+    for key in sources.store.keys() {
+        let object = sources.store.get(&key).await.unwrap().unwrap();
+        writeln!(written, "{key} {}", String::from_utf8_lossy(&object.body)).unwrap();
+    }
+    assert!(
+        written.contains("manifest.json") && written.contains("record-00000.json"),
+        "{written}"
+    );
+    written
 }
 
 /// Takes every step at statements that meet an error of the server. Returns what can be seen of them.

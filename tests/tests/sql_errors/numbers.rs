@@ -202,7 +202,7 @@ const DATA: [Number; 12] = [
 ];
 
 /// Somebody has to change something: the statement, the login, or the server.
-const REFUSED: [Number; 45] = [
+const REFUSED: [Number; 52] = [
     (102, "incorrect syntax"),
     (105, "unclosed quotation mark"),
     (121, "more items in the select list than in the insert list"),
@@ -233,6 +233,7 @@ const REFUSED: [Number; 45] = [
     (8144, "too many arguments specified"),
     (8178, "the parameterized query expects a parameter"),
     (9002, "the transaction log is full"),
+    (10794, "the operation is not supported with memory optimized tables"),
     (18452, "login failed: untrusted domain"),
     (18456, "login failed"),
     (18470, "login failed: the account is disabled"),
@@ -240,12 +241,21 @@ const REFUSED: [Number; 45] = [
     (18487, "login failed: the password has expired"),
     (18488, "login failed: the password must be changed"),
     (22105, "change tracking is not enabled on the table"),
+    (40531, "the server name cannot be determined"),
     (40532, "cannot open the server requested by the login"),
     (40544, "the database has reached its size quota"),
     (40549, "terminated: a long-running transaction"),
     (40551, "terminated: excessive tempdb usage"),
     (40553, "terminated: excessive memory usage"),
+    (40607, "Windows logins are not supported"),
     (40615, "the client's address is not allowed"),
+    (41332, "memory optimized tables cannot be accessed under SNAPSHOT"),
+    (
+        41368,
+        "memory optimized tables: READ COMMITTED only for autocommit transactions",
+    ),
+    (42101, "the connection from the public network is denied"),
     (42108, "the SQL pool is paused; resume it"),
+    (47072, "login failed: the version of TLS is lower than the minimal one"),
     (50000, "raised by a procedure"),
 ];

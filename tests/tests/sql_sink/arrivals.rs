@@ -47,6 +47,23 @@ async fn wider_columns_hold_the_same_values() {
     assert_eq!(world.rows(found), [expected]);
 }
 
+/// Only its clients have the keys.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_clients_encrypt_takes_no_rows_and_may_be_left_out() {
+    let source = "CREATE TABLE t (id int, ssn varchar(11), at int); INSERT t VALUES (5, 'x', 1)";
+    let sink = "CREATE TABLE t (id int PRIMARY KEY, ssn varchar(11) ENCRYPTED WITH (COLUMN_ENCRYPTION_KEY = k, \
+                ENCRYPTION_TYPE = RANDOMIZED, ALGORITHM = 'AEAD_AES_256_CBC_HMAC_SHA_256') NULL, at int)";
+    let mut world = World::new(source, sink).await;
+    let mut spec = spec("t", "at", json!({}));
+    let error = world.run("r1", &spec).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::SchemaMismatch, "{}", error.report());
+    assert!(error.report().contains("Always Encrypted"), "{}", error.report());
+    world.prefix = "without";
+    spec.exclude = vec!["ssn".to_owned().try_into().unwrap()];
+    world.run("r2", &spec).await.unwrap();
+    assert_eq!(world.rows("SELECT id, at FROM t"), ["5|1"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_identity_column_is_kept_as_a_key_and_a_computed_one_left_to_the_server() {
     let source = "CREATE TABLE t (id int, v varchar(10), at int); INSERT t VALUES (5, 'a', 1), (9, 'b', 2)";

@@ -123,6 +123,24 @@ async fn columns_are_compared_across_windows_without_changes() {
     assert_eq!(tracked.lines(&spec).await, ["3,2,I"]);
 }
 
+/// What is deleted or changed meanwhile is then seen as the window has it, and its versions are not cleaned up.
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_are_read_in_a_snapshot_where_the_database_allows_it() {
+    let tracked = Tracked::new(T).await;
+    tracked.run(&plain("t")).await;
+    let snapshots = async |change: &str| {
+        tracked.execute(change);
+        tracked.world.sandbox.statements();
+        tracked.run(&plain("t")).await;
+        let statements = tracked.world.sandbox.statements();
+        let begins = |text: &&String| text.contains("SET TRANSACTION ISOLATION LEVEL SNAPSHOT");
+        statements.iter().filter(begins).count()
+    };
+    assert!(snapshots("update t set v = 11 where id = 1").await > 0);
+    tracked.execute("alter database current set allow_snapshot_isolation off");
+    assert_eq!(snapshots("update t set v = 12 where id = 1").await, 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_is_cut_by_the_key() {
     let tracked = Tracked::new(T).await;

@@ -5,6 +5,7 @@
 
 mod connections;
 mod cuts;
+mod given_up;
 mod merges;
 mod passwords;
 mod process;

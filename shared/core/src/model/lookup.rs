@@ -6,6 +6,7 @@ use crate::model::names::ObjectName;
 use crate::model::plan::Plan;
 use crate::model::slice_id::SliceId;
 use crate::model::table::{RunSettings, TableSpec};
+use crate::model::unseen::Unseen;
 use crate::model::watermark::{StoredWatermark, Watermark};
 use crate::model::window::WindowName;
 
@@ -215,6 +216,19 @@ impl Note {
             schema_changes: Vec::new(),
             generation: None,
         }
+    }
+
+    /// Adds what the login does not see of a table to its note.
+    pub(crate) fn with_unseen(note: Option<Self>, spec: &TableSpec, unseen: Unseen) -> Option<Self> {
+        let unseen = unseen.told(spec.masked_columns);
+        if unseen.is_nothing() {
+            return note;
+        }
+        Some(Self {
+            filtered: unseen.filtered,
+            veiled: unseen.veiled,
+            ..note.unwrap_or_else(|| Self::of(spec.table.clone()))
+        })
     }
 
     /// Adds what changed since the last window to the note of a table.

@@ -12,6 +12,7 @@ use crate::model::sink::SinkSpec;
 use crate::model::slice_id::SliceId;
 use crate::model::table::Layout;
 use crate::model::types::Column;
+use crate::model::unseen::Unseen;
 use crate::model::watermark::Watermark;
 use crate::model::window::WindowName;
 
@@ -57,6 +58,9 @@ pub struct Manifest {
     /// The number of texts in these rows that could not be decoded, and hold U+FFFD in place of what is malformed.
     #[serde(default, skip_serializing_if = "MalformedTexts::is_empty")]
     pub malformed_texts: MalformedTexts,
+    /// What the login did not see of the table when the window was frozen.
+    #[serde(default, skip_serializing_if = "Unseen::is_nothing")]
+    pub unseen: Unseen,
     /// The watermark that a first load found in the store: it was stored before this ledger began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<Watermark>,
@@ -137,6 +141,7 @@ impl Manifest {
             parts,
             late_rows,
             malformed_texts,
+            unseen: plan.unseen,
             seed: plan.seed().cloned(),
             superseded_by: None,
             replaces: plan.replaces.clone(),
@@ -154,6 +159,7 @@ impl Manifest {
             new_watermark: start.clone(),
             columns: Vec::new(),
             schema: String::new(),
+            unseen: Unseen::default(),
             seed: None,
             superseded_by: Some(load.clone()),
             ..Self::committed(plan, CopiedRows::Parts(Vec::new()), Some(0), author)

@@ -30,6 +30,7 @@ pub mod slice;
 pub mod slice_id;
 pub mod table;
 pub mod types;
+pub mod unseen;
 pub mod value_text;
 pub mod values;
 pub mod watermark;

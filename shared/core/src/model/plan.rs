@@ -15,6 +15,7 @@ use crate::model::sink::SinkSpec;
 use crate::model::slice::SliceBounds;
 use crate::model::table::{Layout, RunSettings, TableSpec, Tracking};
 use crate::model::types::Column;
+use crate::model::unseen::Unseen;
 use crate::model::watermark::{Watermark, WatermarkKey};
 use crate::model::window::WindowName;
 
@@ -55,6 +56,9 @@ pub struct Plan {
     /// The number by which the server knows the table behind the name, where a watermark tracks it and the catalog tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<i32>,
+    /// What the login did not see of the table when the plan was frozen.
+    #[serde(default, skip_serializing_if = "Unseen::is_nothing")]
+    pub unseen: Unseen,
     /// The file format of the parts.
     pub format: Format,
     /// The [name](crate::model::record::Record::mask_key) of the key with which the columns of the window before are
@@ -208,6 +212,7 @@ impl Plan {
             field_ids: FieldIds::default(),
             generation: 0,
             object: None,
+            unseen: Unseen::default(),
             mask_key: None,
             format: spec.format.clone(),
             filter: spec.filter.clone(),
@@ -265,6 +270,7 @@ impl Plan {
             columns: Vec::new(),
             schema: String::new(),
             field_ids: FieldIds::default(),
+            unseen: Unseen::default(),
             slices: Vec::new(),
             ..self
         })

@@ -12,6 +12,9 @@ pub enum Values {
     /// The values of the source's column.
     #[default]
     OfSource,
+    /// What SQL Server's own mask shows of the values of the source's column to a login that may not unmask them. They are held
+    /// as the values are.
+    ServerMask,
     /// Text: what this mask leaves of the values of the source's column.
     Masked(Mask),
     /// A fact about the copy itself, for which the source has no column.
@@ -85,6 +88,7 @@ mod tests {
     fn values_are_written_by_their_names() {
         let json = |values: &Values| serde_json::to_string(values).unwrap();
         assert_eq!(json(&Values::Masked(Mask::Last4)), r#"{"masked":"last4"}"#);
+        assert_eq!(json(&Values::ServerMask), r#""server_mask""#);
         let window = Values::Audit(Audit::Window("initial".into()));
         assert_eq!(json(&window), r#"{"audit":{"window":"initial"}}"#);
         assert_eq!(serde_json::from_str::<Values>(&json(&window)).unwrap(), window);

@@ -3,9 +3,9 @@
 
 use super::columns::{find, not_excluded};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
-use crate::model::lookup::Note;
-use crate::model::names::{Identifier, ObjectName};
+use crate::model::names::Identifier;
 use crate::model::table::{MaskedColumns, TableSpec};
+use crate::model::unseen::Unseen;
 use crate::ports::source::{Access, Catalog, CatalogColumn, Counting, DeclaredColumn, ProbeSource, Veil};
 
 /// The columns of a table that its window needs.
@@ -17,30 +17,9 @@ pub(super) struct AskedColumns {
     /// The number by which the server knows the table.
     pub(super) object: Option<i32>,
     /// What the login may not see of the table.
-    pub(super) sight: Sight,
-}
-
-/// What a login may not see of a table.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Sight {
-    /// Whether a security policy may hide rows from it.
-    pub(super) is_filtered: bool,
-    /// Whether it may read masks in place of values without knowing of it.
-    pub(super) is_veiled: bool,
-}
-
-impl Sight {
-    /// Adds what is not seen of a table to its note.
-    pub(super) fn noted(self, note: Option<Note>, table: &ObjectName) -> Option<Note> {
-        if !(self.is_filtered || self.is_veiled) {
-            return note;
-        }
-        Some(Note {
-            filtered: self.is_filtered,
-            veiled: self.is_veiled,
-            ..note.unwrap_or_else(|| Note::of(table.clone()))
-        })
-    }
+    pub(super) unseen: Unseen,
+    /// The columns that are copied as the masks that the server shows the login.
+    pub(super) server_masked: Vec<String>,
 }
 
 /// The columns that will be asked for, as far as the catalog knows them.
@@ -51,7 +30,8 @@ pub(super) struct ChosenColumns {
     /// What the catalog knows of the watermark column.
     pub(super) counting: Option<Counting>,
     /// What the login may not see of the table.
-    pub(super) sight: Sight,
+    pub(super) unseen: Unseen,
+    server_masked: Vec<String>,
 }
 
 impl ChosenColumns {
@@ -87,7 +67,6 @@ pub(super) async fn choose<P: ProbeSource>(
             catalogs.into_iter().next().flatten()
         }
     };
-    let refuses_masks = spec.masked_columns == MaskedColumns::Refuse;
     let Some(found) = &catalog else {
         tracing::warn!(
             table = %spec.table,
@@ -98,15 +77,15 @@ pub(super) async fn choose<P: ProbeSource>(
             names: names.map(<[Identifier]>::to_vec),
             watermark: watermark.cloned(),
             counting: None,
-            sight: Sight {
-                is_filtered: false,
-                is_veiled: refuses_masks,
+            unseen: Unseen {
+                filtered: false,
+                veiled: true,
             },
+            server_masked: Vec::new(),
         });
     };
     found.check_spelling(&spec.table)?;
-    let is_veiled = found.veil != Veil::None && refuses_masks;
-    if is_veiled {
+    if found.veil != Veil::None && spec.masked_columns == MaskedColumns::Refuse {
         if found.veil == Veil::Certain {
             return Err(veiled(spec));
         }
@@ -116,17 +95,21 @@ pub(super) async fn choose<P: ProbeSource>(
              to copy if that is as it should be."
         );
     }
-    let sight = Sight {
-        is_filtered: found.is_filtered,
-        is_veiled,
+    let unseen = Unseen {
+        filtered: found.is_filtered,
+        veiled: found.veil != Veil::None,
     };
-    if sight.is_filtered {
+    if unseen.filtered {
         tracing::warn!(table = %spec.table, "A security policy filters the rows of this table: what it hides from the login is not copied.");
     }
     let watermark = watermark
         .map(|name| find(&spec.table, &found.columns, name))
         .transpose()?;
-    let names = Some(chosen(spec, &found.columns, names, watermark)?);
+    let chosen = chosen(spec, &found.columns, names, watermark)?;
+    let masked = chosen.iter().filter(|column| is_taken_as_mask(spec, column));
+    let server_masked = masked.map(|column| column.name.clone()).collect();
+    let names = chosen.iter().map(|column| Identifier::new(column.name.as_str()));
+    let names = Some(names.collect::<Result<_>>()?);
     let counting = watermark.and_then(|column| column.counting.clone());
     let watermark = watermark
         .map(|column| Identifier::new(column.name.as_str()))
@@ -136,7 +119,8 @@ pub(super) async fn choose<P: ProbeSource>(
         names,
         watermark,
         counting,
-        sight,
+        unseen,
+        server_masked,
     })
 }
 
@@ -150,7 +134,8 @@ pub(super) async fn describe<P: ProbeSource>(
         catalog,
         names,
         watermark,
-        sight,
+        unseen,
+        server_masked,
         ..
     } = chosen;
     let asked_for: Option<Vec<&Identifier>> = names.as_ref().map(|names| {
@@ -163,7 +148,8 @@ pub(super) async fn describe<P: ProbeSource>(
         declared,
         names,
         object: catalog.and_then(|catalog| catalog.object),
-        sight,
+        unseen,
+        server_masked,
     })
 }
 
@@ -177,24 +163,21 @@ fn veiled(spec: &TableSpec) -> Error {
     Error::new(ErrorCode::SourceRejected, message)
 }
 
-/// Returns the names of the columns to copy, as they were declared. Fails, naming the column, when the login does not
+/// Returns the columns to copy. Fails, naming the column, when the login does not
 /// read the stored values of one of them or of the watermark.
-fn chosen(
+fn chosen<'a>(
     spec: &TableSpec,
-    catalog: &[CatalogColumn],
+    catalog: &'a [CatalogColumn],
     names: Option<&[Identifier]>,
     watermark: Option<&CatalogColumn>,
-) -> Result<Vec<Identifier>> {
+) -> Result<Vec<&'a CatalogColumn>> {
     let columns = named(spec, catalog, names)?;
     columns
         .iter()
         .filter(|column| !is_taken_as_mask(spec, column))
         .try_for_each(|column| check_access(spec, column))?;
     watermark.map_or(Ok(()), |column| check_access(spec, column))?;
-    columns
-        .iter()
-        .map(|column| Identifier::new(column.name.as_str()))
-        .collect()
+    Ok(columns)
 }
 
 /// Returns the columns with these names or, without names, all that are visible and not excluded.

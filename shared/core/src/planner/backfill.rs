@@ -77,6 +77,7 @@ where
             columns,
             column,
             kind,
+            unseen,
             ..
         } = bound::columns(self.source, spec, tracking).await?;
         let name = Identifier::new(column.name.as_str())?;
@@ -136,6 +137,7 @@ where
         };
         let plan = Plan::new(spec, bounds, content, self.author).copying(columns, cut.slices);
         let plan = self.replacing(plan, name.as_str(), includes).await?;
+        let plan = Plan { unseen, ..plan };
         Ok(Again { plan, goes_on })
     }
 
@@ -183,7 +185,9 @@ where
         }
         let connection = SharedConnection::default();
         let columns = tracked_columns::ask(self.source, spec, &connection);
-        let TableColumns { key, in_files, .. } = columns.await?;
+        let TableColumns {
+            key, in_files, unseen, ..
+        } = columns.await?;
         let bounds = WindowBounds {
             window: self.window.clone(),
             old: Some(from),
@@ -197,6 +201,7 @@ where
             new_watermark: true,
         };
         let plan = self.replacing(plan, &version, includes).await?;
+        let plan = Plan { unseen, ..plan };
         Ok(Again { plan, goes_on: false })
     }
 

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::asked_columns::{self, AskedColumns, ChosenColumns, Sight};
+use super::asked_columns::{self, AskedColumns, ChosenColumns};
 use super::audit;
 use super::columns::{find, selected};
 use super::cut;
@@ -15,6 +15,7 @@ use crate::model::plan::{Author, Content, Plan, WindowBounds};
 use crate::model::rows::{Closed, Interval};
 use crate::model::table::{NullWatermark, TableSpec, WatermarkTracking};
 use crate::model::types::{Column, TypeName};
+use crate::model::unseen::Unseen;
 use crate::model::watermark::{StoreType, Watermark, WatermarkKind};
 use crate::model::window::WindowName;
 use crate::ports::source::{
@@ -53,10 +54,10 @@ impl Next<'_> {
     }
 
     /// Returns a note of the rows that the window does not select, if there are any.
-    fn note(&self, measured: &Measured, sight: Sight) -> Option<Note> {
+    fn note(&self, measured: &Measured, unseen: Unseen) -> Option<Note> {
         let with_nulls = self.with_nulls(measured.old.as_ref());
         let spec = &self.table.spec;
-        sight.noted(note(spec, &measured.growth, with_nulls), &spec.table)
+        Note::with_unseen(note(spec, &measured.growth, with_nulls), spec, unseen)
     }
 }
 
@@ -71,12 +72,12 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
 ) -> Result<Probed> {
     let Next { table, tracking, .. } = next;
     let chosen = choose(source, &table.spec, tracking, catalog).await?;
-    let sight = chosen.sight;
+    let unseen = chosen.unseen;
     let mut seen = None;
     if let (Some(name), Some(counting)) = (chosen.watermark(), &chosen.counting) {
         let measured = measure(source, next, name, counting).await?;
         if measured.new.is_none() {
-            let note = next.note(&measured, sight);
+            let note = next.note(&measured, unseen);
             return Ok(Probed { next: None, note });
         }
         seen = Some((counting.clone(), measured));
@@ -93,7 +94,7 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
             measure(source, next, &name, &counting).await?
         }
     };
-    let note = next.note(&measured, sight);
+    let note = next.note(&measured, unseen);
     let plan = match &measured.new {
         Some(new) => Some(Box::new(
             plan(source, next, described, measured.old.as_ref(), new).await?,
@@ -124,7 +125,7 @@ async fn plan<P: ProbeSource + CutSource>(
         column,
         kind,
         object,
-        ..
+        unseen,
     } = described;
     let name = Identifier::new(column.name)?;
     let with_nulls = next.with_nulls(old);
@@ -160,6 +161,7 @@ async fn plan<P: ProbeSource + CutSource>(
     Ok(Plan {
         settle_seconds: tracking.settle_seconds(kind),
         object,
+        unseen,
         ..audit::added(spec, plan)?
     })
 }
@@ -177,7 +179,7 @@ pub(super) struct Described {
     /// The number by which the server knows the table.
     pub(super) object: Option<i32>,
     /// What the login may not see of the table.
-    pub(super) sight: Sight,
+    pub(super) unseen: Unseen,
 }
 
 /// Asks for the columns of the table.
@@ -209,9 +211,11 @@ async fn describe<P: ProbeSource>(
         mut declared,
         names,
         object,
-        sight,
+        unseen,
+        server_masked,
     } = asked_columns::describe(source, spec, chosen).await?;
     let mut columns = selected(spec, &declared, names.as_deref())?;
+    masks::take(&mut declared, &mut columns, &server_masked);
     let column = find(&spec.table, &declared, &tracking.column)?.clone();
     let found = Found {
         watermark: Some(&column.name),
@@ -228,7 +232,7 @@ async fn describe<P: ProbeSource>(
         column,
         kind,
         object,
-        sight,
+        unseen,
     })
 }
 

@@ -7,6 +7,7 @@ use super::tracked_columns::{self, TableColumns};
 use crate::error::{OfRole, Result, Role};
 use crate::model::names::Identifier;
 use crate::model::table::{NullWatermark, TableSpec, Tracking};
+use crate::model::unseen::Unseen;
 use crate::ports::changes::ProbeChanges;
 use crate::ports::source::{Catalog, CatalogColumn, CutSource, DeclaredColumn, ProbeSource};
 use crate::shared_connection::SharedConnection;
@@ -18,10 +19,8 @@ pub struct Examined {
     pub columns: usize,
     /// What the table is tracked by.
     pub tracked_by: TrackedBy,
-    /// Whether a security policy may hide rows from the login.
-    pub is_filtered: bool,
-    /// Whether the login may read masks in place of values without knowing of it.
-    pub is_veiled: bool,
+    /// What the login may not see of the table.
+    pub unseen: Unseen,
 }
 
 /// What a table is tracked by.
@@ -54,20 +53,22 @@ where
         Tracking::ChangeTracking(_) => {
             let tracked = tracked_columns::ask(source, spec, &SharedConnection::default()).await?;
             let TableColumns {
-                key, in_files, sight, ..
+                key, in_files, unseen, ..
             } = tracked;
             // Two columns of the files describe the change and are none of the table.
             let columns = in_files.len().saturating_sub(2);
             return Ok(Examined {
                 columns,
                 tracked_by: TrackedBy::Changes(key),
-                is_filtered: sight.is_filtered,
-                is_veiled: sight.is_veiled,
+                unseen: unseen.told(spec.masked_columns),
             });
         }
     };
     let Described {
-        columns, column, sight, ..
+        columns,
+        column,
+        unseen,
+        ..
     } = bound::columns(source, spec, tracking).await?;
     let leading = source.leading_columns(&spec.table).await.of(Role::Source)?;
     let is_indexed = leads(&leading, &Identifier::new(column.name.as_str())?);
@@ -78,8 +79,7 @@ where
             is_indexed,
             nulls: tracking.null_watermark,
         },
-        is_filtered: sight.is_filtered,
-        is_veiled: sight.is_veiled,
+        unseen: unseen.told(spec.masked_columns),
     })
 }
 

@@ -134,7 +134,8 @@ where
         if let Some(keeper) = self.kept_by(&plan).await? {
             return Ok(Next::KeptBy(keeper));
         }
-        Ok(Next::Window(Box::new(Frozen { plan, adopted: true }), None))
+        let note = Note::with_unseen(None, &self.table.spec, plan.unseen);
+        Ok(Next::Window(Box::new(Frozen { plan, adopted: true }), note))
     }
 
     async fn kept_by(&self, plan: &Plan) -> Result<Option<Keeper>> {

@@ -57,6 +57,20 @@ pub(super) fn mask(
     Ok(())
 }
 
+/// Notes which columns are copied as the masks that SQL Server shows the login. Like what is masked here, they cut no slice:
+/// the statistics have the values themselves.
+pub(super) fn take(declared: &mut [DeclaredColumn], columns: &mut [Column], server_masked: &[String]) {
+    for column in columns.iter_mut().filter(|column| server_masked.contains(&column.name)) {
+        column.values = Values::ServerMask;
+    }
+    for declared in declared
+        .iter_mut()
+        .filter(|declared| server_masked.contains(&declared.name))
+    {
+        declared.cuts = false;
+    }
+}
+
 /// Checks that a plan was frozen with the masks and the audit that `spec` asks for, because whoever adds a mask relies
 /// on it from then on.
 ///
@@ -78,7 +92,7 @@ pub(crate) fn check_frozen(spec: &TableSpec, plan: &Plan) -> Result<()> {
     for column in &plan.columns {
         let frozen = match column.values {
             Values::Masked(mask) => Some(mask),
-            Values::OfSource | Values::Audit(_) => None,
+            Values::OfSource | Values::ServerMask | Values::Audit(_) => None,
         };
         if frozen != asked(spec, plan, &column.name) {
             return changed(&format!("mask of {}", column.name));

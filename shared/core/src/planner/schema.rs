@@ -245,14 +245,11 @@ const fn with_digits(form: Form, digits: Option<Digits>) -> Form {
     }
 }
 
-/// Returns whether only one of the two is masked, or they have different masks. The columns of an audit are the same in
-/// every window.
+/// Returns whether only one of the two is masked, here or by the server, or they have different masks. The columns of an audit
+/// are the same in every window.
 fn is_masked_otherwise(before: &Values, now: &Values) -> bool {
-    let mask = |values: &Values| match values {
-        Values::Masked(mask) => Some(*mask),
-        Values::OfSource | Values::Audit(_) => None,
-    };
-    mask(before) != mask(now)
+    let is_masked = |values: &Values| matches!(values, Values::Masked(_) | Values::ServerMask);
+    (is_masked(before) || is_masked(now)) && before != now
 }
 
 /// Returns what changed from the columns `before` to the columns `now` in files of this format.

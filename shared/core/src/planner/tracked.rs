@@ -143,14 +143,13 @@ where
         if self.connection.take_turn(changed).await? {
             let columns = self.columns().await?;
             let note = columns.note(self.spec());
-            let TableColumns { key, in_files, .. } = columns;
+            let TableColumns {
+                key, in_files, unseen, ..
+            } = columns;
             let content = Content::Changes { key_columns: key };
             let plan = self.new_plan(window, old, versions.current, content)?;
-            let plan = plan.copying(in_files, vec![SliceBounds::default()]);
-            return self
-                .freezer
-                .fit_and_freeze(audit::added(self.spec(), plan)?, note)
-                .await;
+            let plan = audit::added(self.spec(), plan.copying(in_files, vec![SliceBounds::default()]))?;
+            return self.freezer.fit_and_freeze(Plan { unseen, ..plan }, note).await;
         }
         if self.versions().await?.min_valid > old {
             // No changes were found because they are gone.
@@ -183,7 +182,7 @@ where
             key,
             declared,
             in_files,
-            ..
+            unseen,
         } = columns;
         let cut = cut::cut_table(self.source, self.spec(), &declared);
         let slices = match self.connection.take_turn(cut).await? {
@@ -216,7 +215,7 @@ where
         };
         let plan = Plan::new(self.spec(), bounds, content, self.freezer.planning.author);
         let plan = audit::added(self.spec(), plan.copying(in_files, slices))?;
-        self.freezer.fit_and_freeze(plan, note).await
+        self.freezer.fit_and_freeze(Plan { unseen, ..plan }, note).await
     }
 
     fn version(&self, number: i64) -> Result<Watermark> {

@@ -1,6 +1,6 @@
 //! The columns of a tracked table: those asked for, always those of its key, and the two that describe the change.
 
-use super::asked_columns::{self, AskedColumns, Sight};
+use super::asked_columns::{self, AskedColumns};
 use super::columns::{find, selected};
 use super::masks::{self, Found};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
@@ -8,6 +8,7 @@ use crate::model::lookup::Note;
 use crate::model::names::{Identifier, is_alike};
 use crate::model::table::TableSpec;
 use crate::model::types::Column;
+use crate::model::unseen::Unseen;
 use crate::ports::changes::{ChangeColumns, ProbeChanges};
 use crate::ports::source::{DeclaredColumn, ProbeSource};
 use crate::shared_connection::SharedConnection;
@@ -21,13 +22,13 @@ pub(super) struct TableColumns {
     /// The columns in the files: those to copy, then the two that describe the change.
     pub(super) in_files: Vec<Column>,
     /// What the login may not see of the table.
-    pub(super) sight: Sight,
+    pub(super) unseen: Unseen,
 }
 
 impl TableColumns {
     /// Returns the note about a table of which the login may not see every row.
     pub(super) fn note(&self, spec: &TableSpec) -> Option<Note> {
-        self.sight.noted(None, &spec.table)
+        Note::with_unseen(None, spec, self.unseen)
     }
 }
 
@@ -44,10 +45,12 @@ pub(super) async fn ask<P: ProbeSource + ProbeChanges>(
     let AskedColumns {
         mut declared,
         names,
-        sight,
+        unseen,
+        server_masked,
         ..
     } = connection.take_turn(asked).await?;
     let mut copied = selected(spec, &declared, names.as_deref())?;
+    masks::take(&mut declared, &mut copied, &server_masked);
     // The names are taken as the columns are spelled in the answer, which may differ from the key's spelling.
     let mut spelled = Vec::with_capacity(key.len());
     for name in key {
@@ -83,7 +86,7 @@ pub(super) async fn ask<P: ProbeSource + ProbeChanges>(
         key: spelled,
         declared,
         in_files: copied,
-        sight,
+        unseen,
     })
 }
 

@@ -207,7 +207,7 @@ fn of_both(columns: &[Column]) -> Vec<Column> {
         match &mut column.values {
             Values::Audit(Audit::Window(own)) => own.clear(),
             Values::Audit(Audit::CopiedAt(own)) => *own = Moment::of(OffsetDateTime::UNIX_EPOCH),
-            Values::Audit(Audit::Operation(_)) | Values::OfSource | Values::Masked(_) => {}
+            Values::Audit(Audit::Operation(_)) | Values::OfSource | Values::ServerMask | Values::Masked(_) => {}
         }
     }
     columns

@@ -23,7 +23,7 @@ const MICRO_TICKS: i64 = 10;
 pub fn array(column: &Column, rows: usize, last: Option<&ArrayRef>) -> Result<ArrayRef> {
     let audit = match &column.values {
         Values::Audit(audit) => audit,
-        Values::OfSource | Values::Masked(_) => return Err(invalid(column)),
+        Values::OfSource | Values::ServerMask | Values::Masked(_) => return Err(invalid(column)),
     };
     match audit {
         Audit::Window(window) => Ok(texts(window, rows)),

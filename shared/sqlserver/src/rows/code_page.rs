@@ -15,8 +15,8 @@ use super::double_byte::Differences;
 const LANGUAGE: u32 = 0xFFFF;
 /// The lower ten bits of a language, which name it without its region.
 const WITHOUT_REGION: u32 = 0x3FF;
-/// Thai, a language that no `SQL_…` collation has.
-const THAI: u32 = 0x041E;
+/// Vietnamese, whose code page no sort id has.
+const VIETNAMESE: u32 = 0x042A;
 
 /// A code page of Windows.
 #[derive(Debug, Clone, Copy)]
@@ -59,15 +59,15 @@ fn encoding(collation: SqlCollation) -> Option<ResolvedEncoding> {
 }
 
 /// Looks a sort id up in the driver's table. Where the table has no entry, the driver takes the language instead; the
-/// language given to it is Thai, so a Thai answer means that the sort id is unknown.
+/// language given to it is Vietnamese, so a Vietnamese answer means that the sort id is unknown.
 fn by_sort_id(collation: SqlCollation) -> Option<ResolvedEncoding> {
     let known = SqlCollation {
-        info: THAI,
+        info: VIETNAMESE,
         ..collation
     };
     let resolved = EncodingType::LcidBased(known).resolved_encoding()?;
-    let is_thai = resolved.as_encoding_rs() == Some(encoding_rs::WINDOWS_874);
-    (!is_thai).then_some(resolved)
+    let is_unknown = resolved.as_encoding_rs() == Some(encoding_rs::WINDOWS_1258);
+    (!is_unknown).then_some(resolved)
 }
 
 /// Returns the ANSI code page of a Windows language. Languages that Windows supports in Unicode only have no code page,
@@ -207,27 +207,43 @@ mod tests {
         }
     }
 
+    /// Each sort id of the list of Microsoft's drivers, with 122 and 210 to 217, which SQL Server 2022 has besides, and each
+    /// number that is none
+    /// (<https://learn.microsoft.com/en-us/sql/t-sql/statements/sql-server-collation-name-transact-sql>).
     #[test]
     fn a_sort_id_stands_for_its_code_page_whatever_the_language() {
-        for (sort_id, page) in [
-            (30, "OEM"),
-            (40, "OEM"),
-            (52, "windows-1252"),
-            (82, "windows-1250"),
-            (105, "windows-1251"),
-            (114, "windows-1253"),
-            (130, "windows-1254"),
-            (138, "windows-1255"),
-            (146, "windows-1256"),
-            (154, "windows-1257"),
-            (193, "Shift_JIS"),
-            (195, "EUC-KR"),
-            (197, "Big5"),
-            (199, "GBK"),
-        ] {
-            assert_eq!(of(0x0409, sort_id), Some(page), "{sort_id}");
+        let byte = |sort_id: u8, language: u32| {
+            let page = page(language, sort_id);
+            decoded(page, b"\xE0").unwrap_or_default()
+        };
+        for sort_id in 1..=255 {
+            let expected = match sort_id {
+                30..=34 | 40..=44 | 49 | 55..=61 => Some("OEM"),
+                50..=54 | 71..=75 | 183..=186 | 210..=217 => Some("windows-1252"),
+                80..=97 => Some("windows-1250"),
+                104..=108 => Some("windows-1251"),
+                112..=114 | 120..=122 | 124 => Some("windows-1253"),
+                128..=130 => Some("windows-1254"),
+                136..=138 => Some("windows-1255"),
+                144..=146 => Some("windows-1256"),
+                152..=160 => Some("windows-1257"),
+                192 | 193 | 200 => Some("Shift_JIS"),
+                194 | 195 | 201 => Some("EUC-KR"),
+                196 | 197 | 202 => Some("Big5"),
+                198 | 199 | 203 => Some("GBK"),
+                204..=206 => Some("windows-874"),
+                _ => None,
+            };
+            for language in [0x0409, 0x0411] {
+                assert_eq!(of(language, sort_id), expected, "{sort_id}");
+            }
+            // Both are pages of OEM, and have other letters here.
+            match sort_id {
+                30..=34 => assert_eq!(byte(sort_id, 0x0409), "α", "{sort_id}"),
+                40..=44 | 49 | 55..=61 => assert_eq!(byte(sort_id, 0x0409), "Ó", "{sort_id}"),
+                _ => {}
+            }
         }
-        assert_eq!(of(0x0409, 255), None);
     }
 
     #[test]

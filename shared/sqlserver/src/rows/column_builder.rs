@@ -78,7 +78,7 @@ impl ColumnBuilder {
     pub fn new(column: &Column) -> Self {
         let mask = match column.values {
             Values::Masked(mask) => Some(mask),
-            Values::OfSource | Values::Audit(_) => None,
+            Values::OfSource | Values::ServerMask | Values::Audit(_) => None,
         };
         Self {
             name: column.name.clone(),

@@ -68,6 +68,9 @@ impl Mssql {
     ) -> TdsResult<TdsClient> {
         let mut context = ClientContext::with_data_source(address);
         context.application_name = "tidemark".to_owned();
+        // Without one, as with the other driver, the session has the login's own language, by which the server reads dates in
+        // texts: a condition of the user must mean the same rows in lookups and in copies.
+        context.language = String::new();
         context.database.clone_from(&login.database);
         match proof {
             Proof::Password(username, password) => {

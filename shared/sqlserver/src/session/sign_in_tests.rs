@@ -87,6 +87,22 @@ async fn a_login_that_only_reads_says_so() {
     }
 }
 
+/// `'2024-02-01'` is a day in January to a `datetime` in some languages and one in February in others, so the lookups and
+/// the copy must have one language, which is the login's own. Nor may the settings of their sessions differ, such as what NULL is
+/// equal to.
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_driver_chooses_a_language_or_leaves_the_settings_of_odbc_out() {
+    let sandbox = Sandbox::start(Options::default()).unwrap();
+    sandbox.statements();
+    assert_eq!(connect::<Mssql>(Login::of_stand_in(&sandbox)).await, None);
+    let of_mssql = sandbox.statements();
+    assert_eq!(connect::<Tiberius>(Login::of_stand_in(&sandbox)).await, None);
+    assert_eq!(
+        (of_mssql, sandbox.statements()),
+        (vec!["LOGIN".to_owned()], vec!["LOGIN".to_owned()])
+    );
+}
+
 #[tokio::test]
 async fn what_only_the_primary_knows_is_not_asked_of_a_replica() {
     let login = Login {

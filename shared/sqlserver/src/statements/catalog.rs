@@ -98,9 +98,10 @@ fn outside(server: &str, database: &str) -> String {
     )
 }
 
-/// Asks for one row: whether an object is a table, or a view that can only name objects of this database, as those that
-/// are bound to the schema do
-/// (<https://learn.microsoft.com/en-us/sql/t-sql/statements/create-view-transact-sql>, `SCHEMABINDING`).
+/// Asks for one row: whether an object is a table whose rows are in this database, or a view that can only name objects of it,
+/// as those that are bound to the schema do
+/// (<https://learn.microsoft.com/en-us/sql/t-sql/statements/create-view-transact-sql>, `SCHEMABINDING`). The rows of an external
+/// table are elsewhere.
 pub(crate) fn stays_here(object: &ObjectName) -> Statement {
     Statement::with(
         format!("SELECT {} AS [stays_here]", is_here("@P1")),
@@ -112,6 +113,7 @@ pub(crate) fn stays_here(object: &ObjectName) -> Statement {
 pub(super) fn is_here(parameter: &str) -> String {
     format!(
         "CASE WHEN OBJECTPROPERTY(OBJECT_ID({parameter}), N'IsTable') = 1 \
+         AND NOT EXISTS (SELECT 1 FROM sys.external_tables WHERE [object_id] = OBJECT_ID({parameter})) \
          OR OBJECTPROPERTY(OBJECT_ID({parameter}), N'IsSchemaBound') = 1 THEN 1 ELSE 0 END"
     )
 }
@@ -119,9 +121,9 @@ pub(super) fn is_here(parameter: &str) -> String {
 /// Asks for what a view or a function reads, a row for each object:
 ///
 /// - the object as the definition names it (`database_name`, `entity_name`), and whether it is in another database
-///   (`is_outside`);
-/// - its schema and its name, and its kind: 1 for a view or a function, 2 for a synonym, 3 for another, which reads
-///   nothing, and 0 for one that the login may not see;
+///   (`is_outside`), as the rows of an external table are;
+/// - its schema and its name, and its kind: 1 for a view or a function of T-SQL, 2 for a synonym, 3 for a table, and 0 for what
+///   the login may not see, or nobody can see through, as a function of the CLR;
 /// - whether it has masked columns (`masked`), and whether a security policy filters it (`filtered`).
 ///
 /// There is no row when the login lacks `VIEW DEFINITION` on the view
@@ -131,10 +133,11 @@ pub(crate) fn references(view: &ObjectName) -> Statement {
     let outside = outside("[r].[referenced_server_name]", "[r].[referenced_database_name]");
     let sql = format!(
         "SELECT DISTINCT [r].[referenced_database_name] AS [database_name], [r].[referenced_entity_name] AS [entity_name], \
-         {outside} AS [is_outside], \
+         CASE WHEN EXISTS (SELECT 1 FROM sys.external_tables AS [e] WHERE [e].[object_id] = [o].[object_id]) THEN 1 \
+         ELSE {outside} END AS [is_outside], \
          OBJECT_SCHEMA_NAME([o].[object_id]) AS [schema_name], OBJECT_NAME([o].[object_id]) AS [object_name], \
-         CASE WHEN [o].[object_id] IS NULL THEN 0 WHEN [o].[type] IN ('V', 'IF', 'TF') THEN 1 WHEN [o].[type] = 'SN' THEN 2 \
-         ELSE 3 END AS [kind], \
+         CASE WHEN [o].[object_id] IS NULL THEN 0 WHEN [o].[type] IN ('V', 'IF', 'TF', 'FN') THEN 1 WHEN [o].[type] = 'SN' THEN 2 \
+         WHEN [o].[type] = 'U' THEN 3 ELSE 0 END AS [kind], \
          CASE WHEN EXISTS (SELECT 1 FROM sys.columns AS [m] WHERE [m].[object_id] = [o].[object_id] AND [m].[is_masked] = 1) \
          THEN 1 ELSE 0 END AS [masked], \
          CASE WHEN EXISTS (SELECT 1 FROM sys.security_predicates AS [f] JOIN sys.security_policies AS [y] \
@@ -145,6 +148,23 @@ pub(crate) fn references(view: &ObjectName) -> Statement {
          WHERE [r].[referenced_class] = 1"
     );
     Statement::with(sql, &[&view.quoted()])
+}
+
+/// Asks for one row: 1 when an object is an external table, else 0.
+pub(crate) fn is_external(table: &ObjectName) -> Statement {
+    Statement::with(
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM sys.external_tables WHERE [object_id] = OBJECT_ID(@P1)) THEN 1 ELSE 0 END AS [answer]",
+        &[&table.quoted()],
+    )
+}
+
+/// Asks for one row: 1 when the login sees the text of a view or a function, else 0. One whose text is seen, and of which
+/// [`references`] has no row, reads nothing.
+pub(crate) fn is_seen(object: &ObjectName) -> Statement {
+    Statement::with(
+        "SELECT CASE WHEN OBJECT_DEFINITION(OBJECT_ID(@P1)) IS NULL THEN 0 ELSE 1 END AS [answer]",
+        &[&object.quoted()],
+    )
 }
 
 /// Asks for the names of a table's columns that are computed of its own unmasked columns and of nothing else. There is
@@ -184,5 +204,24 @@ mod tests {
         let types = sql.split("LEFT JOIN sys.types AS [t] ON ").nth(1).unwrap();
         let types = types.split(" WHERE [c].[object_id]").next().unwrap();
         assert!(types.contains("EXISTS (SELECT 1 FROM sys.tables AS [u] "), "{types}");
+    }
+
+    /// The stand-in has no functions of the CLR (`FS`, `FT`, `AF`), whose code reads what it likes.
+    #[test]
+    fn only_what_is_written_in_the_language_is_seen_through() {
+        let sql = references(&"v".parse().unwrap()).sql;
+        assert!(
+            sql.contains("FROM sys.external_tables AS [e] WHERE [e].[object_id] = [o].[object_id]"),
+            "{sql}"
+        );
+        let kind = sql
+            .split("AS [is_outside], ")
+            .nth(1)
+            .unwrap()
+            .split(" AS [kind]")
+            .next()
+            .unwrap();
+        assert!(kind.contains("IN ('V', 'IF', 'TF', 'FN') THEN 1 "), "{kind}");
+        assert!(kind.ends_with("WHEN [o].[type] = 'U' THEN 3 ELSE 0 END"), "{kind}");
     }
 }

@@ -210,10 +210,11 @@ pub(crate) fn are_complete(changes: &Changes<'_>) -> Statement {
     )
 }
 
-/// Asks for one row: 1 when the database allows `SNAPSHOT` transactions, else 0.
+/// Asks for one row: 1 when the database allows `SNAPSHOT` transactions, else 0. The database is found by its name, as for
+/// [`super::IS_REPLICA`].
 pub(crate) fn snapshot_allowed() -> Statement {
     Statement::new(
-        "SELECT CASE WHEN EXISTS (SELECT 1 FROM sys.databases WHERE [database_id] = DB_ID() \
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM sys.databases WHERE [name] = DB_NAME() \
          AND [snapshot_isolation_state] = 1) THEN 1 ELSE 0 END AS [answer]",
     )
 }

@@ -64,6 +64,14 @@ pub(crate) fn stored_watermarks(control: &ControlColumns<'_>, names: &[String]) 
     }
 }
 
+/// Asks for one row, or none: the collation of a column of the control table.
+pub(crate) fn collation(table: &ObjectName, column: &Identifier) -> Statement {
+    Statement::with(
+        "SELECT [collation_name] FROM sys.columns WHERE [object_id] = OBJECT_ID(@P1) AND [name] = @P2",
+        &[&table.quoted(), column.as_str()],
+    )
+}
+
 /// Asks for one row: the number of third parameters called `@Expected` of a procedure, which is 1 or 0.
 pub(crate) fn expected_parameter(procedure: &ObjectName) -> Statement {
     let sql = "SELECT COUNT_BIG(*) AS [parameters] FROM sys.parameters \

@@ -5,9 +5,23 @@ use tidemark::model::predicate::Predicate;
 
 use super::{Quoted, Statement};
 
-/// Asks for one row: the server's version and edition, as a text of several lines.
+/// Asks for one row: the server's version and edition, as a text of several lines, and the numbers of its engine and of its
+/// major version. The last is NULL for a version that is too old to know of it
+/// (<https://learn.microsoft.com/en-us/sql/t-sql/functions/serverproperty-transact-sql>).
 pub(crate) fn version() -> Statement {
-    Statement::new("SELECT @@VERSION AS [version]")
+    Statement::new(
+        "SELECT @@VERSION AS [version], CAST(SERVERPROPERTY(N'EngineEdition') AS int) AS [engine], \
+         CAST(SERVERPROPERTY(N'ProductMajorVersion') AS int) AS [major]",
+    )
+}
+
+/// Asks for one row: 1 when the login sees every security policy of the database, else 0
+/// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-security-policies-transact-sql>).
+pub(crate) fn sees_policies() -> Statement {
+    Statement::new(
+        "SELECT CASE WHEN HAS_PERMS_BY_NAME(NULL, N'DATABASE', N'VIEW DEFINITION') = 1 \
+         OR HAS_PERMS_BY_NAME(NULL, N'DATABASE', N'ALTER ANY SECURITY POLICY') = 1 THEN 1 ELSE 0 END AS [answer]",
+    )
 }
 
 /// Asks for no row of a table under a condition, so that the server only says whether it understands the condition.
@@ -18,7 +32,8 @@ pub(crate) fn no_row_of(table: &ObjectName, filter: &Predicate) -> Statement {
 
 /// Asks for a row for each column of each table of the database: names, type, whether it may be NULL and is an
 /// identity, its place in the primary key, whether an index begins with it, whether the table's changes are tracked,
-/// and the table's rows. One statement asks for all tables, because a database may have thousands. The last value is
+/// and the table's rows, which are those of its first index, because a memory-optimized table has neither a heap (0) nor a
+/// clustered index (1). One statement asks for all tables, because a database may have thousands. The last value is
 /// the expression of the column's default, or NULL without `with_defaults`.
 pub(crate) fn columns_of_all_tables(with_defaults: bool) -> Statement {
     let (definition, defaults) = if with_defaults {
@@ -52,8 +67,10 @@ pub(crate) fn columns_of_all_tables(with_defaults: bool) -> Statement {
          ON [i].[object_id] = [c].[object_id] AND [i].[column_id] = [c].[column_id] \
          LEFT JOIN (SELECT [object_id], MAX(1) AS [tracked] FROM sys.change_tracking_tables GROUP BY [object_id]) AS [g] \
          ON [g].[object_id] = [t].[object_id] \
-         LEFT JOIN (SELECT [object_id], SUM([rows]) AS [all_rows] FROM sys.partitions WHERE [index_id] IN (0, 1) \
-         GROUP BY [object_id]) AS [p] ON [p].[object_id] = [t].[object_id] \
+         LEFT JOIN (SELECT [b].[object_id], SUM([b].[rows]) AS [all_rows] FROM sys.partitions AS [b] \
+         JOIN (SELECT [object_id], MIN([index_id]) AS [index_id] FROM sys.partitions GROUP BY [object_id]) AS [f] \
+         ON [f].[object_id] = [b].[object_id] AND [f].[index_id] = [b].[index_id] \
+         GROUP BY [b].[object_id]) AS [p] ON [p].[object_id] = [t].[object_id] \
          {defaults}\
          WHERE [t].[is_ms_shipped] = 0 ORDER BY [s].[name], [t].[name], [c].[column_id]"
     ))

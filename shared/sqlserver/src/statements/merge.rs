@@ -34,8 +34,8 @@ pub(crate) fn session() -> Statement {
 /// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-stored-procedures/sp-getapplock-transact-sql>).
 pub(crate) fn lock(table: &ObjectName) -> Statement {
     let sql = format!(
-        "DECLARE @resource nvarchar(255) = CONCAT(N'tidemark ', OBJECT_ID(@P1)), @result int; \
-         EXEC @result = sp_getapplock @Resource = @resource, @LockMode = 'Exclusive', @LockOwner = 'Session', \
+        "DECLARE @name nvarchar(255) = CONCAT(N'tidemark ', OBJECT_ID(@P1)), @result int; \
+         EXEC @result = sp_getapplock @Resource = @name, @LockMode = 'Exclusive', @LockOwner = 'Session', \
          @LockTimeout = {LOCK_TIMEOUT_MS}; SELECT @result AS [result]"
     );
     Statement::with(sql, &[&table.quoted()])
@@ -43,8 +43,8 @@ pub(crate) fn lock(table: &ObjectName) -> Statement {
 
 /// Releases the lock. Answers one row: 0 if the lock was held.
 pub(crate) fn unlock(table: &ObjectName) -> Statement {
-    let sql = "DECLARE @resource nvarchar(255) = CONCAT(N'tidemark ', OBJECT_ID(@P1)), @result int; \
-               EXEC @result = sp_releaseapplock @Resource = @resource, @LockOwner = 'Session'; SELECT @result AS [result]";
+    let sql = "DECLARE @name nvarchar(255) = CONCAT(N'tidemark ', OBJECT_ID(@P1)), @result int; \
+               EXEC @result = sp_releaseapplock @Resource = @name, @LockOwner = 'Session'; SELECT @result AS [result]";
     Statement::with(sql, &[&table.quoted()])
 }
 

@@ -90,8 +90,12 @@ pub(crate) const NO_TRANSACTION: &str = "SELECT CASE WHEN @@TRANCOUNT = 0 THEN 1
 ///
 /// (<https://learn.microsoft.com/en-us/sql/t-sql/functions/databasepropertyex-transact-sql>, `Updateability`, and
 /// <https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-databases-transact-sql>)
+///
+/// `sys.databases` is asked by name: in Azure SQL Database its numbers are those of the logical server, which `DB_ID()` need not
+/// return; the numbers of other views are those of `DB_ID()`
+/// (<https://learn.microsoft.com/en-us/sql/t-sql/functions/db-id-transact-sql>).
 const IS_REPLICA: &str = "CASE WHEN CAST(DATABASEPROPERTYEX(DB_NAME(), N'Updateability') AS nvarchar(128)) = N'READ_ONLY' \
-     AND NOT EXISTS (SELECT 1 FROM sys.databases WHERE [database_id] = DB_ID() AND [is_read_only] = 1 AND [is_in_standby] = 0) \
+     AND NOT EXISTS (SELECT 1 FROM sys.databases WHERE [name] = DB_NAME() AND [is_read_only] = 1 AND [is_in_standby] = 0) \
      THEN 1 ELSE 0 END";
 
 /// A query under construction: its text so far, and the values that it names.
@@ -239,4 +243,78 @@ fn selected(alias: Option<&str>, column: &Column) -> Result<String> {
     let value = alias.map_or_else(|| name.clone(), |alias| format!("[{alias}].{name}"));
     let cast = SqlType::of(&column.sql_type)?.selected(&value);
     Ok(cast.map_or(value, |cast| format!("{cast} AS {name}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// Returns the sources of this module's statements, without their tests.
+    fn sources() -> Vec<(&'static str, &'static str)> {
+        let all = [
+            ("mod.rs", include_str!("mod.rs")),
+            ("catalog.rs", include_str!("catalog.rs")),
+            ("change_tracking.rs", include_str!("change_tracking.rs")),
+            ("control_table.rs", include_str!("control_table.rs")),
+            ("cut.rs", include_str!("cut.rs")),
+            ("inventory.rs", include_str!("inventory.rs")),
+            ("merge.rs", include_str!("merge.rs")),
+            ("sink_table.rs", include_str!("sink_table.rs")),
+            ("watermark.rs", include_str!("watermark.rs")),
+        ];
+        let before_tests = |text: &'static str| text.split("#[cfg(test)]").next().unwrap_or_default();
+        all.map(|(name, text)| (name, before_tests(text))).to_vec()
+    }
+
+    /// Returns the words that follow `sign` in the statements of a source. Comments are no statements.
+    fn after(source: &str, sign: &str) -> BTreeSet<String> {
+        let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let mut words = BTreeSet::new();
+        for line in code {
+            for rest in line.split(sign).skip(1) {
+                let word = rest
+                    .chars()
+                    .take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_');
+                words.insert(word.collect());
+            }
+        }
+        words
+    }
+
+    /// In a database whose collation minds case, `@new` is not `@New`, and the catalog has no `sys.Columns`
+    /// (<https://learn.microsoft.com/en-us/sql/relational-databases/databases/database-identifiers>).
+    #[test]
+    fn names_are_spelled_as_a_database_that_minds_case_wants_them() {
+        for (name, source) in sources() {
+            let variables = after(source, "@");
+            let without_case: BTreeSet<String> = variables.iter().map(|it| it.to_lowercase()).collect();
+            assert_eq!(variables.len(), without_case.len(), "{name}: {variables:?}");
+            for view in after(source, "sys.") {
+                assert_eq!(
+                    view,
+                    view.to_lowercase(),
+                    "{name}: the catalog's names are in lower case"
+                );
+            }
+        }
+    }
+
+    /// Each column of the catalog is spelled as the stand-in has it, which has it from the documentation. A database that does not
+    /// mind case would not tell.
+    #[test]
+    fn columns_of_the_catalog_are_spelled_as_the_catalog_has_them() {
+        let views = include_str!("../../../../tests/sandbox/src/sql/sysviews.rs");
+        let is_letter = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+        let known: BTreeSet<&str> = views.split(|letter| !is_letter(letter)).collect();
+        for (name, source) in sources() {
+            let used = after(source, "].[");
+            for column in used.iter().filter(|column| !column.is_empty()) {
+                let alike = known.iter().find(|known| known.eq_ignore_ascii_case(column));
+                assert!(
+                    alike.is_none_or(|known| known == column),
+                    "{name}: {column} is {alike:?}"
+                );
+            }
+        }
+    }
 }

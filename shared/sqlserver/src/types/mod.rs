@@ -118,7 +118,7 @@ impl SqlType {
     /// Those of [`SqlType::of`].
     pub(crate) fn of_copied(column: &Column) -> Result<Self> {
         Ok(match column.values {
-            Values::OfSource | Values::Audit(_) => Self::of(&column.sql_type)?,
+            Values::OfSource | Values::ServerMask | Values::Audit(_) => Self::of(&column.sql_type)?,
             Values::Masked(Mask::Hash) => Self::Text(Text::VarChar(Some(64))),
             // The mask leaves four characters, each of at most two UTF-16 units.
             Values::Masked(Mask::Last4) => Self::Text(Text::NVarChar(Some(8))),

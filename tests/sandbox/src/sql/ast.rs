@@ -244,9 +244,18 @@ pub struct ColumnDef {
     pub hidden: bool,
     /// `MASKED WITH (FUNCTION = …)`
     pub mask: Option<String>,
+    /// `SPARSE`
+    pub sparse: bool,
+    /// [`COLUMN_SET`], [`ENCRYPTED`] or 0
+    pub special: i64,
     /// Constraints written at the column
     pub constraints: Vec<Constraint>,
 }
+
+/// The mark of a column that is the XML of all sparse columns.
+pub const COLUMN_SET: i64 = 1;
+/// The mark of a column that its clients encrypt.
+pub const ENCRYPTED: i64 = 2;
 
 /// An end of the time in which a row is valid. The server writes its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -274,6 +283,10 @@ pub struct Storage {
     pub partitioned: Option<(String, String)>,
     /// The table that takes their earlier values
     pub history: Option<Name>,
+    /// Whether they are kept in memory, in none but nonclustered indexes
+    pub memory_optimized: bool,
+    /// Whether they are said to be elsewhere, as those of an external table are
+    pub external: bool,
 }
 
 /// A definition of partitions.
@@ -420,6 +433,8 @@ pub enum DatabaseOption {
     ReadCommittedSnapshot(bool),
     /// `ALLOW_SNAPSHOT_ISOLATION`
     AllowSnapshotIsolation(bool),
+    /// `READ_ONLY` or `READ_WRITE`
+    ReadOnly(bool),
     /// `CHANGE_TRACKING`: `= ON` or `= OFF` or neither, and its options
     ChangeTracking(Option<bool>, TrackingOptions),
 }

@@ -37,6 +37,8 @@ pub struct Column {
     pub hidden: bool,
     /// The mask that a user without the right to unmask it sees.
     pub mask: Option<String>,
+    /// [`COLUMN_SET`](crate::sql::ast::COLUMN_SET), [`ENCRYPTED`](crate::sql::ast::ENCRYPTED) or 0.
+    pub special: i64,
 }
 
 impl Column {
@@ -203,7 +205,7 @@ pub fn literal(text: &str) -> String {
 /// Creates the catalog's own tables in the main or the session's schema.
 pub fn create(conn: &Connection, store: &str) -> SqlResult<()> {
     conn.execute_batch(&format!(
-        "CREATE TABLE IF NOT EXISTS {store}._database(id INTEGER PRIMARY KEY, name TEXT COLLATE TSQL UNIQUE, created INT);
+        "CREATE TABLE IF NOT EXISTS {store}._database(id INTEGER PRIMARY KEY, name TEXT COLLATE TSQL UNIQUE, created INT, read_only INT DEFAULT 0);
          CREATE TABLE IF NOT EXISTS {store}._versioning(db TEXT COLLATE TSQL PRIMARY KEY, read_committed INT, snapshot INT);
          CREATE TABLE IF NOT EXISTS {store}._schema(id INTEGER PRIMARY KEY, db TEXT COLLATE TSQL, name TEXT COLLATE TSQL,
            UNIQUE(db, name));
@@ -211,9 +213,9 @@ pub fn create(conn: &Connection, store: &str) -> SqlResult<()> {
            name TEXT COLLATE TSQL, type TEXT, definition TEXT, created INT, modified INT, UNIQUE(db, schema, name));
          CREATE TABLE IF NOT EXISTS {store}._column(object_id INT, id INT, name TEXT COLLATE TSQL, ty INT, type_name TEXT,
            nullable INT, identity INT, seed INT, increment INT, dflt TEXT, dflt_name TEXT COLLATE TSQL, computed TEXT,
-           collation TEXT, period INT, hidden INT, mask TEXT, PRIMARY KEY(object_id, id)) WITHOUT ROWID;
+           collation TEXT, period INT, hidden INT, mask TEXT, special INT, PRIMARY KEY(object_id, id)) WITHOUT ROWID;
          CREATE TABLE IF NOT EXISTS {store}._boundary(db TEXT COLLATE TSQL, name TEXT COLLATE TSQL, is_right INT, value);
-         CREATE TABLE IF NOT EXISTS {store}._storage(object_id INTEGER PRIMARY KEY, scheme TEXT COLLATE TSQL, part TEXT, history INT);
+         CREATE TABLE IF NOT EXISTS {store}._storage(object_id INTEGER PRIMARY KEY, scheme TEXT COLLATE TSQL, part TEXT, history INT, memory INT, external INT);
          CREATE TABLE IF NOT EXISTS {store}._predicate(object_id INT, target INT, definition TEXT);
          CREATE TABLE IF NOT EXISTS {store}._login(name TEXT COLLATE TSQL PRIMARY KEY, password TEXT);
          CREATE TABLE IF NOT EXISTS {store}._user(db TEXT COLLATE TSQL, name TEXT COLLATE TSQL, login TEXT COLLATE TSQL,
@@ -277,6 +279,12 @@ pub fn versioning(conn: &Connection, db: &str) -> SqlResult<Versioning> {
         read_committed: true,
         snapshot: true,
     }))
+}
+
+/// Returns whether the owner of a database has set it to read-only.
+pub fn is_read_only(conn: &Connection, db: &str) -> SqlResult<bool> {
+    let mut statement = conn.prepare_cached("SELECT read_only FROM main._database WHERE name = ?1")?;
+    Ok(statement.query_row([db], |r| r.get(0))?)
 }
 
 /// Sets the settings of a database for row versions.
@@ -392,7 +400,7 @@ pub fn table_by_id(conn: &Connection, store: &str, id: i64) -> SqlResult<Option<
 
 fn columns(conn: &Connection, store: &str, id: i64) -> SqlResult<Vec<Column>> {
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT id, name, ty, type_name, nullable, identity, seed, increment, dflt, computed, collation, period, hidden, mask
+        "SELECT id, name, ty, type_name, nullable, identity, seed, increment, dflt, computed, collation, period, hidden, mask, special
          FROM {store}._column
          WHERE object_id = ?1 ORDER BY id"
     ))?;
@@ -420,6 +428,7 @@ fn columns(conn: &Connection, store: &str, id: i64) -> SqlResult<Vec<Column>> {
             },
             hidden: r.get(12)?,
             mask: r.get(13)?,
+            special: r.get(14)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -514,8 +523,8 @@ pub fn add_column(conn: &Connection, store: &str, table: i64, column: &Column) -
     conn.execute(
         &format!(
             "INSERT INTO {store}._column(object_id, id, name, ty, type_name, nullable, identity, seed, increment, dflt,
-             dflt_name, computed, collation, period, hidden, mask)
-             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
+             dflt_name, computed, collation, period, hidden, mask, special)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
         ),
         params![
             table,
@@ -540,6 +549,7 @@ pub fn add_column(conn: &Connection, store: &str, table: i64, column: &Column) -
             }),
             column.hidden,
             column.mask,
+            column.special,
         ],
     )?;
     Ok(())

@@ -14,8 +14,8 @@ const PAGE: i64 = 8_060;
 /// The bytes that a `(max)` value is assumed to have.
 const MAX_VALUE: i64 = 100;
 
-/// Returns the partitions of the tables of a database as a query: `container`, `id`, `rows`, `pages`, `clustered`,
-/// `number`.
+/// Returns the partitions of the tables of a database as a query: `container`, `id`, `rows`, `pages`, `index_id` of the index
+/// that holds the rows, `number`.
 pub fn sizes(conn: &Connection, db: &str) -> SqlResult<String> {
     let places: Vec<Place> = conn
         .prepare("SELECT schema, name FROM main._object WHERE type = 'U' AND db = ?1")?
@@ -38,20 +38,22 @@ pub fn sizes(conn: &Connection, db: &str) -> SqlResult<String> {
         });
         let width = widths.sum::<i64>() + 9;
         let clustered = catalog::indexes(conn, &table)?.iter().any(|index| index.primary);
-        let (id, clustered) = (table.id, i64::from(clustered));
+        let in_memory = "SELECT ifnull(max(memory), 0) FROM main._storage WHERE object_id = ?1";
+        let in_memory: bool = conn.query_row(in_memory, [table.id], |row| row.get(0))?;
+        let (id, index) = (table.id, if in_memory { 2 } else { i64::from(clustered) });
         for (number, rows) in (1..).zip(partitions(conn, &table)?) {
             let container = 72_057_594_037_927_936 + id * 1_000 + number;
             let pages = rows * width / PAGE;
-            sizes.push(format!("({container}, {id}, {rows}, {pages}, {clustered}, {number})"));
+            sizes.push(format!("({container}, {id}, {rows}, {pages}, {index}, {number})"));
         }
     }
     if sizes.is_empty() {
-        let none = "(SELECT 0 AS container, 0 AS id, 0 AS rows, 0 AS pages, 0 AS clustered, 0 AS number WHERE 0)";
+        let none = "(SELECT 0 AS container, 0 AS id, 0 AS rows, 0 AS pages, 0 AS index_id, 0 AS number WHERE 0)";
         return Ok(none.to_owned());
     }
     // They are values, of which SQLite takes any number. Of the parts of a UNION it takes 500.
     Ok(format!(
-        "(SELECT column1 AS container, column2 AS id, column3 AS rows, column4 AS pages, column5 AS clustered, \
+        "(SELECT column1 AS container, column2 AS id, column3 AS rows, column4 AS pages, column5 AS index_id, \
          column6 AS number FROM (VALUES {}))",
         sizes.join(", ")
     ))

@@ -93,7 +93,7 @@ const IN_DATABASE: &str = "object_id IN (SELECT o.id FROM main._object o WHERE o
 
 const OBJECTS: &str = "
     SELECT o.name, o.id, s.id % 65536, substr(o.type || ' ', 1, 2), CASE o.type WHEN 'U' THEN 'USER_TABLE' WHEN 'V' THEN 'VIEW'
-      WHEN 'SN' THEN 'SYNONYM' WHEN 'IF' THEN 'SQL_INLINE_TABLE_VALUED_FUNCTION' WHEN 'SP' THEN 'SECURITY_POLICY' ELSE 'SQL_STORED_PROCEDURE' END, o.created, o.modified, 0
+      WHEN 'SN' THEN 'SYNONYM' WHEN 'IF' THEN 'SQL_INLINE_TABLE_VALUED_FUNCTION' WHEN 'FN' THEN 'SQL_SCALAR_FUNCTION' WHEN 'SP' THEN 'SECURITY_POLICY' ELSE 'SQL_STORED_PROCEDURE' END, o.created, o.modified, 0
     FROM main._object o JOIN main._schema s ON s.db = o.db AND s.name = o.schema WHERE o.db = {db} AND o.type <> 'TT'{visible}";
 
 /// The key columns of indexes: object, index, position, column.
@@ -112,7 +112,13 @@ const OBJECT_COLUMNS: &str = "(name sysname, object_id int, schema_id int, type 
     create_date datetime, modify_date datetime, is_ms_shipped bit)";
 
 /// The name of each view, its columns, and its query.
-const VIEWS: [(&str, &str, &str); 21] = [
+const VIEWS: [(&str, &str, &str); 22] = [
+    (
+        "external_tables",
+        "(name sysname, object_id int)",
+        "SELECT o.name, o.id FROM main._object o JOIN main._storage k ON k.object_id = o.id
+         WHERE k.external AND o.db = {db}{visible}",
+    ),
     ("objects", OBJECT_COLUMNS, "{objects}"),
     (
         "tables",
@@ -131,8 +137,9 @@ const VIEWS: [(&str, &str, &str); 21] = [
         "(name sysname, database_id int, create_date datetime, compatibility_level tinyint, collation_name sysname NULL,
           state tinyint NULL, state_desc nvarchar(60) NULL, snapshot_isolation_state tinyint NULL,
           snapshot_isolation_state_desc nvarchar(60) NULL, is_read_committed_snapshot_on bit NULL, is_read_only bit NULL, is_in_standby bit NULL)",
-        "SELECT d.name, d.id, d.created, 160, 'SQL_Latin1_General_CP1_CI_AS', 0, 'ONLINE', ifnull(v.snapshot, 1),
-           CASE WHEN ifnull(v.snapshot, 1) THEN 'ON' ELSE 'OFF' END, ifnull(v.read_committed, 1), 0, 0
+        // As in Azure, the numbers of databases need not be those of DB_ID().
+        "SELECT d.name, d.id + CASE WHEN d.id > 4 THEN 100 ELSE 0 END, d.created, 160, 'SQL_Latin1_General_CP1_CI_AS', 0, 'ONLINE', ifnull(v.snapshot, 1),
+           CASE WHEN ifnull(v.snapshot, 1) THEN 'ON' ELSE 'OFF' END, ifnull(v.read_committed, 1), d.read_only, 0
          FROM main._database d LEFT JOIN main._versioning v ON v.db = d.name",
     ),
     (
@@ -162,7 +169,8 @@ const VIEWS: [(&str, &str, &str); 21] = [
           encryption_type int NULL)",
         "SELECT object_id, name, id, t_type(ty, 'system', type_name), t_type(ty, 'user', type_name),
            t_type(ty, 'length', type_name), t_type(ty, 'precision', type_name), t_type(ty, 'scale', type_name), collation, nullable,
-           identity, computed IS NOT NULL, CASE WHEN dflt IS NULL THEN 0 ELSE object_id + id END, period, hidden, mask IS NOT NULL, 0, NULL
+           identity, computed IS NOT NULL AND special = 0, CASE WHEN dflt IS NULL THEN 0 ELSE object_id + id END, period, hidden,
+           mask IS NOT NULL, special = 1, CASE special WHEN 2 THEN 1 END
          FROM main._column WHERE {here}",
     ),
     (
@@ -223,7 +231,7 @@ const VIEWS: [(&str, &str, &str); 21] = [
     (
         "partitions",
         "(partition_id bigint, object_id int, index_id int, partition_number int, hobt_id bigint, rows bigint NULL)",
-        "SELECT container, id, clustered, number, container, rows FROM {sizes}",
+        "SELECT container, id, index_id, number, container, rows FROM {sizes}",
     ),
     (
         "allocation_units",

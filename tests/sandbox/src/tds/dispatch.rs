@@ -12,6 +12,7 @@ use tidemark_tds::tokens::{self, from_utf16};
 
 use super::wire::Wire;
 use super::{bulk, rpc};
+use crate::attention::Attention;
 use crate::engine::Engine;
 use crate::error::{SqlError, SqlResult};
 use crate::fault::Action;
@@ -21,10 +22,17 @@ use crate::sql::exec::{Manager, Session, Sink};
 use crate::value::Ty;
 
 /// Serves a connection whose first message is LOGIN7, until it ends.
-pub fn serve(engine: &Arc<Engine>, first: &Message, requests: &Receiver<Message>, wire: &mut Wire) {
+pub fn serve(
+    engine: &Arc<Engine>,
+    first: &Message,
+    requests: &Receiver<Message>,
+    wire: &mut Wire,
+    attention: Arc<Attention>,
+) {
     let Some(mut session) = log_in(engine, &first.payload, wire) else {
         return;
     };
+    session.attention = attention;
     while let Ok(message) = requests.recv() {
         if message.kind == packet::ATTENTION {
             wire.acknowledge_attention();
@@ -38,7 +46,9 @@ pub fn serve(engine: &Arc<Engine>, first: &Message, requests: &Receiver<Message>
             session.reset_connection(keep && trancount > 0, wire);
             tokens::env_bytes(wire.token(), 18, &[], &[]);
         }
+        let running = Arc::clone(&engine.running);
         request(&mut session, &message, wire);
+        drop(running);
         if wire.is_gone() {
             break;
         }
@@ -234,8 +244,14 @@ fn check(engine: &Engine, login: &login::Login) -> Result<bool, Vec<SqlError>> {
     if login.integrated {
         return Err(vec![SqlError::of(18452, &[]).at(1)]);
     }
-    let asked = if login.read_only { "LOGIN ReadOnly" } else { "LOGIN" };
-    if let Some(fault) = engine.faults.meet(asked)
+    let mut asked = if login.read_only { "LOGIN ReadOnly" } else { "LOGIN" }.to_owned();
+    if !login.language.is_empty() {
+        asked = format!("{asked} in {}", login.language);
+    }
+    if !login.odbc {
+        asked.push_str(" without ODBC");
+    }
+    if let Some(fault) = engine.faults.meet(&asked)
         && let Action::Error(error) = fault.action
     {
         return Err(vec![error, failed(&login.user)]);

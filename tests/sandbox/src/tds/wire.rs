@@ -1,7 +1,6 @@
 //! The wire as a sink: results become tokens, and tokens become packets.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::Row;
 use rusqlite::types::{Value, ValueRef};
@@ -10,6 +9,7 @@ use tidemark_tds::{login, packet};
 use tokio::sync::mpsc::Sender;
 
 use super::encode;
+use crate::attention::Attention;
 use crate::error::{SqlError, SqlResult};
 use crate::fault::Action;
 use crate::sql::bind::OutColumn;
@@ -26,30 +26,6 @@ const SELECT: u16 = 0xC1;
 
 /// The bytes of payload that are kept before they are sent.
 const CHUNK: usize = 64 * 1024;
-
-/// The number of attentions that came, and of those that were answered.
-#[derive(Debug, Default)]
-pub struct Attention {
-    seen: AtomicU64,
-    answered: AtomicU64,
-}
-
-impl Attention {
-    /// Notes that one has come.
-    pub fn note(&self) {
-        self.seen.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// Notes that one is being answered.
-    pub fn answer(&self) {
-        self.answered.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// Returns whether one waits for its answer.
-    pub fn waiting(&self) -> bool {
-        self.seen.load(Ordering::SeqCst) > self.answered.load(Ordering::SeqCst)
-    }
-}
 
 #[derive(Clone, Copy)]
 struct Done {

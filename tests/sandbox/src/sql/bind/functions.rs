@@ -84,7 +84,7 @@ impl Binder<'_> {
     /// Binds a function call.
     pub fn call(&mut self, call: &Call) -> SqlResult<Bound> {
         let [name] = call.name.as_slice() else {
-            return Err(SqlError::of(4121, &[&call.name[0], &call.name.join(".")]));
+            return self.scalar_function(call);
         };
         if aggregate::is_aggregate(name) || call.over.is_some() {
             return self.aggregate(name, call);

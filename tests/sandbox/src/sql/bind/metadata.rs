@@ -8,10 +8,11 @@ use super::functions::arguments;
 use super::{Binder, Bound};
 use crate::engine;
 use crate::error::{SqlError, SqlResult};
+use crate::locks::locked;
 use crate::sql::ast::{Call, Expr};
 use crate::sql::catalog::{self, literal};
 use crate::sql::parser;
-use crate::value::Ty;
+use crate::value::{MAX, Ty};
 
 const NAME: Ty = Ty::NVarChar(128);
 
@@ -90,6 +91,12 @@ impl Binder<'_> {
                 let id = self.object_id(call)?;
                 Self::maybe_int(id, Ty::Int)
             }
+            "OBJECT_DEFINITION" => {
+                arguments(name, call, 1, 1)?;
+                let (id, seen) = (self.arg(call, 0, Ty::Int)?.sql, s.has_right("VIEW DEFINITION", "o.id"));
+                let sql = format!("(SELECT o.definition FROM main._object o WHERE o.id = {id} AND {seen})");
+                Bound::new(sql, Ty::NVarChar(MAX))
+            }
             "OBJECT_SCHEMA_NAME" => self.name_by_id(call, "SELECT schema FROM main._object WHERE id =")?,
             "OBJECT_NAME" => self.name_by_id(call, "SELECT name FROM main._object WHERE id =")?,
             "OBJECTPROPERTY" => {
@@ -107,11 +114,21 @@ impl Binder<'_> {
                 )
             }
             "DATABASEPROPERTYEX" => {
-                let read_only = s.engine.replica.load(Ordering::Relaxed);
+                let read_only = s.engine.replica.load(Ordering::Relaxed) || catalog::is_read_only(s.conn(), &s.db)?;
                 self.name_value(Some(if read_only { "READ_ONLY" } else { "READ_WRITE" }.to_owned()))
             }
             "MIN_ACTIVE_ROWVERSION" => Bound::required(format!("t_min_active({})", literal(&s.db)), Ty::Binary(8)),
             "HAS_PERMS_BY_NAME" => self.has_permission(call)?,
+            "SERVERPROPERTY" => {
+                let (engine, major) = *locked(&s.engine.product);
+                let asked = self.constant(call, 0)?.unwrap_or_default().to_ascii_lowercase();
+                let value = match asked.as_str() {
+                    "engineedition" => Some(engine),
+                    "productmajorversion" => major,
+                    other => return Err(SqlError::unsupported(format!("SERVERPROPERTY {other}"))),
+                };
+                Self::maybe_int(value, Ty::Int)
+            }
             "USER_NAME" => self.name_value(Some(s.user()?)),
             "CHANGE_TRACKING_CURRENT_VERSION" => self.current_version(call)?,
             "CHANGE_TRACKING_MIN_VALID_VERSION" => self.min_valid_version(call)?,

@@ -25,7 +25,7 @@ impl Binder<'_> {
         if let Some((id, kind, place)) = found {
             let seen = session.has_right("VIEW DEFINITION", &id.to_string());
             let quoted = |part: Option<&String>| part.map_or_else(|| "NULL".to_owned(), |part| literal(part));
-            if kind == "V" {
+            if ["V", "IF", "FN"].contains(&kind.as_str()) {
                 for name in parser::sources(&catalog::definition(conn, id)?)? {
                     let mut parts = name.iter().rev().map(Some).chain([None; 4]);
                     let [entity, schema, db, server] = [(); 4].map(|()| quoted(parts.next().flatten()));

@@ -22,7 +22,7 @@ impl Session {
             if def.period.is_some() {
                 return Err(SqlError::unsupported("ALTER TABLE ADD … GENERATED ALWAYS"));
             }
-            let column = self.column(def, &table, false)?;
+            let column = self.column(def, &[], &table, false)?;
             self.add_one_column(&table, &column)?;
             catalog::add_column(self.conn(), place.store(), table.id, &column)?;
             table.columns.push(column);

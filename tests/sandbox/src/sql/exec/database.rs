@@ -1,5 +1,7 @@
 //! The execution of `ALTER DATABASE … SET`.
 
+use rusqlite::params;
+
 use super::{Session, Sink};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::DatabaseOption;
@@ -34,6 +36,11 @@ impl Session {
         match option {
             DatabaseOption::ReadCommittedSnapshot(on) => versioning.read_committed = *on,
             DatabaseOption::AllowSnapshotIsolation(on) => versioning.snapshot = *on,
+            DatabaseOption::ReadOnly(on) => {
+                let sql = "UPDATE main._database SET read_only = ?1 WHERE name = ?2";
+                self.conn().execute(sql, params![on, db])?;
+                return Ok(());
+            }
             DatabaseOption::ChangeTracking(on, options) => return self.set_tracking(db, *on, options),
         }
         catalog::set_versioning(self.conn(), db, versioning)

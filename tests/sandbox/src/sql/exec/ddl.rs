@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{ColumnDef, Constraint, Name, Period, Rule};
+use crate::sql::ast::{COLUMN_SET, ColumnDef, Constraint, Name, Period, Rule};
 use crate::sql::bind::mask;
 use crate::sql::bind::{Binder, Scope};
 use crate::sql::catalog::{self, Column, Table, quote};
@@ -52,7 +52,7 @@ impl Session {
             if in_key && def.nullable == Some(true) {
                 return Err(SqlError::of(8111, &[&place.name]));
             }
-            let column = self.column(def, &table, in_key)?;
+            let column = self.column(def, defs, &table, in_key)?;
             table.columns.push(column);
         }
         self.check_columns(&table)?;
@@ -78,7 +78,7 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn column(&self, def: &ColumnDef, table: &Table, in_key: bool) -> SqlResult<Column> {
+    pub(super) fn column(&self, def: &ColumnDef, defs: &[ColumnDef], table: &Table, in_key: bool) -> SqlResult<Column> {
         let id = table.columns.last().map_or(1, |c| c.id + 1);
         let ty = match (def.ty, &def.computed) {
             (Some(ty), _) => ty,
@@ -126,10 +126,15 @@ impl Session {
             nullable: !required,
             identity: def.identity,
             default: def.default.clone(),
-            computed: def.computed.clone(),
+            computed: if def.special == COLUMN_SET {
+                Some(column_set(defs))
+            } else {
+                def.computed.clone()
+            },
             period: def.period,
             hidden: def.hidden,
             mask: def.mask.clone(),
+            special: def.special,
         })
     }
 
@@ -166,6 +171,16 @@ fn check_period(table: &Table, constraints: &[&Constraint]) -> SqlResult<()> {
         return Err(SqlError::unsupported("a SYSTEM_TIME period that is not datetime2"));
     }
     Ok(())
+}
+
+/// Returns the expression of a column set: an element for each sparse column that is not NULL.
+fn column_set(defs: &[ColumnDef]) -> String {
+    let sparse = defs.iter().filter(|def| def.sparse).map(|def| &def.name);
+    let elements = sparse.map(|name| format!("'<{name}>' + CAST([{name}] AS nvarchar(max)) + '</{name}>'"));
+    format!(
+        "CAST(CONCAT('', '', {}) AS xml)",
+        elements.collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// Returns the collation of a column of this type.

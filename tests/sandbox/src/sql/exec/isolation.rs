@@ -38,6 +38,9 @@ impl Session {
     /// Locks a table whose rows the statement changes. Rows that foreign keys of this table or of others refer to must
     /// not be inserted or deleted meanwhile.
     pub(super) fn lock_for_change(&self, table: &Table) -> SqlResult<()> {
+        if !table.place().is_temp() && catalog::is_read_only(self.conn(), &table.db)? {
+            return Err(SqlError::of(3906, &[&table.db]));
+        }
         self.lock_table(table, Mode::Change)?;
         if let Some(mode) = self.lock.get() {
             self.lock_table(table, mode)?;

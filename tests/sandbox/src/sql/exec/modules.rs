@@ -62,6 +62,7 @@ impl Session {
                 period: None,
                 hidden: false,
                 mask: None,
+                special: 0,
             };
             catalog::add_column(self.conn(), "main", id, &column)?;
         }

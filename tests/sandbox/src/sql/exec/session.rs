@@ -13,6 +13,7 @@ use super::statement::Need;
 use super::table_types::Frame;
 use super::transaction::Savepoint;
 use super::versions::Writer;
+use crate::attention::Attention;
 use crate::engine::{Engine, Local};
 use crate::error::{SqlError, SqlResult};
 use crate::locks::Mode;
@@ -41,6 +42,8 @@ pub struct Session {
     conn: Connection,
     /// The part of the state that the SQLite functions use.
     pub(super) local: Arc<Local>,
+    /// The attentions of its client.
+    pub attention: Arc<Attention>,
     /// `@@SPID`
     pub spid: u16,
     /// The current database.
@@ -114,6 +117,7 @@ impl Session {
         Ok(Session {
             conn: connection::connect(engine, &local)?,
             local,
+            attention: Arc::default(),
             spid: engine.session_id(),
             db: engine.database.clone(),
             home: engine.database.clone(),

@@ -78,7 +78,7 @@ impl Session {
             drop(reading);
             match result {
                 Err(e) if e.is_again() => {
-                    if let Err(e) = self.satisfy(&|| false) {
+                    if let Err(e) = self.satisfy(&|| self.attention.waiting()) {
                         break Err(e);
                     }
                 }

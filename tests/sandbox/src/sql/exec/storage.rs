@@ -40,8 +40,10 @@ impl Session {
         let history = storage.history.as_ref();
         let history = history.map(|name| self.history_table(&table, name)).transpose()?;
         let (scheme, part) = storage.partitioned.clone().unzip();
-        let sql = "INSERT INTO main._storage(object_id, scheme, part, history) VALUES(?1, ?2, ?3, ?4)";
-        self.conn().execute(sql, params![table.id, scheme, part, history])?;
+        let sql = "INSERT INTO main._storage(object_id, scheme, part, history, memory, external) VALUES(?1, ?2, ?3, ?4, ?5, ?6)";
+        let (in_memory, external) = (storage.memory_optimized, storage.external);
+        self.conn()
+            .execute(sql, params![table.id, scheme, part, history, in_memory, external])?;
         Ok(())
     }
 

@@ -29,12 +29,15 @@ impl Parser<'_> {
         if self.eat("allow_snapshot_isolation") {
             return Ok(DatabaseOption::AllowSnapshotIsolation(self.on_off()?));
         }
+        if let Some(word) = self.eat_any(&["read_only", "read_write"]) {
+            return Ok(DatabaseOption::ReadOnly(word == "read_only"));
+        }
         if self.eat("change_tracking") {
             return self.change_tracking();
         }
         self.known_or_syntax(
             "ALTER DATABASE SET",
-            "ansi_nulls auto_close auto_shrink compatibility_level multi_user offline online page_verify query_store read_only read_write recovery single_user",
+            "ansi_nulls auto_close auto_shrink compatibility_level multi_user offline online page_verify query_store recovery single_user",
         )
     }
 }

@@ -3,7 +3,7 @@
 use super::Parser;
 use super::types::unknown_type;
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Kind, Module, Name, Param, Partition, Query};
+use crate::sql::ast::{Expr, Kind, Module, Name, Param, Partition, Query};
 use crate::sql::lexer::Tok;
 use crate::value::Ty;
 
@@ -25,11 +25,8 @@ impl Parser<'_> {
         if or_alter {
             return self.unexpected();
         }
-        if self.eat("table") {
-            let name = self.name()?;
-            let (columns, constraints) = self.table_body()?;
-            let storage = self.storage_options()?;
-            return Ok(Kind::CreateTable(name, columns, constraints, storage));
+        if self.eat("external") || self.is("table") {
+            return self.create_table();
         }
         if self.eat("type") {
             let name = self.name()?;
@@ -79,12 +76,39 @@ impl Parser<'_> {
         self.known_or_syntax("CREATE", NOT_CREATED)
     }
 
-    /// Parses `(parameters) RETURNS TABLE [WITH SCHEMABINDING] AS RETURN query`, a function whose body is a query.
-    pub(super) fn inline_function(&mut self) -> SqlResult<(Vec<Param>, Query)> {
+    fn create_table(&mut self) -> SqlResult<Kind> {
+        self.expect("table")?;
+        let name = self.name()?;
+        let (columns, constraints) = self.table_body()?;
+        let storage = self.storage_options()?;
+        Ok(Kind::CreateTable(name, columns, constraints, storage))
+    }
+
+    /// Parses `(parameters) RETURNS`, with which a function begins.
+    fn function_params(&mut self) -> SqlResult<Vec<Param>> {
         self.expect_sym("(")?;
         let params = if self.is_sym(")") { Vec::new() } else { self.params()? };
         self.expect_sym(")")?;
         self.expect("returns")?;
+        Ok(params)
+    }
+
+    /// Parses `(parameters) RETURNS type AS BEGIN RETURN expression END`, a function whose value is the expression.
+    pub(super) fn scalar_function(&mut self) -> SqlResult<(Vec<Param>, Ty, Expr)> {
+        let params = self.function_params()?;
+        let (ty, _) = self.data_type()?;
+        for word in ["as", "begin", "return"] {
+            self.expect(word)?;
+        }
+        let value = self.expr()?;
+        self.eat_sym(";");
+        self.expect("end")?;
+        Ok((params, ty, value))
+    }
+
+    /// Parses `(parameters) RETURNS TABLE [WITH SCHEMABINDING] AS RETURN query`, a function whose body is a query.
+    pub(super) fn inline_function(&mut self) -> SqlResult<(Vec<Param>, Query)> {
+        let params = self.function_params()?;
         self.expect("table")?;
         if self.eat("with") {
             self.expect("schemabinding")?;
@@ -128,9 +152,16 @@ impl Parser<'_> {
         }
         let name = self.name()?;
         let (kind, from) = if what == "function" {
-            let from = self.start();
-            self.inline_function()?;
-            ("IF", from)
+            let (from, at) = (self.start(), self.at);
+            self.function_params()?;
+            let is_inline = self.is("table");
+            self.at = at;
+            if is_inline {
+                self.inline_function()?;
+            } else {
+                self.scalar_function()?;
+            }
+            (if is_inline { "IF" } else { "FN" }, from)
         } else if what == "view" {
             let is_bound = self.eat("with");
             if is_bound {

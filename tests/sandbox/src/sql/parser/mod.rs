@@ -17,8 +17,9 @@ pub(crate) mod types;
 
 use crate::error::{SqlError, SqlResult};
 use crate::locks::Mode;
-use crate::sql::ast::{ColumnDef, Constraint, Kind, Name, Param, Query, Stmt};
+use crate::sql::ast::{ColumnDef, Constraint, Expr, Kind, Name, Param, Query, Stmt};
 use crate::sql::lexer::{self, Tok, Token};
+use crate::value::Ty;
 
 /// The words that cannot be a name unless quoted.
 const RESERVED: &str = " add all alter and any as asc authorization backup begin between break browse bulk by cascade case check checkpoint close clustered coalesce collate column commit compute constraint contains containstable continue convert create cross current current_date current_time current_timestamp current_user cursor database dbcc deallocate declare default delete deny desc disk distinct distributed double drop dump else end errlvl escape except exec execute exists exit external fetch file fillfactor for foreign freetext freetexttable from full function goto grant group having holdlock identity identity_insert identitycol if in index inner insert intersect into is join key kill left like lineno load merge national nocheck nonclustered not null nullif of off offsets on open opendatasource openquery openrowset openxml option or order outer over percent pivot plan precision primary print proc procedure public raiserror read readtext reconfigure references replication restore restrict return revert revoke right rollback rowcount rowguidcol rule save schema select session_user set setuser shutdown some statistics system_user table tablesample textsize then to top tran transaction trigger truncate try_convert tsequal union unique unpivot update updatetext use user values varying view waitfor when where while with writetext ";
@@ -77,7 +78,7 @@ pub fn procedure_body(text: &str) -> SqlResult<(Vec<Param>, Vec<Stmt>)> {
 }
 
 /// Parses one expression, as stored for defaults, checks and computed columns.
-pub fn expression(text: &str) -> SqlResult<crate::sql::ast::Expr> {
+pub fn expression(text: &str) -> SqlResult<Expr> {
     let mut parser = Parser::new(text)?;
     let expr = parser.condition()?;
     parser.expect_end()?;
@@ -92,14 +93,19 @@ pub fn view(text: &str) -> SqlResult<Query> {
     Ok(query)
 }
 
-/// Returns the names that follow `FROM` and `JOIN` in the query of a view.
+/// Returns the names that follow `FROM` and `JOIN` in the text of a view or a function, and the functions of two parts that
+/// are called in it.
 pub fn sources(text: &str) -> SqlResult<Vec<Name>> {
     let tokens = lexer::tokens(text)?;
     let is_source =
         |tok: &Tok| matches!(tok, Tok::Word(word) if ["from", "join"].contains(&word.to_lowercase().as_str()));
-    let starts = (0..tokens.len()).filter(|at| is_source(&tokens[*at].tok));
-    let names = starts.map(|at| {
-        let mut rest = tokens[at + 1..].iter().map(|token| &token.tok);
+    let after_source = (0..tokens.len())
+        .filter(|at| is_source(&tokens[*at].tok))
+        .map(|at| at + 1);
+    let is_call = |at: &usize| [1, 3].map(|on| &tokens[at + on].tok) == [&Tok::Sym("."), &Tok::Sym("(")];
+    let calls = (0..tokens.len().saturating_sub(3)).filter(is_call);
+    let names = after_source.chain(calls).map(|at| {
+        let mut rest = tokens[at..].iter().map(|token| &token.tok);
         let mut name = Name::new();
         while let Some(Tok::Word(part) | Tok::Quoted(part)) = rest.next() {
             name.push(part.clone());
@@ -115,6 +121,11 @@ pub fn sources(text: &str) -> SqlResult<Vec<Name>> {
 /// Parses an inline function from its parameters on.
 pub fn inline_function(text: &str) -> SqlResult<(Vec<Param>, Query)> {
     Parser::new(text)?.inline_function()
+}
+
+/// Parses a scalar function from its parameters on.
+pub fn scalar_function(text: &str) -> SqlResult<(Vec<Param>, Ty, Expr)> {
+    Parser::new(text)?.scalar_function()
 }
 
 /// Parses the columns and constraints of a table, as stored for table types.
@@ -302,7 +313,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Parses one or more, separated by commas.
-    fn list<T>(&mut self, one: impl Fn(&mut Self) -> SqlResult<T>) -> SqlResult<Vec<T>> {
+    fn list<T>(&mut self, mut one: impl FnMut(&mut Self) -> SqlResult<T>) -> SqlResult<Vec<T>> {
         let mut out = vec![one(self)?];
         while self.eat_sym(",") {
             out.push(one(self)?);
@@ -311,7 +322,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Parses one or more in parentheses, separated by commas.
-    fn in_parentheses<T>(&mut self, one: impl Fn(&mut Self) -> SqlResult<T>) -> SqlResult<Vec<T>> {
+    fn in_parentheses<T>(&mut self, one: impl FnMut(&mut Self) -> SqlResult<T>) -> SqlResult<Vec<T>> {
         self.expect_sym("(")?;
         let out = self.list(one)?;
         self.expect_sym(")")?;

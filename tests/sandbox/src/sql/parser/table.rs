@@ -2,7 +2,7 @@
 
 use super::Parser;
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{ColumnDef, Constraint, Name, Period, Rule, Storage};
+use crate::sql::ast::{COLUMN_SET, ColumnDef, Constraint, ENCRYPTED, Name, Period, Rule, Storage};
 use crate::sql::lexer::Tok;
 
 impl Parser<'_> {
@@ -13,8 +13,7 @@ impl Parser<'_> {
         loop {
             if self.is("with") && matches!(self.peek(1), Tok::Sym("(")) {
                 self.bump();
-                let options = self.in_parentheses(Self::storage_option)?;
-                storage.history = options.into_iter().flatten().next();
+                self.in_parentheses(|p| p.storage_option(&mut storage))?;
                 continue;
             }
             if self.eat_any(&["on", "textimage_on"]).is_none() {
@@ -48,9 +47,17 @@ impl Parser<'_> {
         Ok(Some(name))
     }
 
-    fn storage_option(&mut self) -> SqlResult<Option<Name>> {
+    fn storage_option(&mut self, storage: &mut Storage) -> SqlResult<()> {
         if self.is("system_versioning") {
-            return self.versioning();
+            storage.history = self.versioning()?;
+            return Ok(());
+        }
+        if let Some(word) = self.eat_any(&["memory_optimized", "data_source"]) {
+            self.expect_sym("=")?;
+            storage.external = word == "data_source";
+            storage.memory_optimized = !storage.external && self.is("on");
+            self.bump();
+            return Ok(());
         }
         const KNOWN: &str = " pad_index statistics_norecompute allow_row_locks allow_page_locks online ";
         let option = self.ident()?.to_ascii_lowercase();
@@ -58,7 +65,7 @@ impl Parser<'_> {
             return Err(SqlError::unsupported(format!("index option {option}")).at(self.line()));
         }
         self.expect_sym("=")?;
-        self.on_off().map(|_| None)
+        self.on_off().map(drop)
     }
 
     pub(super) fn table_body(&mut self) -> SqlResult<(Vec<ColumnDef>, Vec<Constraint>)> {
@@ -175,6 +182,9 @@ impl Parser<'_> {
                 "collate",
                 "generated",
                 "masked",
+                "sparse",
+                "column_set",
+                "encrypted",
                 "primary",
                 "unique",
             ]);
@@ -188,6 +198,8 @@ impl Parser<'_> {
                 Some("default") => column.default = Some(self.default_text()?),
                 Some("collate") => column.collation = Some(self.ident()?),
                 Some("masked") => column.mask = Some(self.mask()?),
+                Some("sparse") => column.sparse = true,
+                Some(mark @ ("column_set" | "encrypted")) => column.special = self.special(mark)?,
                 Some("generated") => {
                     column.period = Some(self.generated()?);
                     column.hidden = self.eat("hidden");
@@ -230,6 +242,22 @@ impl Parser<'_> {
         let text = self.string()?;
         self.expect_sym(")")?;
         Ok(text)
+    }
+
+    /// Parses the rest of `COLUMN_SET FOR ALL_SPARSE_COLUMNS`, or of `ENCRYPTED WITH (…)`, whose options do not matter here.
+    fn special(&mut self, mark: &str) -> SqlResult<i64> {
+        if mark == "column_set" {
+            self.expect("for")?;
+            self.expect("all_sparse_columns")?;
+            return Ok(COLUMN_SET);
+        }
+        self.expect("with")?;
+        self.in_parentheses(|p| {
+            p.ident()?;
+            p.expect_sym("=")?;
+            Ok(p.bump())
+        })?;
+        Ok(ENCRYPTED)
     }
 
     /// Parses the seed and the increment of `IDENTITY`.
