@@ -104,11 +104,13 @@ pub(crate) const fn advice(code: ErrorCode) -> Advice {
 
 const fn remedy(code: ErrorCode) -> &'static str {
     match code {
-        ErrorCode::SourceUnavailable => "Check that the server is up and can be reached, and run the command again.",
+        ErrorCode::SourceUnavailable => {
+            "Run the command again. If it does not pass: look at what the message names, or check that the server can be reached."
+        }
         ErrorCode::SinkUnavailable => "Wait for what the message names, or mend it, and run the command again.",
         ErrorCode::WatermarkStoreUnavailable => "Check the server of the control table, and run the command again.",
         ErrorCode::InvalidInput => {
-            "Correct the field, the name or the option that the message names. `tidemark plan` finds every mistake of tables.json at once."
+            "Correct the field, the name or the option that the message names."
         }
         ErrorCode::InvalidConfig => "Correct the setting that the message names.",
         ErrorCode::SourceRejected => {

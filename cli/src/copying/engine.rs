@@ -1,7 +1,7 @@
 //! The run: both lookups, the windows of all tables at once, and what came of it.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use futures::stream::{self, FuturesUnordered, StreamExt};
 use tidemark::error::{Error, Result};
@@ -27,8 +27,8 @@ use tidemark_sqlserver::session::Server;
 use tidemark_sqlserver::sink::Sinks;
 use tokio::sync::Semaphore;
 
-use super::attempts::Attempts;
-use super::board::Board;
+use super::attempts::{Attempts, Failed};
+use super::board::{self, Board};
 use super::measured::Uploads;
 use crate::terminal::{count, counted};
 use crate::wiring::sink::{Sink, Watermarks};
@@ -51,6 +51,9 @@ pub(crate) struct Engine<'a> {
     pub(super) readers: Mutex<Vec<RowReader>>,
     /// The uploads that are under way in the bucket.
     pub(super) uploads: Uploads,
+    /// Why the source cannot be read any more, once a slice has tried as often as it may and the server did not even take
+    /// a connection then. No other slice waits for it.
+    pub(super) gone: OnceLock<Error>,
     /// The tables whose leases the run may have.
     leased: Mutex<BTreeSet<ObjectName>>,
 }
@@ -115,6 +118,7 @@ impl<'a> Engine<'a> {
             turns: Semaphore::new(parallel),
             readers: Mutex::default(),
             uploads: Uploads::default(),
+            gone: OnceLock::new(),
             leased: Mutex::default(),
         }
     }
@@ -184,7 +188,7 @@ impl<'a> Engine<'a> {
     /// Does both lookups.
     async fn plan(&self, tables: &[TableSpec]) -> Result<(NewWatermarks, Vec<BucketNote>)> {
         let (store, prefix) = (&self.parts.sink.store, self.parts.sink.prefix.as_str());
-        let tell = |error: &Error, next: &str| self.board.tell(format!("{}. {next}", error.report()));
+        let tell = |error: &Error, failed: Failed| self.board.tell(format!("{}. {failed}", error.report()));
         self.board.step("Looking up old watermarks");
         let old = async || {
             let request = LookupOldRequest {
@@ -197,7 +201,7 @@ impl<'a> Engine<'a> {
                 store,
                 prefix,
                 request,
-                RunContext::unbounded(),
+                Self::of_lookup(),
             ))
             .await
         };
@@ -214,7 +218,7 @@ impl<'a> Engine<'a> {
                 store,
                 prefix,
                 request,
-                RunContext::unbounded(),
+                Self::of_lookup(),
             ))
             .await
         };
@@ -259,7 +263,7 @@ impl<'a> Engine<'a> {
             };
             Box::pin(update_all(self.update_ports(), request, RunContext::unbounded())).await
         };
-        let tell = |error: &Error, next: &str| self.board.tell(format!("{}. {next}", error.report()));
+        let tell = |error: &Error, failed: Failed| self.board.tell(format!("{}. {failed}", error.report()));
         let failed = match Attempts::OF_A_STEP.run(tell, commit).await {
             Ok(updated) => {
                 report.unchanged.extend(updated.advanced);
@@ -296,10 +300,7 @@ impl<'a> Engine<'a> {
                 Ok(WindowOutcome::Kept(kept)) => report.kept.push(kept),
                 Err(error) => {
                     self.give_lease_back(&window.table).await;
-                    let failed = FailedTable::of(window.table.clone(), &error);
-                    // The report of the run says why.
-                    self.board.tell(format!("{}: its window failed.", failed.table));
-                    self.fail(failed, report);
+                    self.fail(FailedTable::of(window.table.clone(), &error), report);
                 }
             }
         }
@@ -319,6 +320,14 @@ impl<'a> Engine<'a> {
             return extent.map(|extent| extent.rows);
         }
         server.count(&plan.rows(&window.settings)?).await.ok()
+    }
+
+    /// Returns what a lookup knows of this run.
+    fn of_lookup() -> RunContext {
+        RunContext {
+            progress: board::note,
+            ..RunContext::unbounded()
+        }
     }
 
     /// Returns what a step knows of this run when it copies or commits.

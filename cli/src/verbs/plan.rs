@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use futures::stream::{self, StreamExt};
 use serde::Serialize;
-use tidemark::error::{ErrorCode, OfRole, Result, Role};
+use tidemark::error::Result;
 use tidemark::ledger::AT_ONCE;
 use tidemark::model::kept::{KeptTable, KeptTables};
 use tidemark::model::lease::Keeper;
@@ -17,7 +17,6 @@ use tidemark::ports::source::{CountRows, CutSource};
 use tidemark::steps::context::RunContext;
 use tidemark::steps::lookup_new::{DryRun, LookupNewRequest, NewWatermarks, lookup_new};
 use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
-use tidemark::steps::tables::FailedTable;
 use tidemark_sqlserver::session::Server;
 
 use super::summary::{changes, tell_kept};
@@ -135,22 +134,6 @@ pub(super) async fn look_ahead(
     new.failed.extend(old.failed);
     new.kept.paused.extend(old.paused);
     new.kept.extend(kept);
-    // No lookup puts the condition of a table to the server, and the copy does.
-    for spec in tables {
-        let is_failed = new.failed.iter().any(|failed| failed.table == spec.table);
-        let Some(filter) = spec.filter.as_ref().filter(|_| !is_failed) else {
-            continue;
-        };
-        match server.accepts(&spec.table, filter).await.of(Role::Source) {
-            Err(error) if error.code() == ErrorCode::SourceRejected => {
-                let cause = format_args!("the `where` of {} is refused", spec.table);
-                let error = error.recoded(ErrorCode::InvalidInput).context(cause);
-                new.dry_run.retain(|dry_run| dry_run.table != spec.table);
-                new.failed.push(FailedTable::of(spec.table.clone(), &error));
-            }
-            answer => answer?,
-        }
-    }
     Ok(new)
 }
 

@@ -3,7 +3,6 @@
 use tiberius::Row;
 use tidemark::error::{Answer, Error};
 use tidemark::model::names::ObjectName;
-use tidemark::model::predicate::Predicate;
 
 use crate::answers::{single, unexpected_answer};
 use crate::session::Server;
@@ -52,15 +51,6 @@ impl Server {
         let rows = self.rows(&inventory::version()).await?;
         let version = text(single(&rows)?, "version")?.unwrap_or_default();
         Ok(version.lines().next().unwrap_or_default().trim().to_owned())
-    }
-
-    /// Checks that a condition can be put to a table. No row is read.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`greet`](Self::greet), and `Refused` when the condition is not one of T-SQL, or names no column of the table.
-    pub async fn accepts(&self, table: &ObjectName, filter: &Predicate) -> Answer<()> {
-        self.rows(&inventory::no_row_of(table, filter)).await.map(drop)
     }
 
     /// Returns every table of the database that the login may see. It takes one question, or a second one where the

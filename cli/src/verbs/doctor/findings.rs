@@ -92,13 +92,15 @@ impl<'a> Findings<'a> {
                 } = missing.into();
                 self.missing += 1;
                 self.class = self.class.worse(ExitClass::of(error.code()));
-                let advice = own_advice.unwrap_or_else(|| advice(error.code()).remedy.to_owned());
+                let advice = own_advice
+                    .or_else(|| error.advice().map(str::to_owned))
+                    .unwrap_or_else(|| advice(error.code()).remedy.to_owned());
                 self.terminal.event(&json!({
                     "event": "check", "subject": subject, "ok": false, "mark": Mark::Bad.name(), "error": error.code().name(),
-                    "message": error.report(), "advice": advice,
+                    "message": error.told(), "advice": advice,
                 }));
                 self.terminal
-                    .marked(Mark::Bad, &format!("{subject}: {}", error.report()));
+                    .marked(Mark::Bad, &format!("{subject}: {}", error.told()));
                 self.terminal.sentence(&format!("  {advice}"));
                 None
             }

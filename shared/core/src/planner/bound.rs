@@ -118,6 +118,7 @@ async fn plan<P: ProbeSource + CutSource>(
         author,
     } = next;
     let spec = &table.spec;
+    check_filter(source, spec).await?;
     let Described {
         declared,
         columns,
@@ -161,6 +162,23 @@ async fn plan<P: ProbeSource + CutSource>(
         settle_seconds: tracking.settle_seconds(kind),
         object,
         ..audit::added(spec, plan)?
+    })
+}
+
+/// Has the server look at the condition of a table, which it sees before a window is frozen with it: a frozen window is
+/// copied with the condition that it was frozen with and with no other.
+///
+/// Errors: `InvalidInput` when the server refuses the condition.
+pub(super) async fn check_filter<P: ProbeSource>(source: &P, spec: &TableSpec) -> Result<()> {
+    let Some(filter) = &spec.filter else {
+        return Ok(());
+    };
+    let accepted = source.accepts(&spec.table, filter).await.of(Role::Source);
+    accepted.map_err(|error| match error.code() {
+        ErrorCode::SourceRejected => error
+            .recoded(ErrorCode::InvalidInput)
+            .context(format_args!("the `where` of {} is refused", spec.table)),
+        _ => error,
     })
 }
 
@@ -258,14 +276,13 @@ async fn measure<P: ProbeSource>(
         clock: tracking.clock,
         filter: spec.filter.as_ref(),
     };
-    let growth = source.growth(&column, old.as_ref()).await.of(Role::Source);
-    let growth = growth.map_err(|error| match error.code() {
-        ErrorCode::SourceRejected if column.filter.is_some() => error.context(format_args!(
-            "the statement with the `where` of {} is refused",
-            spec.table
-        )),
-        _ => error,
-    })?;
+    let growth = match source.growth(&column, old.as_ref()).await.of(Role::Source) {
+        Err(error) if error.code() == ErrorCode::SourceRejected => {
+            check_filter(source, spec).await?;
+            return Err(error);
+        }
+        growth => growth?,
+    };
     let new = reached(spec, old.as_ref(), growth.maximum.as_ref())?;
     Ok(Measured { old, growth, new })
 }
@@ -304,10 +321,14 @@ fn reached(spec: &TableSpec, old: Option<&Watermark>, maximum: Option<&Maximum>)
             let old = old.map_or("none", Watermark::value);
             let message = format!(
                 "the stored watermark of {} is {old}, above the source's maximum {watermark}: was the source restored, reseeded \
-                 or emptied? If its present content is right, start the table over (docs/how-to/repair.md)",
+                 or emptied?",
                 spec.table
             );
-            Err(Error::new(ErrorCode::WatermarkRegression, message))
+            let advice = format!(
+                "If its present content is right, start the table over (`tidemark reset {}`, docs/how-to/repair.md).",
+                spec.table
+            );
+            Err(Error::new(ErrorCode::WatermarkRegression, message).advised(advice))
         }
     }
 }

@@ -69,6 +69,7 @@ where
     let Described {
         columns, column, sight, ..
     } = bound::columns(source, spec, tracking).await?;
+    bound::check_filter(source, spec).await?;
     let leading = source.leading_columns(&spec.table).await.of(Role::Source)?;
     let is_indexed = leads(&leading, &Identifier::new(column.name.as_str())?);
     Ok(Examined {

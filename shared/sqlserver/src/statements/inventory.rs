@@ -1,19 +1,11 @@
 //! The statements that ask a server for its version and its tables.
 
-use tidemark::model::names::ObjectName;
-use tidemark::model::predicate::Predicate;
 
-use super::{Quoted, Statement};
+use super::Statement;
 
 /// Asks for one row: the server's version and edition, as a text of several lines.
 pub(crate) fn version() -> Statement {
     Statement::new("SELECT @@VERSION AS [version]")
-}
-
-/// Asks for no row of a table under a condition, so that the server only says whether it understands the condition.
-pub(crate) fn no_row_of(table: &ObjectName, filter: &Predicate) -> Statement {
-    let (table, condition) = (table.quoted(), filter.in_parentheses());
-    Statement::new(format!("SELECT TOP (0) 1 AS [is_there] FROM {table} WHERE {condition}"))
 }
 
 /// Asks for a row for each column of each table of the database: names, type, whether it may be NULL and is an
