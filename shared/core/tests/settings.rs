@@ -134,9 +134,18 @@ async fn a_condition_that_the_server_refuses_freezes_nothing_and_may_be_correcte
     assert_eq!((planned.windows.len(), planned.failed.len()), (0, 1));
     let failed = &planned.failed[0];
     assert_eq!(failed.error, ErrorCode::InvalidInput);
-    assert!(failed.cause.starts_with("the `where` of dbo.t is refused"), "{}", failed.cause);
+    assert!(
+        failed.cause.starts_with("the `where` of dbo.t is refused"),
+        "{}",
+        failed.cause
+    );
     let is_plan = |key: &&String| key.ends_with("plan.json");
-    assert_eq!(world.store.keys().iter().filter(is_plan).count(), 0, "{:?}", world.store.keys());
+    assert_eq!(
+        world.store.keys().iter().filter(is_plan).count(),
+        0,
+        "{:?}",
+        world.store.keys()
+    );
     let outcome = steps.run("r2", &[spec_with(chosen("v > 5"))]).await.unwrap();
     assert_eq!((outcome.committed.len(), outcome.failed.len()), (1, 0));
     assert_eq!(world.lines(), [6, 7, 8, 9]);

@@ -10,7 +10,7 @@ use super::cut_points::Window;
 use super::masks::{self, Found};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::model::lookup::{LookedUp, Note};
-use crate::model::names::Identifier;
+use crate::model::names::{Identifier, printable};
 use crate::model::plan::{Author, Content, Plan, WindowBounds};
 use crate::model::rows::{Closed, Interval};
 use crate::model::table::{NullWatermark, TableSpec, WatermarkTracking};
@@ -359,7 +359,7 @@ fn old_watermark<P: ProbeSource>(
             let message = format!(
                 "'{}' is stored for {}, and is no value of its column {name}, a {sql_type}: the table was tracked by another column \
                  before. Start it over (`tidemark reset`), or put that column back into tracking",
-                table.old_text().unwrap_or_default().escape_default(),
+                printable(table.old_text().unwrap_or_default()),
                 spec.table
             );
             Error::new(ErrorCode::InvalidConfig, message)

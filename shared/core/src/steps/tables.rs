@@ -265,10 +265,15 @@ mod tests {
             }
             Ok(table.name().as_str().to_owned())
         };
-        let Worked { done, failed } =
-            for_each_table(Work::LookUpOld, tables(&["a", "b", "c"]), RunContext::unbounded(), |table| table, lookup)
-                .await
-                .unwrap();
+        let Worked { done, failed } = for_each_table(
+            Work::LookUpOld,
+            tables(&["a", "b", "c"]),
+            RunContext::unbounded(),
+            |table| table,
+            lookup,
+        )
+        .await
+        .unwrap();
         assert_eq!(done, ["a", "b", "c"]);
         assert!(failed.is_empty());
     }
@@ -343,9 +348,15 @@ mod tests {
             };
             connection.take_turn(statement).await
         };
-        let Worked { done, .. } = for_each_table(Work::LookUpOld, tables(&names), RunContext::unbounded(), |table| table, lookup)
-            .await
-            .unwrap();
+        let Worked { done, .. } = for_each_table(
+            Work::LookUpOld,
+            tables(&names),
+            RunContext::unbounded(),
+            |table| table,
+            lookup,
+        )
+        .await
+        .unwrap();
         assert_eq!(done.len(), 48);
         assert!(
             begun.elapsed() < Duration::from_millis(48 * 100 / 4),
