@@ -23,6 +23,7 @@ use tidemark_sqlserver::session::Server;
 use tidemark_sqlserver::source::{OPERATION_COLUMN, VERSION_COLUMN};
 
 use crate::lake;
+use crate::terminal::Done;
 use crate::wiring::sink::Sink;
 use crate::wiring::source::Source;
 use crate::wiring::store::Store;
@@ -112,6 +113,8 @@ impl NotCompared {
 /// A comparison of one table.
 #[derive(Clone, Copy)]
 pub(crate) struct Comparison<'a> {
+    /// How many keys are read so far, on both sides.
+    pub(crate) read: &'a Done,
     /// The source, to read its rows.
     pub(crate) source: &'a Source,
     /// The server, to ask for the key.
@@ -243,6 +246,7 @@ impl Comparison<'_> {
             for part in &manifest.parts {
                 for batch in self.batches(&part.key, &names).await? {
                     let batch = batch.map_err(|error| error.context(&part.key))?;
+                    self.read.add(batch.num_rows() as u64);
                     if is_tracked {
                         take_changes(&batch, slice, since.unwrap_or(i64::MIN), &mut last)
                             .map_err(|error| error.context(&part.key))?;
@@ -312,6 +316,7 @@ impl Comparison<'_> {
         };
         let mut taking = Taking {
             in_files: &mut in_files,
+            read: self.read,
             columns,
             slice,
             compared,
@@ -384,6 +389,7 @@ fn changes(batch: &RecordBatch) -> Result<impl Iterator<Item = Result<Change>>> 
 /// Takes the rows of the source and compares them.
 struct Taking<'a, F> {
     in_files: &'a mut InFiles,
+    read: &'a Done,
     columns: &'a Columns,
     slice: Slice,
     compared: &'a mut Compared,
@@ -392,6 +398,7 @@ struct Taking<'a, F> {
 
 impl<F: FnMut(&Difference) -> Result<()>> TakeBatches<RecordBatch> for Taking<'_, F> {
     async fn take(&mut self, batch: RecordBatch) -> Answer<()> {
+        self.read.add(batch.num_rows() as u64);
         let keys = match &self.in_files {
             InFiles::Versions(_) => keys::keys(&batch),
             InFiles::Last(_) => changes(&batch).and_then(|changes| changes.map(|change| Ok(change?.key)).collect()),

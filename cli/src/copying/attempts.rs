@@ -1,6 +1,5 @@
 //! Trying again what may succeed later, and reporting that.
 
-use std::fmt;
 use std::pin::pin;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -8,34 +7,12 @@ use std::time::Duration;
 use tidemark::error::{Error, ErrorCode, OfRole, Result, Role};
 use tidemark_sqlserver::session::{OPEN_AGAIN_AFTER, Server, Timeouts};
 
-use super::board::Board;
+use super::board::{Board, Failed};
 use crate::terminal::Terminal;
 use crate::wiring::source::Source;
 
 /// How long connecting may take before somebody is told of it.
 const QUIETLY: Duration = Duration::from_secs(2);
-
-/// An attempt that failed, and is followed by another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Failed {
-    /// The number of the attempt, counted from 1.
-    pub(super) attempt: u32,
-    /// The number of attempts in all.
-    pub(super) most: u32,
-    /// The wait before the next one.
-    pub(super) wait: Duration,
-}
-
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { attempt, most, wait } = self;
-        write!(
-            f,
-            "Attempt {attempt} of {most} failed; the next is in {} s.",
-            wait.as_secs()
-        )
-    }
-}
 
 /// How often something is tried, and how long the waits in between are.
 #[derive(Debug, Clone, Copy)]

@@ -2,22 +2,37 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tidemark::model::names::ObjectName;
-use tidemark::steps::context::Progress;
+use tidemark::steps::context::{Progress, RunContext};
 use tidemark::steps::tables::FailedTable;
 
-use super::attempts::Failed;
 use crate::failure::without_table;
-use crate::terminal::count;
+use crate::terminal::{Terminal, Working, count};
 
 /// For how many tables the step that all tables are at has been done. A step reports it to a function without a place
 /// of its own, so it is one number for the process, which does one run at a time.
 static LOOKED_UP: AtomicUsize = AtomicUsize::new(0);
+
+/// Returns what a lookup knows of this run.
+pub(crate) fn of_lookup() -> RunContext {
+    RunContext {
+        progress: note,
+        ..RunContext::unbounded()
+    }
+}
+
+/// Shows how far the lookups of so many tables are, for a verb that is no run.
+pub(crate) fn looking_up(terminal: &Terminal, tables: usize) -> Working<'_> {
+    LOOKED_UP.store(0, Relaxed);
+    let all = count(tables as u64, "table");
+    terminal.working(move || format!("Looking up watermarks: {} of {all}", LOOKED_UP.load(Relaxed)))
+}
 
 /// Takes what a step reports while it works.
 pub(super) fn note(progress: Progress) {
@@ -28,6 +43,28 @@ pub(super) fn note(progress: Progress) {
 
 /// How long a trouble that was shown is not shown again.
 const SILENCE: Duration = Duration::from_secs(60);
+
+/// An attempt that failed, and is followed by another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Failed {
+    /// The number of the attempt, counted from 1.
+    pub(super) attempt: u32,
+    /// The number of attempts in all.
+    pub(super) most: u32,
+    /// The wait before the next one.
+    pub(super) wait: Duration,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { attempt, most, wait } = self;
+        write!(
+            f,
+            "Attempt {attempt} of {most} failed; the next is in {} s.",
+            wait.as_secs()
+        )
+    }
+}
 
 /// Where a table stands.
 #[derive(Debug, Clone)]
@@ -298,7 +335,9 @@ impl Board {
         for (seconds, tables) in std::mem::take(&mut state.settling) {
             let (who, wait) = of_all(&tables, ["waits", "wait"]);
             let separator = if tables.len() == 1 { ":" } else { "" };
-            news.push(format!("{who}{separator} {wait} {seconds} s for open transactions to commit."));
+            news.push(format!(
+                "{who}{separator} {wait} {seconds} s for open transactions to commit."
+            ));
         }
         for (why, (next, tables)) in std::mem::take(&mut state.troubles) {
             let is_shown = |at: &Instant| at.elapsed() < SILENCE;
@@ -384,7 +423,10 @@ mod tests {
         board.phase(&tables[0], Phase::Settling(Instant::now() + Duration::from_secs(1)));
         assert_eq!(board.news(), ["dbo.a: waits 1 s for open transactions to commit."]);
         for table in &tables {
-            let error = Error::new(ErrorCode::SourceRejected, format!("{table} has no column v. Put it back"));
+            let error = Error::new(
+                ErrorCode::SourceRejected,
+                format!("{table} has no column v. Put it back"),
+            );
             board.failed(FailedTable::of(table.clone(), &error));
         }
         assert_eq!(board.news(), ["2 tables failed: the table has no column v."]);

@@ -27,8 +27,8 @@ use tidemark_sqlserver::session::Server;
 use tidemark_sqlserver::sink::Sinks;
 use tokio::sync::Semaphore;
 
-use super::attempts::{Attempts, Failed};
-use super::board::{self, Board};
+use super::attempts::Attempts;
+use super::board::{Board, Failed, of_lookup};
 use super::measured::Uploads;
 use crate::terminal::{count, counted};
 use crate::wiring::sink::{Sink, Watermarks};
@@ -196,14 +196,7 @@ impl<'a> Engine<'a> {
                 tables: tables.to_vec(),
                 dry_run: false,
             };
-            Box::pin(lookup_old(
-                self.parts.watermarks,
-                store,
-                prefix,
-                request,
-                Self::of_lookup(),
-            ))
-            .await
+            Box::pin(lookup_old(self.parts.watermarks, store, prefix, request, of_lookup())).await
         };
         let old = Attempts::OF_A_STEP.run(tell, old).await?;
         self.board.step("Looking up new watermarks");
@@ -213,14 +206,7 @@ impl<'a> Engine<'a> {
                 tables: old.tables.clone(),
                 dry_run: false,
             };
-            Box::pin(lookup_new(
-                self.parts.source,
-                store,
-                prefix,
-                request,
-                Self::of_lookup(),
-            ))
-            .await
+            Box::pin(lookup_new(self.parts.source, store, prefix, request, of_lookup())).await
         };
         // An interruption from here on may come after the lookup has taken any of the leases.
         self.leased()
@@ -320,14 +306,6 @@ impl<'a> Engine<'a> {
             return extent.map(|extent| extent.rows);
         }
         server.count(&plan.rows(&window.settings)?).await.ok()
-    }
-
-    /// Returns what a lookup knows of this run.
-    fn of_lookup() -> RunContext {
-        RunContext {
-            progress: board::note,
-            ..RunContext::unbounded()
-        }
     }
 
     /// Returns what a step knows of this run when it copies or commits.

@@ -16,8 +16,8 @@ use tidemark::steps::update::{UpdateAnswer, UpdateRequest, update};
 use tidemark::steps::window::{CopyWindowWork, WindowOutcome, copy_window};
 use tidemark_files::encoder::Files;
 
-use super::attempts::{Attempts, Failed};
-use super::board::Phase;
+use super::attempts::Attempts;
+use super::board::{Failed, Phase};
 use super::engine::Engine;
 use super::measured::{MeasuredRows, MeasuredStore, Meter};
 

@@ -88,7 +88,7 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
             let stored = stored(&watermarks, &tables).await;
             let found = findings.found("watermarks", stored, |&count| said_of_watermarks(count, tables.len()));
             if let Some(server) = server.as_ref().filter(|_| found.is_some()) {
-                match look_ahead(server, &watermarks, sink, &tables).await {
+                match look_ahead(server, &watermarks, sink, &tables, terminal).await {
                     Ok(found) => next_run = Ahead::of(found),
                     Err(error) => findings.missing("next run", error.into()),
                 }
@@ -100,6 +100,7 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
         for spec in &tables {
             let subject = spec.table.to_string();
             let looked = table(server, spec, &user, arguments.every).await;
+            let looked = looked.map_err(|missing| missing.without(&spec.table));
             let looked = looked.and_then(|found| next_run.judged(&spec.table, found));
             findings.judged(&subject, looked);
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use tidemark::error::{Error, ErrorCode, OfRole, Result, Role};
+use tidemark::error::{Error, OfRole, Result, Role};
 use tidemark::model::manifest::Manifest;
 use tidemark::model::names::ObjectName;
 use tidemark::model::table::TableSpec;
@@ -18,11 +18,11 @@ use self::differences::Differences;
 use super::plan::{look_ahead, rows_of};
 use crate::copying::reach_and_tell;
 use crate::exit::ExitClass;
-use crate::failure::{Outcome, failed_event, file_name, tell_failed};
+use crate::failure::{Outcome, failed_event, tell_failed};
 use crate::keys::{Compared, Comparison, Difference, KEYS_AT_ONCE, NotCompared};
 use crate::lake;
 use crate::tables_file;
-use crate::terminal::{Side, Terminal, number};
+use crate::terminal::{Done, Side, Terminal, count, number};
 use crate::wiring::sink::{Sink, SinkArgs, Watermarks};
 use crate::wiring::source::{Source, SourceArgs};
 
@@ -61,8 +61,7 @@ impl ReconcileArgs {
         let mut specs = tables_file::read(&self.file)?;
         let is_named = |table: &ObjectName| specs.iter().any(|spec| spec.table == *table);
         if let Some(unknown) = self.tables.iter().find(|table| !is_named(table)) {
-            let message = format!("{} does not name {unknown}", file_name(&self.file));
-            return Err(Error::new(ErrorCode::InvalidInput, message).into());
+            return Err(tables_file::unknown(&self.file, unknown, &specs).into());
         }
         specs.retain(|spec| self.tables.is_empty() || self.tables.contains(&spec.table));
         Ok(specs)
@@ -164,7 +163,7 @@ pub(crate) async fn reconcile(arguments: &ReconcileArgs, terminal: &Terminal) ->
             (&source, &server),
             (&sink, &watermarks),
             spec,
-            &mut differences,
+            (&mut differences, terminal),
         )
         .await
         {
@@ -217,11 +216,11 @@ async fn table(
     (source, server): (&Source, &Server),
     (sink, watermarks): (&Sink, &Watermarks<'_>),
     spec: &TableSpec,
-    differences: &mut Differences<'_>,
+    (differences, terminal): (&mut Differences<'_>, &Terminal),
 ) -> Result<Reconciled> {
     let manifests = lake::manifests(sink, &spec.table).await?;
     let never_copied = match manifests.as_slice() {
-        [] => Some(waiting(server, sink, watermarks, spec).await?),
+        [] => Some(waiting(server, (sink, watermarks), spec, terminal).await?),
         _ => None,
     };
     let mut reconciled = Reconciled {
@@ -235,7 +234,13 @@ async fn table(
     if arguments.counts || reconciled.never_copied.is_some() {
         return Ok(reconciled);
     }
+    let read = Done::default();
+    let _working = terminal.working({
+        let (read, table) = (read.clone(), spec.table.clone());
+        move || format!("{table}: comparing keys, {} read", count(read.get(), "key"))
+    });
     let comparison = Comparison {
+        read: &read,
         source,
         server,
         sink,
@@ -262,8 +267,13 @@ async fn table(
 }
 
 /// Counts the rows that the first window of a table would have, or has where it is frozen.
-async fn waiting(server: &Server, sink: &Sink, watermarks: &Watermarks<'_>, spec: &TableSpec) -> Result<Waiting> {
-    let ahead = look_ahead(server, watermarks, sink, std::slice::from_ref(spec)).await?;
+async fn waiting(
+    server: &Server,
+    (sink, watermarks): (&Sink, &Watermarks<'_>),
+    spec: &TableSpec,
+    terminal: &Terminal,
+) -> Result<Waiting> {
+    let ahead = look_ahead(server, watermarks, sink, std::slice::from_ref(spec), terminal).await?;
     if let Some(failed) = ahead.failed.into_iter().next() {
         let error = Error::new(failed.error, failed.cause);
         return Err(match failed.advice {

@@ -42,7 +42,11 @@ impl<'a> Differences<'a> {
         partial.push(".partial");
         let of_nobody = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.is_dir();
         if let Some(folder) = path.parent().filter(of_nobody) {
-            let message = format!("--differences names {}, and there is no folder {}", path.display(), folder.display());
+            let message = format!(
+                "--differences names {}, and there is no folder {}",
+                path.display(),
+                folder.display()
+            );
             return Err(Error::new(ErrorCode::InvalidInput, message));
         }
         let differences = Self {
