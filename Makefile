@@ -293,12 +293,12 @@ $(RUN_STAMP): tests/requirements-run.txt
 		python3 -m pip install --quiet --disable-pip-version-check --target .tools/virtualenv virtualenv 2>/dev/null && \
 		PYTHONPATH=.tools/virtualenv python3 -m virtualenv --quiet --clear $(VENV); } || { rm -rf $(VENV); \
 		echo "python3 cannot make a virtual environment: apt install python3-venv"; exit 1; }
-	@echo "Installing the Python side into $(VENV)"
+	@echo "Installing the Python side into $(VENV)" >&2
 	@$(VENV)/bin/pip install --quiet --no-compile --disable-pip-version-check --require-hashes --requirement tests/requirements-run.txt
 	@touch $@
 
 $(DOCS_STAMP): docs/requirements.txt
-	@echo "Installing mdBook into $(DOCS)"
+	@echo "Installing mdBook into $(DOCS)" >&2
 	@python3 -m venv --clear $(DOCS)
 	@$(DOCS)/bin/pip install --quiet --no-compile --disable-pip-version-check --require-hashes --requirement docs/requirements.txt
 	@touch $@
@@ -309,18 +309,18 @@ $(DEPLOY_STAMP): tools/requirements.txt
 	@touch $@
 
 $(READERS_STAMP): tests/readers/requirements.txt
-	@echo "Installing the readers of other projects into $(READERS)"
+	@echo "Installing the readers of other projects into $(READERS)" >&2
 	@python3 -m venv --clear $(READERS)
 	@$(READERS)/bin/pip install --quiet --no-compile --disable-pip-version-check --requirement tests/readers/requirements.txt
 	@touch $@
 
 .tools/spark-%/.all:
-	@echo "Installing Spark $*"
+	@echo "Installing Spark $*" >&2
 	@python3 -m venv --clear .tools/spark-$*
 	@.tools/spark-$*/bin/pip install --quiet --no-compile --disable-pip-version-check pyspark==$*
 	@touch $@
 
 $(VENV_STAMP): $(RUN_STAMP) tests/requirements.txt
-	@echo "Installing what tests and checks need into $(VENV)"
+	@echo "Installing what tests and checks need into $(VENV)" >&2
 	@$(VENV)/bin/pip install --quiet --no-compile --disable-pip-version-check --require-hashes --requirement tests/requirements.txt
 	@touch $@

@@ -245,7 +245,10 @@ async fn who_is_no_sql_server_or_says_nothing_is_told_so_by_both_drivers() {
             failure_of::<Tiberius>(stranger(says)).await,
         ];
         for failure in failures {
-            assert!(failure.fault() == fault && failure.to_string().ends_with(said), "{failure}");
+            assert!(
+                failure.fault() == fault && failure.to_string().ends_with(said),
+                "{failure}"
+            );
             assert!(std::error::Error::source(&failure).is_none(), "{failure:?}");
         }
     }

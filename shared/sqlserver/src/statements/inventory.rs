@@ -1,6 +1,5 @@
 //! The statements that ask a server for its version and its tables.
 
-
 use super::Statement;
 
 /// Asks for one row: the server's version and edition, as a text of several lines.
