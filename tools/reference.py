@@ -103,9 +103,10 @@ def settings(binary: Path) -> str:
 
 
 def verbs(binary: Path) -> list[str]:
-    """Returns the verbs that the command's help names."""
+    """Returns the verbs that the command's help names, without the one that shows the help of the others."""
     listed = said_by(binary, "--help").partition("Commands:\n")[2].partition("\n\n")[0]
-    return [line.split()[0] for line in listed.splitlines() if re.match(r"  \w", line)]
+    named = [line.split()[0] for line in listed.splitlines() if re.match(r"  \w", line)]
+    return [verb for verb in named if verb != "help"]
 
 
 # The groups of options that several verbs share, and what they are about. They are printed once.

@@ -12,7 +12,7 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("TIDEMARK_CO
 
 /// Copies what changed in SQL Server tables since the last run to S3 or to a folder.
 #[derive(Debug, Parser)]
-#[command(name = "tidemark", version = VERSION, after_help = AFTER_HELP, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "tidemark", version = VERSION, after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Arguments {
     /// Writes results as lines of JSON
     #[arg(long, global = true, help_heading = "Output")]
@@ -93,11 +93,7 @@ impl Verb {
             Verb::Reconcile(arguments) => verbs::reconcile::reconcile(arguments, terminal).await,
             Verb::Step(arguments) => verbs::step::step(arguments, terminal).await,
             Verb::Sql(arguments) => verbs::sql::sql(arguments, terminal).await,
-            Verb::Completions(shell) => Ok(verbs::completions::completions(
-                shell,
-                &mut Arguments::command(),
-                terminal,
-            )),
+            Verb::Completions(shell) => Ok(verbs::completions::completions(shell, Arguments::command(), terminal)),
             Verb::Man => Ok(verbs::completions::man(Arguments::command(), terminal)),
             Verb::Tables(arguments) => verbs::tables::tables(arguments, terminal),
             Verb::Schema => {

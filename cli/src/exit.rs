@@ -102,14 +102,19 @@ pub(crate) const fn advice(code: ErrorCode) -> Advice {
     }
 }
 
+/// Returns the place in the documentation that is about errors with this code.
+pub(crate) fn page(code: ErrorCode) -> String {
+    format!("docs/reference/errors.md#{}", code.name().to_lowercase())
+}
+
 const fn remedy(code: ErrorCode) -> &'static str {
     match code {
-        ErrorCode::SourceUnavailable => "Check that the server is up and can be reached, and run the command again.",
+        ErrorCode::SourceUnavailable => {
+            "Run the command again. If it does not pass: look at what the message names, or check that the server can be reached."
+        }
         ErrorCode::SinkUnavailable => "Wait for what the message names, or mend it, and run the command again.",
         ErrorCode::WatermarkStoreUnavailable => "Check the server of the control table, and run the command again.",
-        ErrorCode::InvalidInput => {
-            "Correct the field, the name or the option that the message names. `tidemark plan` finds every mistake of tables.json at once."
-        }
+        ErrorCode::InvalidInput => "Correct the field, the name or the option that the message names.",
         ErrorCode::InvalidConfig => "Correct the setting that the message names.",
         ErrorCode::SourceRejected => {
             "Check the login, its rights, the certificate, or the name that the message is about."
@@ -180,6 +185,22 @@ mod tests {
             let begin = format!("| {} |", ExitClass::of(code) as u8);
             let row = page.lines().find(|line| line.starts_with(&begin)).unwrap();
             assert!(row.contains(&format!("`{code}`")), "{code}: {row}");
+        }
+    }
+
+    #[test]
+    fn the_page_of_every_code_is_a_heading() {
+        let page_of_errors = include_str!("../../docs/reference/errors.md");
+        for code in ErrorCode::ALL {
+            let (_, anchor) = page(code)
+                .split_once('#')
+                .map(|(file, anchor)| (file.to_owned(), anchor.to_owned()))
+                .unwrap();
+            let is_there = |line: &str| {
+                line.strip_prefix("### ")
+                    .is_some_and(|heading| heading.to_lowercase() == anchor)
+            };
+            assert!(page_of_errors.lines().any(is_there), "{code}");
         }
     }
 

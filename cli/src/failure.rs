@@ -8,7 +8,7 @@ use tidemark::error::{Error, ErrorCode};
 use tidemark::model::names::ObjectName;
 use tidemark::steps::tables::FailedTable;
 
-use crate::exit::{ExitClass, advice};
+use crate::exit::{ExitClass, advice, page};
 use crate::terminal::{Terminal, count};
 
 /// A mistake in the file.
@@ -56,7 +56,7 @@ impl Failure {
         let code = ErrorCode::InvalidInput;
         terminal.event(&json!({
             "event": "error", "error": code.name(), "exit": ExitClass::of(code) as u8, "message": message,
-            "advice": advice(code).to_string(),
+            "advice": null, "page": page(code),
         }));
     }
 
@@ -65,14 +65,15 @@ impl Failure {
         match self {
             Self::Error(error) => {
                 let class = ExitClass::of(error.code());
-                terminal.error(&format!("{} ({})", error.report(), error.code()));
-                // A message about invalid input already says what to give instead.
-                if error.code() != ErrorCode::InvalidInput {
-                    terminal.advice(&advice(error.code()).to_string());
+                let advice = advised(error.code(), error.advice());
+                terminal.error(&format!("{} ({})", error.told(), error.code()));
+                if let Some(advice) = &advice {
+                    terminal.advice(advice);
+                    terminal.advice(&format!("See {}.", page(error.code())));
                 }
                 terminal.event(&json!({
                     "event": "error", "error": error.code().name(), "exit": class as u8,
-                    "message": error.report(), "advice": advice(error.code()).to_string(),
+                    "message": error.told(), "advice": advice, "page": page(error.code()),
                 }));
                 class
             }
@@ -89,15 +90,28 @@ impl Failure {
                 let noun = if count == 1 { "mistake" } else { "mistakes" };
                 let class = ExitClass::Input;
                 let message = format!("{path} has {count} {noun}");
-                terminal.note(&format!("{message}. Nothing was started."));
+                terminal.note(&format!("{message}. Nothing was started. {CHECKS_ALONE}"));
                 let code = ErrorCode::InvalidInput;
                 terminal.event(&json!({
                     "event": "error", "error": code.name(), "exit": class as u8, "message": message,
-                    "advice": advice(code).to_string(),
+                    "advice": CHECKS_ALONE, "page": page(code),
                 }));
                 class
             }
         }
+    }
+}
+
+/// What helps whoever corrects the file.
+const CHECKS_ALONE: &str = "`tidemark tables` checks the file alone.";
+
+/// Returns what a person can do about an error: what is known of it in particular or, without that, what can be done about
+/// any with its code. A message about invalid input already says what to give instead.
+fn advised(code: ErrorCode, own: Option<&str>) -> Option<String> {
+    match own {
+        Some(own) => Some(own.to_owned()),
+        None if code == ErrorCode::InvalidInput => None,
+        None => Some(advice(code).to_string()),
     }
 }
 
@@ -138,11 +152,22 @@ pub(crate) fn without_table(table: &ObjectName, cause: &str) -> String {
                 rest = said;
                 continue;
             }
-            _ => without.push_str("the table"),
+            _ => name_none(&mut without),
         }
         rest = after;
     }
     without + rest
+}
+
+/// Says "the table" at the end of a text in place of a table's name.
+fn name_none(text: &mut String) {
+    if let Some(before) = text.strip_suffix("no table ") {
+        text.truncate(before.len());
+        text.push_str("no such table");
+    } else {
+        text.truncate(text.strip_suffix("table ").map_or(text.len(), str::len));
+        text.push_str("the table");
+    }
 }
 
 /// Returns the line for machines about a table that failed.
@@ -150,7 +175,7 @@ pub(crate) fn failed_event(failed: &FailedTable) -> Value {
     let code = failed.error;
     json!({
         "event": "failed", "table": failed.table, "error": failed.error, "message": failed.cause,
-        "advice": advice(code).to_string(), "exit": ExitClass::of(code) as u8,
+        "advice": advised(code, failed.advice.as_deref()), "exit": ExitClass::of(code) as u8, "page": page(code),
     })
 }
 
@@ -161,25 +186,41 @@ pub(crate) fn sorted(failed: &[FailedTable]) -> Vec<&FailedTable> {
     sorted
 }
 
+/// Why a table failed, without its name, and what is advised in particular.
+type Cause = (ErrorCode, String, Option<String>);
+
 /// Reports the tables that failed. A cause that several of them share is told once, with what to do about it.
 pub(crate) fn tell_failed(terminal: &Terminal, failed: &[FailedTable]) {
-    let mut causes: Vec<((ErrorCode, String), Vec<&FailedTable>)> = Vec::new();
+    let mut causes: Vec<(Cause, Vec<&FailedTable>)> = Vec::new();
     for table in sorted(failed) {
-        let cause = (table.error, without_table(&table.table, &table.cause));
+        let advice = table.advice.as_ref().map(|advice| without_table(&table.table, advice));
+        let cause = (table.error, without_table(&table.table, &table.cause), advice);
         match causes.iter_mut().find(|(known, _)| *known == cause) {
             Some((_, tables)) => tables.push(table),
             None => causes.push((cause, vec![table])),
         }
     }
-    for ((error, cause), tables) in causes {
-        if let [FailedTable { table, cause, .. }] = tables.as_slice() {
+    for ((error, cause, mut advice), tables) in causes {
+        if let [
+            FailedTable {
+                table,
+                cause,
+                advice: own,
+                ..
+            },
+        ] = tables.as_slice()
+        {
+            advice.clone_from(own);
             terminal.error(&format!("{} ({error})", of_table(table, cause)));
         } else {
             let names: Vec<String> = tables.iter().map(|failed| failed.table.to_string()).collect();
             terminal.error(&format!("{}: {cause} ({error})", count(names.len() as u64, "table")));
             terminal.advice(&format!("The tables are {}.", names.join(", ")));
         }
-        terminal.advice(&advice(error).to_string());
+        if let Some(advice) = advised(error, advice.as_deref()) {
+            terminal.advice(&advice);
+            terminal.advice(&format!("See {}.", page(error)));
+        }
     }
 }
 
@@ -199,6 +240,8 @@ mod tests {
                 "dbo.a1 and dbo.a_b are not the table.",
             ),
             ("dbo.a", "no login", "no login"),
+            ("dbo.a", "there is no table dbo.a, or", "there is no such table, or"),
+            ("dbo.a", "table dbo.a is called dbo.A", "the table is called dbo.A"),
         ] {
             let table: ObjectName = name.parse().unwrap();
             assert_eq!(without_table(&table, cause), said);

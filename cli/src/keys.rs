@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 use tidemark::error::{Answer, Error, ErrorCode, Failure, OfRole, Result, Role};
 use tidemark::model::format::Format;
 use tidemark::model::manifest::Manifest;
@@ -22,12 +23,13 @@ use tidemark_sqlserver::session::Server;
 use tidemark_sqlserver::source::{OPERATION_COLUMN, VERSION_COLUMN};
 
 use crate::lake;
+use crate::terminal::Done;
 use crate::wiring::sink::Sink;
 use crate::wiring::source::Source;
 use crate::wiring::store::Store;
 
 /// The approximate number of keys of one slice that are in memory at once. They take some hundred megabytes.
-const KEYS_AT_ONCE: u64 = 2_000_000;
+pub(crate) const KEYS_AT_ONCE: u64 = 2_000_000;
 /// The columns of a tracked table's files that describe the change: its version, and its operation.
 const OF_CHANGES: [&str; 2] = [VERSION_COLUMN, OPERATION_COLUMN];
 
@@ -39,6 +41,40 @@ pub(crate) enum Side {
     Source,
     /// The key is in the files, and not in the source.
     Files,
+}
+
+/// A key that only one side has.
+#[derive(Debug, Serialize)]
+pub(crate) struct Difference {
+    /// The key's columns and their values.
+    pub(crate) key: Map<String, Value>,
+    /// The watermark of the row, for a table that is tracked by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) watermark: Option<Value>,
+    /// The side that has it.
+    pub(crate) only_in: Side,
+}
+
+/// The columns that are compared.
+struct Columns {
+    /// The key, then the watermark or the two that describe a change.
+    all: Vec<Column>,
+    /// How many of them are the key.
+    of_key: usize,
+}
+
+impl Columns {
+    /// Returns a key that only one side has, as it is reported.
+    fn difference(&self, key: &str, only_in: Side) -> Difference {
+        let forms: Vec<_> = self.all.iter().map(|column| column.form).collect();
+        let mut values = keys::values(key, &forms).into_iter();
+        let names = self.all.iter().map(|column| column.name.clone());
+        Difference {
+            key: names.take(self.of_key).zip(values.by_ref()).collect(),
+            watermark: values.next(),
+            only_in,
+        }
+    }
 }
 
 /// The result of a comparison.
@@ -77,6 +113,8 @@ impl NotCompared {
 /// A comparison of one table.
 #[derive(Clone, Copy)]
 pub(crate) struct Comparison<'a> {
+    /// How many keys are read so far, on both sides.
+    pub(crate) read: &'a Done,
     /// The source, to read its rows.
     pub(crate) source: &'a Source,
     /// The server, to ask for the key.
@@ -89,6 +127,8 @@ pub(crate) struct Comparison<'a> {
     pub(crate) manifests: &'a [Manifest],
     /// The columns of the key, or none when the table's primary key is to be asked for.
     pub(crate) key: &'a [String],
+    /// The approximate number of keys that are in memory at once.
+    pub(crate) keys_at_once: u64,
 }
 
 /// A part of all keys, by their hashes.
@@ -121,7 +161,7 @@ impl Comparison<'_> {
     /// Compares both sides, and passes on every key that differs.
     pub(crate) async fn compare(
         self,
-        mut differs: impl FnMut(&str, Side) -> Result<()>,
+        mut differs: impl FnMut(&Difference) -> Result<()>,
     ) -> std::result::Result<Compared, NotCompared> {
         let last = self.manifests.iter().rev().find(|manifest| manifest.replaces.is_none());
         let last = last.ok_or_else(|| NotCompared::because("it has no committed window"))?;
@@ -130,14 +170,14 @@ impl Comparison<'_> {
         }
         let columns = self.columns(last).await?;
         let rows: u64 = self.manifests.iter().map(|manifest| manifest.rows).sum();
-        let of = rows.div_ceil(KEYS_AT_ONCE).max(1);
+        let of = rows.div_ceil(self.keys_at_once.max(1)).max(1);
         let mut compared = Compared {
             slices: of,
             ..Compared::default()
         };
         for number in 0..of {
             let slice = Slice { number, of };
-            let in_files = self.in_files(&columns, slice).await?;
+            let in_files = self.in_files(&columns.all, slice).await?;
             self.against(in_files, last, &columns, slice, &mut compared, &mut differs)
                 .await?;
         }
@@ -145,7 +185,7 @@ impl Comparison<'_> {
     }
 
     /// Returns the columns that are compared: the key, then the watermark or the two that describe a change.
-    async fn columns(&self, last: &Manifest) -> std::result::Result<Vec<Column>, NotCompared> {
+    async fn columns(&self, last: &Manifest) -> std::result::Result<Columns, NotCompared> {
         let key = if self.key.is_empty() {
             match self.server.primary_key(&self.spec.table).await {
                 Ok(key) => key,
@@ -182,7 +222,10 @@ impl Comparison<'_> {
                 None => return Err(NotCompared::because(format!("its files have no column {name}"))),
             }
         }
-        Ok(columns)
+        Ok(Columns {
+            all: columns,
+            of_key: key.len(),
+        })
     }
 
     async fn in_files(&self, columns: &[Column], slice: Slice) -> Result<InFiles> {
@@ -203,6 +246,7 @@ impl Comparison<'_> {
             for part in &manifest.parts {
                 for batch in self.batches(&part.key, &names).await? {
                     let batch = batch.map_err(|error| error.context(&part.key))?;
+                    self.read.add(batch.num_rows() as u64);
                     if is_tracked {
                         take_changes(&batch, slice, since.unwrap_or(i64::MIN), &mut last)
                             .map_err(|error| error.context(&part.key))?;
@@ -239,16 +283,17 @@ impl Comparison<'_> {
         &self,
         mut in_files: InFiles,
         last: &Manifest,
-        columns: &[Column],
+        columns: &Columns,
         slice: Slice,
         compared: &mut Compared,
-        differs: &mut impl FnMut(&str, Side) -> Result<()>,
+        differs: &mut impl FnMut(&Difference) -> Result<()>,
     ) -> Result<()> {
         let table = &self.spec.table;
         let name;
         let rows = match &self.spec.tracking {
             Tracking::Watermark(tracking) => {
                 let spelled = columns
+                    .all
                     .last()
                     .map_or(tracking.column.as_str(), |column| column.name.as_str());
                 name = Identifier::new(spelled)?;
@@ -271,19 +316,21 @@ impl Comparison<'_> {
         };
         let mut taking = Taking {
             in_files: &mut in_files,
+            read: self.read,
+            columns,
             slice,
             compared,
             differs,
         };
         let mut reader = RowReader::new(self.source.credential.clone());
-        Box::pin(reader.read(&rows, columns, &mut taking))
+        Box::pin(reader.read(&rows, &columns.all, &mut taking))
             .await
             .of(Role::Source)?;
         if let InFiles::Last(left) = in_files {
             for (key, (_, is_there)) in left {
                 if is_there {
                     compared.surplus += 1;
-                    differs(&keys::shown(&key), Side::Files)?;
+                    differs(&columns.difference(&key, Side::Files))?;
                 }
             }
         }
@@ -342,13 +389,16 @@ fn changes(batch: &RecordBatch) -> Result<impl Iterator<Item = Result<Change>>> 
 /// Takes the rows of the source and compares them.
 struct Taking<'a, F> {
     in_files: &'a mut InFiles,
+    read: &'a Done,
+    columns: &'a Columns,
     slice: Slice,
     compared: &'a mut Compared,
     differs: &'a mut F,
 }
 
-impl<F: FnMut(&str, Side) -> Result<()>> TakeBatches<RecordBatch> for Taking<'_, F> {
+impl<F: FnMut(&Difference) -> Result<()>> TakeBatches<RecordBatch> for Taking<'_, F> {
     async fn take(&mut self, batch: RecordBatch) -> Answer<()> {
+        self.read.add(batch.num_rows() as u64);
         let keys = match &self.in_files {
             InFiles::Versions(_) => keys::keys(&batch),
             InFiles::Last(_) => changes(&batch).and_then(|changes| changes.map(|change| Ok(change?.key)).collect()),
@@ -364,7 +414,8 @@ impl<F: FnMut(&str, Side) -> Result<()>> TakeBatches<RecordBatch> for Taking<'_,
             };
             if !is_there {
                 self.compared.missing += 1;
-                (self.differs)(&keys::shown(&key), Side::Source).map_err(Failure::from)?;
+                let difference = self.columns.difference(&key, Side::Source);
+                (self.differs)(&difference).map_err(Failure::from)?;
             }
         }
         Ok(())

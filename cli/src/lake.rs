@@ -8,7 +8,7 @@ use tidemark::ledger::keys::{Keys, ledgers, table_segment};
 use tidemark::ledger::{AT_ONCE, Lease, Ledger};
 use tidemark::model::lease::{Keeper, LeaseDocument, Leases};
 use tidemark::model::manifest::Manifest;
-use tidemark::model::names::ObjectName;
+use tidemark::model::names::{ObjectName, nearest};
 use tidemark::model::plan::Plan;
 use tidemark::model::window::WindowName;
 use tidemark::ports::objects::ReadObjects;
@@ -93,11 +93,14 @@ pub(crate) async fn chosen(sink: &Sink, given: &[ObjectName]) -> Result<Vec<Obje
     let all = tables(sink).await?;
     for table in given {
         if !all.contains(table) {
-            let message = format!(
-                "{} has no ledger of {table} yet: a run begins it when the table has rows to copy. `tidemark status` lists the tables \
-                 that have one",
-                sink.name
-            );
+            let message = match like(table, &all) {
+                Some(like) => format!("{} has no ledger of {table}: did you mean {like}?", sink.name),
+                None => format!(
+                    "{} has no ledger of {table} yet: a run begins it when the table has rows to copy. `tidemark status` lists the \
+                     tables that have one",
+                    sink.name
+                ),
+            };
             return Err(Error::new(ErrorCode::InvalidInput, message));
         }
     }
@@ -105,6 +108,16 @@ pub(crate) async fn chosen(sink: &Sink, given: &[ObjectName]) -> Result<Vec<Obje
         return Err(Error::new(ErrorCode::InvalidInput, no_ledger(sink)));
     }
     Ok(if given.is_empty() { all } else { given.to_vec() })
+}
+
+/// Returns the table whose name is most like that of one which is not there, if one is like it enough.
+pub(crate) fn like<'a>(table: &ObjectName, known: &'a [ObjectName]) -> Option<&'a ObjectName> {
+    let names = known.iter().map(|known| known.name().as_str());
+    let like = nearest(table.name().as_str(), names)?;
+    let of_same_schema = known
+        .iter()
+        .find(|known| known.name().as_str() == like && known.schema() == table.schema());
+    of_same_schema.or_else(|| known.iter().find(|known| known.name().as_str() == like))
 }
 
 /// Returns what to say of a sink without any table.

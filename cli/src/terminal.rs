@@ -1,14 +1,21 @@
 //! The only place that writes. Results go to standard output, and everything else to standard error.
 
+mod working;
+
 use std::borrow::Cow;
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
 use console::{Style, Term};
+use indicatif::ProgressBar;
 use serde::Serialize;
+use tidemark::model::names::steers;
 use time::OffsetDateTime;
+
+pub(crate) use self::working::{Done, Working};
+use crate::exit::ExitClass;
 
 /// The width where there is no terminal: that of a usual terminal, which also fits a log.
 const WIDTH: usize = 80;
@@ -29,6 +36,8 @@ pub(crate) struct Terminal {
     of_output: Styles,
     /// The styles of standard error.
     of_error: Styles,
+    /// The line that shows how far a verb is, while there is one.
+    bar: Arc<Mutex<Option<ProgressBar>>>,
     /// Why a result could not be written.
     unwritten: Arc<OnceLock<io::Error>>,
 }
@@ -100,6 +109,7 @@ impl Terminal {
             width: width.map_or(WIDTH, |(_, columns)| usize::from(columns).max(40)),
             of_output: Styles::new(io::stdout().is_terminal() && !is_plain),
             of_error: Styles::new(is_watched && !is_plain),
+            bar: Arc::default(),
             unwritten: Arc::default(),
         }
     }
@@ -181,7 +191,15 @@ impl Terminal {
     /// Writes a line to standard error.
     pub(crate) fn say(&self, text: &str) {
         // The write fails when whoever read it has closed it, and then nobody wants to read it.
-        drop(writeln!(io::stderr().lock(), "{text}"));
+        drop(self.beside(|| writeln!(io::stderr().lock(), "{text}")));
+    }
+
+    /// Writes something while the line that shows how far a verb is, is taken away.
+    fn beside<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
     }
 
     /// Returns whether what was shown is to be done: because `yes` was given, or because a person answers so now. Where
@@ -192,6 +210,7 @@ impl Terminal {
         }
         if !self.is_watched || !io::stdin().is_terminal() {
             self.say("Nothing is changed. Give --yes to do it.");
+            self.not_confirmed(false);
             return false;
         }
         // One call writes it whole, so that nothing else can come between its words.
@@ -202,8 +221,25 @@ impl Terminal {
         let is_yes = is_read && is_yes(&answer);
         if !is_yes {
             self.say("Nothing is changed.");
+            self.not_confirmed(true);
         }
         is_yes
+    }
+
+    /// Writes for machines that what was shown is not done, and whether somebody was asked.
+    fn not_confirmed(&self, asked: bool) {
+        let exit = ExitClass::Decision as u8;
+        self.event(&serde_json::json!({"event": "not_confirmed", "asked": asked, "exit": exit}));
+    }
+
+    /// Writes a sentence of what is about to be changed. Where results are lines of JSON, whoever is asked reads it on
+    /// standard error.
+    pub(crate) fn proposal(&self, text: &str) {
+        if self.json && self.is_watched {
+            self.note(text);
+        } else {
+            self.sentence(text);
+        }
     }
 
     /// Writes a line of a list with its mark. With `--json` it writes nothing.
@@ -265,7 +301,7 @@ impl Terminal {
     }
 
     fn print(&self, text: &str) {
-        if let Err(error) = writeln!(io::stdout().lock(), "{text}")
+        if let Err(error) = self.beside(|| writeln!(io::stdout().lock(), "{text}"))
             && error.kind() != ErrorKind::BrokenPipe
         {
             // The first reason is the one to tell.
@@ -359,12 +395,6 @@ fn printable(text: &str) -> Cow<'_, str> {
 /// Returns a text in which no character steers a terminal or begins another line or column.
 pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     without(text, steers)
-}
-
-/// Returns whether a character controls a terminal, or turns the direction of the text after it.
-fn steers(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Returns a text with an escape in place of every such character.

@@ -6,11 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from conftest import Table
+from conftest import Table, ledger, run
 
-from local.deploy import ROOT
+from local import tutorial
+from local.deploy import ROOT, Deployment
 from local.sandbox import Sandbox
 from local.stack import BINARIES
 
@@ -100,6 +104,49 @@ def test_a_server_of_ones_own_is_copied_by_the_command(sandbox: Sandbox, table: 
     assert verified.returncode == 0 and "as they must be" in verified.stdout, verified.stdout + verified.stderr
 
 
+def _of_stack(deployment: Deployment, sandbox: Sandbox, tables: Path) -> tuple[int, list[dict[str, Any]]]:
+    """Runs the tables of a file with the source and the sink of a stack. Returns the exit code, and the lines."""
+    done = subprocess.run(
+        [BINARIES / "tidemark", "run", "--json", "--stack", deployment.name, tables],
+        env={"PATH": os.environ["PATH"], "SSL_CERT_FILE": str(sandbox.ca_file)} | deployment.aws.environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode in (0, 2), done.stdout + done.stderr
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_command_and_the_executions_of_a_stack_go_on_from_one_another(
+    s3_deployment: Deployment, sandbox: Sandbox, new_table: Callable[[], Table], tmp_path: Path
+) -> None:
+    """They share the ledger, and the lease of a table: what the one has copied is unchanged for the other."""
+    table = new_table()
+    sandbox.execute(tutorial.SOURCE_TABLE.replace("data_source_table", table.name))
+    first = run(s3_deployment, table.spec())
+    assert first.succeeded, first.cause
+    table.add_tutorial_rows()
+    tables = tmp_path / "tables.json"
+    tables.write_text(json.dumps({"tables": [table.spec()]}))
+    code, lines = _of_stack(s3_deployment, sandbox, tables)
+    assert code == 0
+    assert [line["rows"] for line in lines if line["event"] == "committed"] == [2]
+    second = run(s3_deployment, table.spec())
+    assert second.succeeded, second.cause
+    assert second.output["unchanged"] == [str(table)]
+
+    sandbox.execute(f"INSERT INTO {table} VALUES (8, 'eight', '2017-09-08 09:01:00.000')")
+    (lease,) = [key for key in ledger(s3_deployment, table) if key.endswith("/lease.json")]
+    until = (datetime.now(UTC) + timedelta(minutes=4)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    keeper = {"run": {"run_id": "another", "until": until}}
+    held = {"version": 1, "table": str(table), "keeper": keeper}
+    s3_deployment.aws.client("s3").put_object(Bucket=s3_deployment.bucket, Key=lease, Body=json.dumps(held))
+    code, lines = _of_stack(s3_deployment, sandbox, tables)
+    assert code == 2
+    assert [(line["table"], line["run_id"]) for line in lines if line["event"] == "busy"] == [(str(table), "another")]
+
+
 def test_what_make_run_lacks_is_said() -> None:
     """The message has the name of what is missing."""
     assert "TABLES" in _make("run", SOURCE_URL="sqlserver://u@h/d").stderr
@@ -122,3 +169,10 @@ def test_what_is_given_to_make_arrives_as_it_is(tmp_path: Path) -> None:
         )
         told = dict(entry.partition("=")[::2] for entry in done.stdout.split("\0"))
         assert {name: told.get(name) for name in names} == given
+
+
+def test_what_make_installs_is_not_said_where_one_step_is_piped_into_the_next() -> None:
+    """`make invoke` may have to install something first, and its standard output is the answer of the step."""
+    makefile = (ROOT / "Makefile").read_text()
+    said = [line for line in makefile.splitlines() if line.startswith('\t@echo "Installing')]
+    assert said and all(line.endswith(">&2") for line in said), said

@@ -1,17 +1,70 @@
 //! The board, which says how far every table of a run is. The work writes it, and the screen reads it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tidemark::model::names::ObjectName;
+use tidemark::steps::context::{Progress, RunContext};
 use tidemark::steps::tables::FailedTable;
 
 use crate::failure::without_table;
-use crate::terminal::count;
+use crate::terminal::{Terminal, Working, count};
+
+/// For how many tables the step that all tables are at has been done. A step reports it to a function without a place
+/// of its own, so it is one number for the process, which does one run at a time.
+static LOOKED_UP: AtomicUsize = AtomicUsize::new(0);
+
+/// Returns what a lookup knows of this run.
+pub(crate) fn of_lookup() -> RunContext {
+    RunContext {
+        progress: note,
+        ..RunContext::unbounded()
+    }
+}
+
+/// Shows how far the lookups of so many tables are, for a verb that is no run.
+pub(crate) fn looking_up(terminal: &Terminal, tables: usize) -> Working<'_> {
+    LOOKED_UP.store(0, Relaxed);
+    let all = count(tables as u64, "table");
+    terminal.working(move || format!("Looking up watermarks: {} of {all}", LOOKED_UP.load(Relaxed)))
+}
+
+/// Takes what a step reports while it works.
+pub(super) fn note(progress: Progress) {
+    if let Progress::TablesLookedUp(tables) = progress {
+        LOOKED_UP.store(tables, Relaxed);
+    }
+}
 
 /// How long a trouble that was shown is not shown again.
 const SILENCE: Duration = Duration::from_secs(60);
+
+/// An attempt that failed, and is followed by another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Failed {
+    /// The number of the attempt, counted from 1.
+    pub(super) attempt: u32,
+    /// The number of attempts in all.
+    pub(super) most: u32,
+    /// The wait before the next one.
+    pub(super) wait: Duration,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { attempt, most, wait } = self;
+        write!(
+            f,
+            "Attempt {attempt} of {most} failed; the next is in {} s.",
+            wait.as_secs()
+        )
+    }
+}
 
 /// Where a table stands.
 #[derive(Debug, Clone)]
@@ -51,11 +104,30 @@ pub(crate) struct TableState {
     pub(crate) heard: Instant,
     /// How long the copy took.
     pub(crate) took: Duration,
-    /// Why it is tried again, and when.
-    pub(crate) trouble: Option<String>,
+    /// How many of its slices that have a turn wait for another attempt.
+    pub(crate) waiting: usize,
+    /// The attempt that is waited for, of the slice that had trouble last.
+    pub(crate) trouble: Option<Trouble>,
+}
+
+/// Another attempt that is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trouble {
+    /// The number of the attempt.
+    pub(crate) attempt: u32,
+    /// The number of attempts in all.
+    pub(crate) most: u32,
+    /// When it is made.
+    pub(crate) next: Instant,
 }
 
 impl TableState {
+    /// Returns the attempt that is waited for, if nothing else is done for the table meanwhile.
+    pub(crate) fn awaited(&self) -> Option<Trouble> {
+        let is_still = |trouble: &Trouble| trouble.next > Instant::now() && self.waiting >= self.turns;
+        self.trouble.filter(is_still)
+    }
+
     /// Returns the rows that are read in a second.
     #[expect(clippy::cast_precision_loss, reason = "it is shown with three digits")]
     pub(crate) fn rate(&self) -> f64 {
@@ -88,14 +160,18 @@ pub(crate) struct Board {
 
 #[derive(Debug, Default)]
 struct State {
-    step: &'static str,
+    step: Cow<'static, str>,
     tables: BTreeMap<ObjectName, TableState>,
     /// Lines that are not shown yet.
     news: Vec<String>,
-    /// Trouble that is not shown yet: its cause and what happens next, and the tables that have it.
-    troubles: BTreeMap<(String, String), BTreeSet<ObjectName>>,
-    /// When each trouble was shown.
-    shown: BTreeMap<(String, String), Instant>,
+    /// Trouble that is not shown yet: by its cause, what happens next, and the tables that have it.
+    troubles: BTreeMap<String, (String, BTreeSet<ObjectName>)>,
+    /// When the trouble with each cause was shown.
+    shown: BTreeMap<String, Instant>,
+    /// Why tables failed, where that is not shown yet.
+    failures: BTreeMap<String, BTreeSet<ObjectName>>,
+    /// The tables that wait for open transactions and of which that is not shown yet, by the seconds that they wait.
+    settling: BTreeMap<u64, BTreeSet<ObjectName>>,
     failed: Vec<FailedTable>,
 }
 
@@ -111,8 +187,14 @@ impl Board {
     }
 
     /// Sets the step that all tables together are at.
-    pub(crate) fn step(&self, step: &'static str) {
-        self.state().step = step;
+    pub(crate) fn step(&self, step: impl Into<Cow<'static, str>>) {
+        LOOKED_UP.store(0, Relaxed);
+        self.state().step = step.into();
+    }
+
+    /// Returns for how many tables the step has been done.
+    pub(crate) fn looked_up(&self) -> usize {
+        LOOKED_UP.load(Relaxed)
     }
 
     /// Adds a table with so many slices to copy.
@@ -127,6 +209,7 @@ impl Board {
             turns: 0,
             heard: Instant::now(),
             took: Duration::ZERO,
+            waiting: 0,
             trouble: None,
         };
         self.state().tables.insert(table.clone(), state);
@@ -134,6 +217,10 @@ impl Board {
 
     /// Notes where a table stands now.
     pub(crate) fn phase(&self, table: &ObjectName, phase: Phase) {
+        if let Phase::Settling(until) = phase {
+            let seconds = until.saturating_duration_since(Instant::now()).as_secs_f64().ceil() as u64;
+            self.state().settling.entry(seconds).or_default().insert(table.clone());
+        }
         self.change(table, |state| {
             match phase {
                 Phase::Copying => state.began = Instant::now(),
@@ -141,7 +228,7 @@ impl Board {
                 _ => {}
             }
             state.phase = phase;
-            state.trouble = None;
+            (state.trouble, state.waiting) = (None, 0);
             state.turns = 0;
         });
     }
@@ -177,7 +264,6 @@ impl Board {
     pub(crate) fn slice_done(&self, table: &ObjectName) {
         self.change(table, |state| {
             state.slices.0 += 1;
-            state.trouble = None;
         });
     }
 
@@ -186,11 +272,29 @@ impl Board {
         self.change(table, |state| state.slices.1 += slices);
     }
 
-    /// Notes that a table has trouble that may pass, and what happens next.
-    pub(crate) fn trouble(&self, table: &ObjectName, why: &str, next: &str) {
-        self.change(table, |state| state.trouble = Some(next.to_owned()));
-        let trouble = (without_table(table, why), next.to_owned());
-        self.state().troubles.entry(trouble).or_default().insert(table.clone());
+    /// Notes that a table has trouble that may pass, and waits for another attempt.
+    pub(super) fn trouble(&self, table: &ObjectName, why: &str, failed: Failed) {
+        self.change(table, |state| {
+            state.waiting += 1;
+            state.trouble = Some(Trouble {
+                attempt: failed.attempt + 1,
+                most: failed.most,
+                next: Instant::now() + failed.wait,
+            });
+        });
+        let mut state = self.state();
+        let news = state.troubles.entry(without_table(table, why)).or_default();
+        news.0 = failed.to_string();
+        news.1.insert(table.clone());
+    }
+
+    /// Notes that the attempt that a table waited for is made.
+    pub(super) fn try_again(&self, table: &ObjectName) {
+        self.change(table, |state| {
+            state.waiting = state.waiting.saturating_sub(1);
+            state.trouble = None;
+            state.heard = Instant::now();
+        });
     }
 
     /// Adds a line that is to be shown once.
@@ -204,13 +308,15 @@ impl Board {
         if let Some(table) = state.tables.get_mut(&failed.table) {
             table.phase = Phase::Failed;
         }
+        let why = without_table(&failed.table, &failed.cause);
+        state.failures.entry(why).or_default().insert(failed.table.clone());
         state.failed.push(failed);
     }
 
     /// Returns the step that all tables are at, and the tables.
-    pub(crate) fn seen(&self) -> (&'static str, BTreeMap<ObjectName, TableState>) {
+    pub(crate) fn seen(&self) -> (Cow<'static, str>, BTreeMap<ObjectName, TableState>) {
         let state = self.state();
-        (state.step, state.tables.clone())
+        (state.step.clone(), state.tables.clone())
     }
 
     /// Returns how long the copy of a table took.
@@ -221,23 +327,29 @@ impl Board {
             .map_or(Duration::ZERO, |state| state.took)
     }
 
-    /// Returns the lines that were added since the last call. A trouble that many slices and tables have is one line, and
-    /// is no line again so soon.
+    /// Returns the lines that were added since the last call. What many slices and tables have in common is one line, and a
+    /// trouble is no line again so soon.
     pub(crate) fn news(&self) -> Vec<String> {
         let mut state = self.state();
         let mut news = std::mem::take(&mut state.news);
-        for (trouble, tables) in std::mem::take(&mut state.troubles) {
+        for (seconds, tables) in std::mem::take(&mut state.settling) {
+            let (who, wait) = of_all(&tables, ["waits", "wait"]);
+            let separator = if tables.len() == 1 { ":" } else { "" };
+            news.push(format!(
+                "{who}{separator} {wait} {seconds} s for open transactions to commit."
+            ));
+        }
+        for (why, (next, tables)) in std::mem::take(&mut state.troubles) {
             let is_shown = |at: &Instant| at.elapsed() < SILENCE;
-            if state.shown.get(&trouble).is_some_and(is_shown) {
+            if state.shown.get(&why).is_some_and(is_shown) {
                 continue;
             }
-            let (why, next) = &trouble;
-            let who = match (tables.first(), tables.len()) {
-                (Some(table), 1) => table.to_string(),
-                (_, several) => count(several as u64, "table"),
-            };
-            news.push(format!("{who}: {why}. {next}"));
-            state.shown.insert(trouble, Instant::now());
+            news.push(format!("{}: {why}. {next}", of_all(&tables, ["", ""]).0));
+            state.shown.insert(why, Instant::now());
+        }
+        for (why, tables) in std::mem::take(&mut state.failures) {
+            let (who, failed) = of_all(&tables, ["failed", "failed"]);
+            news.push(format!("{who} {failed}: {}.", first_sentence(&why)));
         }
         news
     }
@@ -248,28 +360,93 @@ impl Board {
     }
 }
 
+/// Returns who a line is about, and the form of its verb for one or for several.
+fn of_all<'a>(tables: &BTreeSet<ObjectName>, [one, several]: [&'a str; 2]) -> (String, &'a str) {
+    match (tables.first(), tables.len()) {
+        (Some(table), 1) => (table.to_string(), one),
+        (_, many) => (count(many as u64, "table"), several),
+    }
+}
+
+/// Returns what a cause begins with. The report of the run has all of it.
+fn first_sentence(cause: &str) -> &str {
+    let end = cause.find(". ").unwrap_or(cause.len());
+    cause.get(..end).unwrap_or(cause).trim_end_matches('.')
+}
+
 #[cfg(test)]
 mod tests {
+    use tidemark::error::{Error, ErrorCode};
+
     use super::*;
+
+    fn failed(attempt: u32, wait: u64) -> Failed {
+        Failed {
+            attempt,
+            most: 6,
+            wait: Duration::from_secs(wait),
+        }
+    }
+
+    fn two_tables() -> [ObjectName; 2] {
+        ["dbo.a", "dbo.b"].map(|name| name.parse().unwrap())
+    }
 
     #[test]
     fn trouble_that_many_have_is_told_once() {
-        let board = Board::default();
-        let tables: [ObjectName; 2] = ["dbo.a", "dbo.b"].map(|name| name.parse().unwrap());
+        let (board, tables) = (Board::default(), two_tables());
         for table in tables.iter().cycle().take(8) {
-            board.trouble(table, "the server ended the connection", "Attempt 1 of 6 failed.");
+            board.trouble(table, "the server ended the connection", failed(1, 5));
         }
-        board.trouble(&tables[0], "dbo.a is locked", "Attempt 1 of 6 failed.");
+        board.trouble(&tables[0], "dbo.a is locked", failed(1, 5));
         let told = [
-            "2 tables: the server ended the connection. Attempt 1 of 6 failed.",
-            "dbo.a: the table is locked. Attempt 1 of 6 failed.",
+            "2 tables: the server ended the connection. Attempt 1 of 6 failed; the next is in 5 s.",
+            "dbo.a: the table is locked. Attempt 1 of 6 failed; the next is in 5 s.",
         ];
         let mut news = board.news();
         news.sort();
         assert_eq!(news, told);
-        board.trouble(&tables[0], "the server ended the connection", "Attempt 1 of 6 failed.");
+        board.trouble(&tables[0], "the server ended the connection", failed(2, 10));
         assert_eq!(board.news(), [""; 0]);
-        board.trouble(&tables[0], "the server ended the connection", "Attempt 2 of 6 failed.");
+        board.trouble(&tables[0], "another cause", failed(2, 10));
         assert_eq!(board.news().len(), 1);
+    }
+
+    #[test]
+    fn a_wait_and_a_failure_that_many_have_are_a_line_each() {
+        let (board, tables) = (Board::default(), two_tables());
+        for table in &tables {
+            board.enter(table, 1);
+            board.phase(table, Phase::Settling(Instant::now() + Duration::from_secs(4)));
+        }
+        assert_eq!(board.news(), ["2 tables wait 4 s for open transactions to commit."]);
+        board.phase(&tables[0], Phase::Settling(Instant::now() + Duration::from_secs(1)));
+        assert_eq!(board.news(), ["dbo.a: waits 1 s for open transactions to commit."]);
+        for table in &tables {
+            let error = Error::new(
+                ErrorCode::SourceRejected,
+                format!("{table} has no column v. Put it back"),
+            );
+            board.failed(FailedTable::of(table.clone(), &error));
+        }
+        assert_eq!(board.news(), ["2 tables failed: the table has no column v."]);
+    }
+
+    #[test]
+    fn another_attempt_is_awaited_only_while_nothing_else_is_done() {
+        let (board, [table, _]) = (Board::default(), two_tables());
+        board.enter(&table, 2);
+        let awaited = || board.seen().1[&table].awaited();
+        board.begin_turn(&table);
+        board.begin_turn(&table);
+        board.trouble(&table, "no", failed(2, 10));
+        assert!(awaited().is_none(), "the other slice is copied");
+        board.trouble(&table, "no", failed(2, 10));
+        assert_eq!(awaited().map(|trouble| (trouble.attempt, trouble.most)), Some((3, 6)));
+        board.try_again(&table);
+        assert!(awaited().is_none());
+        board.end_turn(&table);
+        board.trouble(&table, "no", failed(2, 0));
+        assert!(awaited().is_none(), "the wait is over");
     }
 }

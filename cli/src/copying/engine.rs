@@ -1,7 +1,7 @@
 //! The run: both lookups, the windows of all tables at once, and what came of it.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use futures::stream::{self, FuturesUnordered, StreamExt};
 use tidemark::error::{Error, Result};
@@ -28,7 +28,7 @@ use tidemark_sqlserver::sink::Sinks;
 use tokio::sync::Semaphore;
 
 use super::attempts::Attempts;
-use super::board::Board;
+use super::board::{Board, Failed, of_lookup};
 use super::measured::Uploads;
 use crate::terminal::{count, counted};
 use crate::wiring::sink::{Sink, Watermarks};
@@ -51,6 +51,9 @@ pub(crate) struct Engine<'a> {
     pub(super) readers: Mutex<Vec<RowReader>>,
     /// The uploads that are under way in the bucket.
     pub(super) uploads: Uploads,
+    /// Why the source cannot be read any more, once a slice has tried as often as it may and the server did not even take
+    /// a connection then. No other slice waits for it.
+    pub(super) gone: OnceLock<Error>,
     /// The tables whose leases the run may have.
     leased: Mutex<BTreeSet<ObjectName>>,
 }
@@ -115,6 +118,7 @@ impl<'a> Engine<'a> {
             turns: Semaphore::new(parallel),
             readers: Mutex::default(),
             uploads: Uploads::default(),
+            gone: OnceLock::new(),
             leased: Mutex::default(),
         }
     }
@@ -184,7 +188,7 @@ impl<'a> Engine<'a> {
     /// Does both lookups.
     async fn plan(&self, tables: &[TableSpec]) -> Result<(NewWatermarks, Vec<BucketNote>)> {
         let (store, prefix) = (&self.parts.sink.store, self.parts.sink.prefix.as_str());
-        let tell = |error: &Error, next: &str| self.board.tell(format!("{}. {next}", error.report()));
+        let tell = |error: &Error, failed: Failed| self.board.tell(format!("{}. {failed}", error.report()));
         self.board.step("Looking up old watermarks");
         let old = async || {
             let request = LookupOldRequest {
@@ -192,14 +196,7 @@ impl<'a> Engine<'a> {
                 tables: tables.to_vec(),
                 dry_run: false,
             };
-            Box::pin(lookup_old(
-                self.parts.watermarks,
-                store,
-                prefix,
-                request,
-                RunContext::unbounded(),
-            ))
-            .await
+            Box::pin(lookup_old(self.parts.watermarks, store, prefix, request, of_lookup())).await
         };
         let old = Attempts::OF_A_STEP.run(tell, old).await?;
         self.board.step("Looking up new watermarks");
@@ -209,14 +206,7 @@ impl<'a> Engine<'a> {
                 tables: old.tables.clone(),
                 dry_run: false,
             };
-            Box::pin(lookup_new(
-                self.parts.source,
-                store,
-                prefix,
-                request,
-                RunContext::unbounded(),
-            ))
-            .await
+            Box::pin(lookup_new(self.parts.source, store, prefix, request, of_lookup())).await
         };
         // An interruption from here on may come after the lookup has taken any of the leases.
         self.leased()
@@ -259,7 +249,7 @@ impl<'a> Engine<'a> {
             };
             Box::pin(update_all(self.update_ports(), request, RunContext::unbounded())).await
         };
-        let tell = |error: &Error, next: &str| self.board.tell(format!("{}. {next}", error.report()));
+        let tell = |error: &Error, failed: Failed| self.board.tell(format!("{}. {failed}", error.report()));
         let failed = match Attempts::OF_A_STEP.run(tell, commit).await {
             Ok(updated) => {
                 report.unchanged.extend(updated.advanced);
@@ -296,10 +286,7 @@ impl<'a> Engine<'a> {
                 Ok(WindowOutcome::LeftAlone(left_alone)) => report.left_alone.push(left_alone),
                 Err(error) => {
                     self.give_lease_back(&window.table).await;
-                    let failed = FailedTable::of(window.table.clone(), &error);
-                    // The report of the run says why.
-                    self.board.tell(format!("{}: its window failed.", failed.table));
-                    self.fail(failed, report);
+                    self.fail(FailedTable::of(window.table.clone(), &error), report);
                 }
             }
         }

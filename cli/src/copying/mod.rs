@@ -8,7 +8,7 @@ mod measured;
 mod screen;
 mod window;
 
-pub(crate) use self::attempts::{has_address, reach, reach_and_tell};
-pub(crate) use self::board::{Board, Phase, TableState};
+pub(crate) use self::attempts::{connecting, has_address, reach, reach_and_tell};
+pub(crate) use self::board::{Board, Phase, TableState, looking_up, of_lookup};
 pub(crate) use self::engine::{Engine, Parts, Report};
 pub(crate) use self::screen::Screen;

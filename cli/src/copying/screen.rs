@@ -1,5 +1,6 @@
 //! Showing how far a run is: by lines that change on a terminal, and by lines with the time elsewhere.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tidemark::model::names::ObjectName;
 
-use super::board::{Board, Phase, TableState};
+use super::board::{Board, Phase, TableState, Trouble};
 use crate::terminal::{Terminal, bytes, count, duration, one_line, short, shortened};
 
 /// How often the lines on a terminal are drawn.
@@ -67,35 +68,24 @@ impl<'a> Screen<'a> {
                     .suspend(|| news.iter().for_each(|line| self.terminal.progress(line)));
             }
             let (step, tables) = self.board.seen();
-            lines.show(&self.drawn(step, &tables));
+            lines.show(&self.drawn(&step, &tables));
         }
     }
 
     async fn say(&self) {
         let mut ticks = tokio::time::interval(DRAW_EVERY);
-        let (mut said_at, mut said_step) = (Instant::now(), "");
-        let mut settling: Vec<ObjectName> = Vec::new();
+        let (mut said_at, mut said_step) = (Instant::now(), Cow::default());
         loop {
             ticks.tick().await;
             let (step, tables) = self.board.seen();
             if step != said_step {
                 let tables = count(self.all as u64, "table");
                 self.terminal.progress(&format!("{step}: {tables}."));
-                said_step = step;
+                said_step = step.clone();
             }
             self.tell_news();
-            for (table, state) in &tables {
-                if let Phase::Settling(until) = state.phase
-                    && !settling.contains(table)
-                {
-                    let seconds = seconds_until(until);
-                    self.terminal
-                        .progress(&format!("{table}: waits {seconds} s for open transactions to commit."));
-                    settling.push(table.clone());
-                }
-            }
             if said_at.elapsed() >= SAY_EVERY {
-                for line in self.at_work(step, &tables) {
+                for line in self.at_work(&step, &tables) {
                     self.terminal.progress(&line);
                 }
                 said_at = Instant::now();
@@ -115,7 +105,7 @@ impl<'a> Screen<'a> {
             .take(TABLES_SHOWN)
             .map(|(table, state)| format!("{table}: {}", said(state)))
             .collect();
-        if lines.len() < copying.len() {
+        if lines.len() < copying.len() || tables.is_empty() {
             lines.push(format!("{}.", self.summed(step, tables)));
         }
         lines
@@ -131,7 +121,10 @@ impl<'a> Screen<'a> {
         };
         let elapsed = duration(self.began.elapsed().as_secs());
         let windows = match tables.len() {
-            0 => count(self.all as u64, "table"),
+            0 => match (self.board.looked_up(), count(self.all as u64, "table")) {
+                (0, all) => all,
+                (looked_up, all) => format!("{looked_up} of {all}"),
+            },
             windows => format!(
                 "{done} of {} done{failed}, {}",
                 count(windows as u64, "window"),
@@ -174,8 +167,8 @@ fn is_done(state: &&TableState) -> bool {
 
 /// Returns how far a table is, in one line.
 fn said(state: &TableState) -> String {
-    if let Some(trouble) = &state.trouble {
-        return trouble.clone();
+    if let Some(Trouble { attempt, most, next }) = state.awaited() {
+        return format!("attempt {attempt} of {most} in {}", duration(seconds_until(next)));
     }
     let (done, all) = state.slices;
     match state.phase {
@@ -262,6 +255,9 @@ impl Drop for Lines {
 
 #[cfg(test)]
 mod tests {
+    use tidemark::steps::context::Progress;
+
+    use super::super::board;
     use super::*;
 
     #[test]
@@ -300,5 +296,32 @@ mod tests {
         assert!(!said(&state).contains("no answer"), "{}", said(&state));
         state.heard = Instant::now().checked_sub(Duration::from_secs(40)).unwrap();
         assert!(said(&state).contains("no answer for 40s"), "{}", said(&state));
+    }
+
+    #[test]
+    fn a_slice_has_its_rate_and_the_time_that_is_left_and_a_lookup_its_tables() {
+        let board = Board::default();
+        let table: ObjectName = "dbo.t".parse().unwrap();
+        let terminal = Terminal::new(false);
+        let screen = Screen::new(&board, &terminal, 41);
+        board.step("Looking up new watermarks");
+        board::note(Progress::TablesLookedUp(12));
+        let said_of_all = screen.summed("Looking up new watermarks", &board.seen().1);
+        assert_eq!(said_of_all, "Looking up new watermarks: 12 of 41 tables, 0s");
+        board.enter(&table, 4);
+        board.begin_turn(&table);
+        board.expects(&table, 4_000);
+        board.count(&table, 1_000, 2_000_000);
+        let mut state = board.seen().1.remove(&table).unwrap();
+        state.began = Instant::now().checked_sub(Duration::from_secs(10)).unwrap();
+        // The estimate is rounded up, and some microseconds have passed.
+        assert_eq!(said(&state), "slice 1/4  1.0k rows  100/s  2.0MB  31s left");
+        state.trouble = Some(Trouble {
+            attempt: 3,
+            most: 6,
+            next: Instant::now() + Duration::from_secs(12),
+        });
+        state.waiting = 1;
+        assert_eq!(said(&state), "attempt 3 of 6 in 12s");
     }
 }

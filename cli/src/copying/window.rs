@@ -1,10 +1,12 @@
 //! Copying one window: it waits, copies the slices several at once, and commits.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
-use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::error::{Error, ErrorCode, OfRole, Result, Role};
 use tidemark::model::lookup::{CopyWindow, Split};
+use tidemark::model::names::ObjectName;
 use tidemark::model::pieces::PIECE_BYTES;
 use tidemark::model::slice_id::SliceId;
 use tidemark::steps::context::RunContext;
@@ -15,7 +17,7 @@ use tidemark::steps::window::{CopyWindowWork, WindowOutcome, copy_window};
 use tidemark_files::encoder::Files;
 
 use super::attempts::Attempts;
-use super::board::Phase;
+use super::board::{Failed, Phase};
 use super::engine::Engine;
 use super::measured::{MeasuredRows, MeasuredStore, Meter};
 
@@ -93,11 +95,21 @@ impl Engine<'_> {
         let Ok(_turn) = self.turns.acquire().await else {
             return Err(Error::new(ErrorCode::Internal, "the run is over"));
         };
-        let tell = |error: &Error, next: &str| self.board.trouble(table, &error.report(), next);
-        let attempt = async || self.attempt(window, slice.clone()).await;
+        if let Some(gone) = self.gone.get() {
+            return Err(gone.clone());
+        }
         self.board.begin_turn(table);
-        let copied = Attempts::OF_A_STEP.run(tell, attempt).await;
+        let attempt = async || self.attempt(window, slice.clone()).await;
+        let copied = self.attempts(table, attempt).await;
         self.board.end_turn(table);
+        if let Err(error) = &copied
+            && error.code() == ErrorCode::SourceUnavailable
+            && self.gone.get().is_none()
+            && let Err(gone) = self.parts.source.greet().await.of(Role::Source)
+        {
+            // Whoever was first has said why.
+            drop(self.gone.set(gone));
+        }
         match copied {
             Err(error) if error.code() == ErrorCode::DeadlineExceeded => {
                 let split = self.split(window, slice.clone()).await?;
@@ -107,6 +119,22 @@ impl Engine<'_> {
         }
         self.board.slice_done(table);
         Ok(())
+    }
+
+    /// Does `work` as often as a step does it, and shows on the board when it waits for another attempt.
+    async fn attempts<T>(&self, table: &ObjectName, work: impl AsyncFn() -> Result<T>) -> Result<T> {
+        let is_again = Cell::new(false);
+        let tell = |error: &Error, failed: Failed| {
+            is_again.set(true);
+            self.board.trouble(table, &error.report(), failed);
+        };
+        let work = async || {
+            if is_again.replace(false) {
+                self.board.try_again(table);
+            }
+            work().await
+        };
+        Attempts::OF_A_STEP.run_until(&self.gone, tell, work).await
     }
 
     async fn attempt(&self, window: &CopyWindow, slice: SliceId) -> Result<()> {
@@ -169,7 +197,6 @@ impl Engine<'_> {
     }
 
     async fn commit(&self, window: &CopyWindow) -> Result<UpdateAnswer> {
-        let tell = |error: &Error, next: &str| self.board.trouble(&window.table, &error.report(), next);
         let commit = async || {
             let request = UpdateRequest {
                 run_id: self.run_id.clone(),
@@ -179,6 +206,6 @@ impl Engine<'_> {
             };
             Box::pin(update(self.update_ports(), request, self.context())).await
         };
-        Attempts::OF_A_STEP.run(tell, commit).await
+        self.attempts(&window.table, commit).await
     }
 }

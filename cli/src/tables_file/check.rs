@@ -1,7 +1,7 @@
 //! Finding every mistake of form in a document.
 
 use serde_json::{Map, Value};
-use tidemark::model::names::{Identifier, ObjectName, nearest};
+use tidemark::model::names::{Identifier, ObjectName, nearest, printable};
 
 use super::fields::{Allowed, FILE, Field, TABLE};
 use crate::failure::Mistake;
@@ -222,10 +222,7 @@ impl Checker<'_> {
 }
 
 fn listed(names: &[&str], joint: &str) -> String {
-    let names: Vec<String> = names
-        .iter()
-        .map(|name| format!("`{}`", name.escape_default()))
-        .collect();
+    let names: Vec<String> = names.iter().map(|name| format!("`{}`", printable(name))).collect();
     match names.split_last() {
         Some((last, [])) => last.clone(),
         Some((last, others)) => format!("{} {joint} {last}", others.join(", ")),

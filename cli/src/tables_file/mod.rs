@@ -16,11 +16,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 use tidemark::error::{Error, ErrorCode};
+use tidemark::model::names::ObjectName;
 use tidemark::model::table::TableSpec;
 
 pub(crate) use self::from_adf::{FromAdf, in_adf, tables as tables_of_adf};
 pub(crate) use self::schema::json_schema;
 use crate::failure::{Failure, Mistake, Outcome, file_name};
+use crate::lake::like;
 use crate::standard_input;
 
 /// What to do about a file without tables.
@@ -55,6 +57,9 @@ fn decoded(bytes: Vec<u8>, when_empty: &str) -> Result<String, String> {
     if content.trim_ascii().is_empty() {
         return Err(format!("is empty. {when_empty}"));
     }
+    if let Some(what) = no_text(&bytes) {
+        return Err(what.to_owned());
+    }
     // Every text in JSON begins with a character of ASCII, which has a byte of zero beside it in UTF-16.
     if bytes.starts_with(&[0xFF, 0xFE])
         || bytes.starts_with(&[0xFE, 0xFF])
@@ -62,11 +67,31 @@ fn decoded(bytes: Vec<u8>, when_empty: &str) -> Result<String, String> {
     {
         return Err("is UTF-16, as some editors and PowerShell write it. Save it as UTF-8".to_owned());
     }
+    if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
+        let line = line_of(&bytes, at);
+        return Err(format!(
+            "has a zero character in line {line}, as no text has one. It is damaged, or another file"
+        ));
+    }
     String::from_utf8(bytes).map_err(|error| {
-        let before = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
-        let line = 1 + before.filter(|byte| **byte == b'\n').count();
+        let line = line_of(error.as_bytes(), error.utf8_error().valid_up_to());
         format!("is not UTF-8: line {line} has a character of another encoding, such as Latin-1. Save it as UTF-8")
     })
+}
+
+/// Returns what a file is whose first bytes are those of no text in UTF-8 or UTF-16.
+fn no_text(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0x1F, 0x8B, ..] => Some("is compressed by gzip. Decompress it first"),
+        [b'P', b'K', 3, 4, ..] => Some("is a ZIP archive. Name the file that is in it"),
+        [0, 0, 0xFE | 0, _, ..] | [_, _, 0, 0, ..] => Some("is UTF-32. Save it as UTF-8"),
+        _ => None,
+    }
+}
+
+/// Returns the number of the line in which a byte is.
+fn line_of(bytes: &[u8], at: usize) -> usize {
+    1 + bytes.iter().take(at).filter(|byte| **byte == b'\n').count()
 }
 
 /// Returns why a file cannot be read, without the system's error number where the reason is plain.
@@ -94,6 +119,17 @@ pub(crate) fn read(path: &Path) -> Outcome<Vec<TableSpec>> {
     let mut tables = tables.map_err(|mistakes| Failure::Mistakes(PathBuf::from(path), mistakes))?;
     tables.sort_by(|one, other| one.table.cmp(&other.table));
     Ok(tables)
+}
+
+/// Builds the error for a table that a file does not have.
+pub(crate) fn unknown(path: &Path, table: &ObjectName, tables: &[TableSpec]) -> Error {
+    let known: Vec<ObjectName> = tables.iter().map(|spec| spec.table.clone()).collect();
+    let hint = match like(table, &known) {
+        Some(like) => format!("did you mean {like}?"),
+        None => "--file names the file".to_owned(),
+    };
+    let message = format!("{} has no table {table}: {hint}", file_name(path));
+    Error::new(ErrorCode::InvalidInput, message)
 }
 
 /// Reads the tables of a file, or of standard input when the path is `-`, each as it is there with the fields of

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::error::Result;
 use tidemark::model::budget::Budget;
 use tidemark::model::lookup::CopyWindow;
 use tidemark::model::names::ObjectName;
@@ -15,7 +15,7 @@ use super::copy_run::{Work, World, run_id};
 use super::plan::with_values;
 use crate::copying::reach_and_tell;
 use crate::exit::ExitClass;
-use crate::failure::{Outcome, file_name};
+use crate::failure::Outcome;
 use crate::tables_file;
 use crate::terminal::{Terminal, count};
 use crate::wiring::sink::SinkArgs;
@@ -68,15 +68,8 @@ impl BackfillArgs {
 
     fn spec(&self) -> Outcome<TableSpec> {
         let tables = tables_file::read(&self.file)?;
-        let spec = tables.into_iter().find(|spec| spec.table == self.table);
-        spec.ok_or_else(|| {
-            let message = format!(
-                "{} has no table {}: --file names the file",
-                file_name(&self.file),
-                self.table
-            );
-            Error::new(ErrorCode::InvalidInput, message).into()
-        })
+        let spec = tables.iter().find(|spec| spec.table == self.table).cloned();
+        spec.ok_or_else(|| tables_file::unknown(&self.file, &self.table, &tables).into())
     }
 }
 

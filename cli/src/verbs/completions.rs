@@ -14,15 +14,18 @@ pub(crate) struct CompletionsArgs {
 }
 
 /// Writes the completion script of a shell.
-pub(crate) fn completions(arguments: &CompletionsArgs, command: &mut Command, terminal: &Terminal) -> ExitClass {
+pub(crate) fn completions(arguments: &CompletionsArgs, command: Command, terminal: &Terminal) -> ExitClass {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, command, "tidemark", &mut script);
+    // The verb `help` has every other verb below it, which would double the script.
+    let mut command = command.disable_help_subcommand(true);
+    clap_complete::generate(arguments.shell, &mut command, "tidemark", &mut script);
     terminal.text(&String::from_utf8_lossy(&script));
     ExitClass::Done
 }
 
 /// Writes the manual page of the command, and then those of the verbs.
-pub(crate) fn man(mut command: Command, terminal: &Terminal) -> ExitClass {
+pub(crate) fn man(command: Command, terminal: &Terminal) -> ExitClass {
+    let mut command = command.disable_help_subcommand(true);
     command.build();
     let verbs = command.get_subcommands().cloned();
     let pages = std::iter::once(command.clone()).chain(verbs);

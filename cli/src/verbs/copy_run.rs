@@ -208,9 +208,7 @@ impl World<'_> {
         let mut interruptions = Interruptions::listen()?;
         let ended = {
             let work = async {
-                board.step("Connecting");
-                let tell = |error: &Error, next: &str| board.tell(format!("{}. {next}", error.report()));
-                reach(self.source, engine.parts.source, tell).await?;
+                reach(self.source, engine.parts.source, board).await?;
                 match work {
                     Work::Tables(tables) => engine.run(tables).await,
                     Work::Windows(windows) => Ok(engine.copy_frozen(windows).await),

@@ -25,7 +25,7 @@ use self::findings::{Findings, Missing};
 use super::copy_run::parse_duration;
 use super::plan::look_ahead;
 use super::summary::changes;
-use crate::copying::has_address;
+use crate::copying::{connecting, has_address};
 use crate::exit::ExitClass;
 use crate::failure::{Outcome, without_table};
 use crate::tables_file;
@@ -65,10 +65,11 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
     let mut server = None;
     if let Some(source) = &source {
         let reached = source.server();
-        let version = match has_address(source).await {
-            Ok(()) => reached.greet().await.of(Role::Source),
-            Err(error) => Err(error),
+        let greet = async {
+            has_address(source).await?;
+            reached.greet().await.of(Role::Source)
         };
+        let version = connecting(source, terminal, greet).await;
         let is_reached = findings.found("server", version, |version| format!("{version} answers"));
         server = is_reached.map(|_| reached);
     }
@@ -78,14 +79,16 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
     });
     let mut next_run = Ahead::default();
     if let Some(sink) = &sink {
-        bucket::look(sink, &mut findings).await;
+        let is_usable = bucket::look(sink, &mut findings).await;
         let is_on_server = arguments.sink.control_table()?.is_some();
-        if let Some(source) = source.as_ref().filter(|_| server.is_some() || !is_on_server) {
+        // What is missing there is told already, and every look into the ledger would fail with it again.
+        let source = source.as_ref().filter(|_| is_usable);
+        if let Some(source) = source.filter(|_| server.is_some() || !is_on_server) {
             let watermarks = arguments.sink.watermarks(sink, source.writer())?;
             let stored = stored(&watermarks, &tables).await;
             let found = findings.found("watermarks", stored, |&count| said_of_watermarks(count, tables.len()));
             if let Some(server) = server.as_ref().filter(|_| found.is_some()) {
-                match look_ahead(server, &watermarks, sink, &tables).await {
+                match look_ahead(server, &watermarks, sink, &tables, terminal).await {
                     Ok(found) => next_run = Ahead::of(found),
                     Err(error) => findings.missing("next run", error.into()),
                 }
@@ -98,6 +101,7 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
         for spec in &tables {
             let subject = spec.table.to_string();
             let looked = table(server, spec, &user, arguments.every).await;
+            let looked = looked.map_err(|missing| missing.without(&spec.table));
             let looked = looked.and_then(|found| next_run.judged(&spec.table, found));
             findings.judged(&subject, looked);
         }
@@ -122,8 +126,11 @@ impl Ahead {
     /// Returns what was found of a table together with what the next run would meet there.
     fn judged(&self, table: &ObjectName, (mark, said): (Mark, String)) -> std::result::Result<(Mark, String), Missing> {
         if let Some(failed) = self.failed.iter().find(|failed| failed.table == *table) {
-            let cause = without_table(table, &failed.cause);
-            return Err(Error::new(failed.error, cause).into());
+            let error = Error::new(failed.error, without_table(table, &failed.cause));
+            return Err(match &failed.advice {
+                Some(advice) => Missing::mended_by(error, advice.clone()),
+                None => error.into(),
+            });
         }
         let changed = self.notes.iter().find(|note| note.table == *table).and_then(changes);
         Ok(match changed {

@@ -42,8 +42,11 @@ pub(crate) async fn give_up(arguments: &GiveUpArgs, terminal: &Terminal) -> Outc
     lake::chosen(&sink, std::slice::from_ref(table)).await?;
     let watermarks = arguments.sink.watermarks_alone(&sink, &arguments.source).await?;
     let pending = status::pending_window(&sink, &watermarks, table, arguments.window.as_ref()).await?;
-    terminal.sentence(&format!("{table}: {pending} would be given up."));
-    terminal.sentence(
+    terminal.event(
+        &serde_json::json!({"event": "to_give_up", "table": table, "window": arguments.window, "what": pending}),
+    );
+    terminal.proposal(&format!("{table}: {pending} would be given up."));
+    terminal.proposal(
         "Its uploads are aborted, its documents go into the archive, and the next run plans it anew. No row is lost.",
     );
     if !terminal.is_confirmed("Give it up?", arguments.yes) {

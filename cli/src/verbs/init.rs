@@ -116,15 +116,17 @@ pub(crate) async fn init(arguments: &InitArgs, terminal: &Terminal) -> Outcome<E
         match proposals.first() {
             Some(best) => {
                 proposed.push(best.entry(table));
-                rows.push(vec![name, known, best.name.clone(), best.reasons.join("; ")]);
+                let score = best.score.to_string();
+                rows.push(vec![name, known, best.name.clone(), score, best.reasons.join("; ")]);
             }
-            None => rows.push(vec![name, known, "left out".to_owned(), why_not(table)]),
+            None => rows.push(vec![name, known, "left out".to_owned(), "-".to_owned(), why_not(table)]),
         }
     }
     let columns = [
         ("table", Side::Left),
         ("rows", Side::Right),
         ("tracking", Side::Left),
+        ("score", Side::Right),
         ("because", Side::Left),
     ];
     terminal.table(&columns, rows);
@@ -135,7 +137,7 @@ pub(crate) async fn init(arguments: &InitArgs, terminal: &Terminal) -> Outcome<E
     write(arguments, &proposed)?;
     let path = arguments.output.display();
     terminal.note(&format!(
-        "{path} has {} of {}. Next: tidemark run {path}",
+        "{path} has {} of {}. Views are not looked at: add one yourself to copy it. Next: tidemark run {path}",
         proposed.len(),
         count(tables.len() as u64, "table")
     ));

@@ -1,6 +1,7 @@
 //! `pause` and `resume`, which decide whether runs work on a table without touching the schedule.
 
 use clap::Args;
+use serde_json::json;
 use tidemark::model::names::ObjectName;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::pause::{self as step, Pause, PauseState};
@@ -45,8 +46,9 @@ pub(crate) async fn pause(arguments: &PauseArgs, terminal: &Terminal) -> Outcome
     let sink = arguments.sink.open()?;
     let tables = lake::chosen(&sink, &arguments.tables).await?;
     for table in &tables {
-        terminal.sentence(&format!(
-            "{table}: No run copies it until you resume it. A run that is copying it now may finish its slice."
+        terminal.event(&json!({"event": "to_pause", "table": table, "reason": arguments.reason}));
+        terminal.proposal(&format!(
+            "{table}: no run copies it until you resume it. A run that is copying it now may finish its slice."
         ));
     }
     if !terminal.is_confirmed("Pause?", arguments.yes) {
@@ -68,7 +70,8 @@ pub(crate) async fn resume(arguments: &ResumeArgs, terminal: &Terminal) -> Outco
     let sink = arguments.sink.open()?;
     let tables = lake::chosen(&sink, &arguments.tables).await?;
     for table in &tables {
-        terminal.sentence(&format!(
+        terminal.event(&json!({"event": "to_resume", "table": table}));
+        terminal.proposal(&format!(
             "{table}: runs work on it again, and the next one goes on where the last one ended."
         ));
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use futures::stream::{self, StreamExt};
 use serde::Serialize;
-use tidemark::error::{ErrorCode, OfRole, Result, Role};
+use tidemark::error::Result;
 use tidemark::ledger::AT_ONCE;
 use tidemark::model::lease::Keeper;
 use tidemark::model::left_alone::{TableLeftAlone, TablesLeftAlone};
@@ -14,20 +14,18 @@ use tidemark::model::plan::Plan;
 use tidemark::model::table::TableSpec;
 use tidemark::ports::rows::Explained;
 use tidemark::ports::source::{CountRows, CutSource};
-use tidemark::steps::context::RunContext;
 use tidemark::steps::lookup_new::{DryRun, LookupNewRequest, NewWatermarks, lookup_new};
 use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
-use tidemark::steps::tables::FailedTable;
 use tidemark_sqlserver::session::Server;
 
 use super::summary::{changes, tell_left_alone};
-use crate::copying::reach_and_tell;
+use crate::copying::{looking_up, of_lookup, reach_and_tell};
 use crate::estimate::Estimate;
 use crate::exit::ExitClass;
 use crate::failure::{Outcome, failed_event, tell_failed};
 use crate::lake;
 use crate::tables_file;
-use crate::terminal::{Side, Terminal, number};
+use crate::terminal::{Done, Side, Terminal, count, number};
 use crate::wiring::sink::{Sink, SinkArgs, Watermarks};
 use crate::wiring::source::SourceArgs;
 
@@ -74,9 +72,15 @@ pub(crate) async fn plan(arguments: &PlanArgs, terminal: &Terminal) -> Outcome<E
     let watermarks = arguments.sink.watermarks(&sink, source.writer())?;
     let server = source.server();
     reach_and_tell(&source, &server, terminal).await?;
-    let found = look_ahead(&server, &watermarks, &sink, &tables).await?;
+    let found = look_ahead(&server, &watermarks, &sink, &tables, terminal).await?;
     let mut planned = Vec::new();
+    let counted = Done::default();
+    let working = terminal.working({
+        let (counted, all) = (counted.clone(), count(found.dry_run.len() as u64, "table"));
+        move || format!("Counting rows: {} of {all}", counted.get())
+    });
     for dry_run in &found.dry_run {
+        counted.add(1);
         let spec = tables.iter().find(|spec| spec.table == dry_run.table);
         let rows = match spec.filter(|_| !arguments.no_rows) {
             Some(spec) => rows_of(&server, spec, &dry_run.plan).await,
@@ -90,6 +94,7 @@ pub(crate) async fn plan(arguments: &PlanArgs, terminal: &Terminal) -> Outcome<E
         let estimate = estimate.map(|(rows, row_bytes)| Estimate::of(rows, row_bytes, dry_run.slices.len()));
         planned.push(Planned::of(dry_run, rows, estimate));
     }
+    drop(working);
     Ok(tell_all(terminal, &planned, &found, arguments.sql))
 }
 
@@ -100,7 +105,9 @@ pub(super) async fn look_ahead(
     watermarks: &Watermarks<'_>,
     sink: &Sink,
     tables: &[TableSpec],
+    terminal: &Terminal,
 ) -> Result<NewWatermarks> {
+    let _working = looking_up(terminal, tables.len());
     let mut left_alone = TablesLeftAlone::default();
     let mut asked = Vec::new();
     let looked = tables
@@ -125,32 +132,16 @@ pub(super) async fn look_ahead(
         tables: asked,
         dry_run: true,
     };
-    let old = Box::pin(lookup_old(watermarks, store, prefix, request, RunContext::unbounded())).await?;
+    let old = Box::pin(lookup_old(watermarks, store, prefix, request, of_lookup())).await?;
     let request = LookupNewRequest {
         run_id: "plan".to_owned(),
         tables: old.tables,
         dry_run: true,
     };
-    let mut new = Box::pin(lookup_new(server, store, prefix, request, RunContext::unbounded())).await?;
+    let mut new = Box::pin(lookup_new(server, store, prefix, request, of_lookup())).await?;
     new.failed.extend(old.failed);
     new.left_alone.paused.extend(old.paused);
     new.left_alone.extend(left_alone);
-    // No lookup puts the condition of a table to the server, and the copy does.
-    for spec in tables {
-        let is_failed = new.failed.iter().any(|failed| failed.table == spec.table);
-        let Some(filter) = spec.filter.as_ref().filter(|_| !is_failed) else {
-            continue;
-        };
-        match server.accepts(&spec.table, filter).await.of(Role::Source) {
-            Err(error) if error.code() == ErrorCode::SourceRejected => {
-                let cause = format_args!("the `where` of {} is refused", spec.table);
-                let error = error.recoded(ErrorCode::InvalidInput).context(cause);
-                new.dry_run.retain(|dry_run| dry_run.table != spec.table);
-                new.failed.push(FailedTable::of(spec.table.clone(), &error));
-            }
-            answer => answer?,
-        }
-    }
     Ok(new)
 }
 
@@ -232,17 +223,13 @@ fn tell_all(terminal: &Terminal, planned: &[Planned], found: &NewWatermarks, sho
         .collect();
     let left = |table: &ObjectName, why: &str| {
         let name = terminal.fitted(&table.to_string(), OTHER_CELLS);
-        vec![name, why.to_owned(), "-".to_owned(), "0".to_owned(), "0".to_owned()]
+        let none = if why == "failed" { "-" } else { "0" };
+        vec![name, why.to_owned(), "-".to_owned(), none.to_owned(), none.to_owned()]
     };
     rows.extend(found.unchanged.iter().map(|table| left(table, "-")));
-    rows.extend(
-        found
-            .left_alone
-            .paused
-            .iter()
-            .map(|paused| left(&paused.table, "paused")),
-    );
+    rows.extend(found.left_alone.paused.iter().map(|paused| left(&paused.table, "paused")));
     rows.extend(found.left_alone.busy.iter().map(|busy| left(&busy.table, "busy")));
+    rows.extend(found.failed.iter().map(|failed| left(&failed.table, "failed")));
     rows.sort();
     let columns = [
         ("table", Side::Left),

@@ -1,12 +1,12 @@
 //! `reconcile`, which compares the manifests with the source, by count and by key. It changes nothing.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+mod differences;
+
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use tidemark::error::{Error, ErrorCode, OfRole, Result, Role};
+use tidemark::error::{Error, OfRole, Result, Role};
 use tidemark::model::manifest::Manifest;
 use tidemark::model::names::ObjectName;
 use tidemark::model::table::TableSpec;
@@ -14,14 +14,15 @@ use tidemark::ports::source::CountRows;
 use tidemark::steps::tables::FailedTable;
 use tidemark_sqlserver::session::Server;
 
+use self::differences::Differences;
 use super::plan::{look_ahead, rows_of};
 use crate::copying::reach_and_tell;
 use crate::exit::ExitClass;
-use crate::failure::{Outcome, failed_event, file_name, tell_failed};
-use crate::keys::{Compared, Comparison, NotCompared, Side as Where};
+use crate::failure::{Outcome, failed_event, tell_failed};
+use crate::keys::{Compared, Comparison, Difference, KEYS_AT_ONCE, NotCompared};
 use crate::lake;
 use crate::tables_file;
-use crate::terminal::{Side, Terminal, number};
+use crate::terminal::{Done, Side, Terminal, count, number};
 use crate::wiring::sink::{Sink, SinkArgs, Watermarks};
 use crate::wiring::source::{Source, SourceArgs};
 
@@ -45,6 +46,9 @@ pub(crate) struct ReconcileArgs {
     /// Where the keys that differ are written to
     #[arg(long, default_value = "differences.jsonl", value_name = "FILE")]
     differences: PathBuf,
+    /// The approximate number of keys that are in memory at once
+    #[arg(long, default_value_t = KEYS_AT_ONCE, value_name = "KEYS", hide = true)]
+    keys_at_once: u64,
     #[command(flatten)]
     source: SourceArgs,
     #[command(flatten)]
@@ -57,8 +61,7 @@ impl ReconcileArgs {
         let mut specs = tables_file::read(&self.file)?;
         let is_named = |table: &ObjectName| specs.iter().any(|spec| spec.table == *table);
         if let Some(unknown) = self.tables.iter().find(|table| !is_named(table)) {
-            let message = format!("{} does not name {unknown}", file_name(&self.file));
-            return Err(Error::new(ErrorCode::InvalidInput, message).into());
+            return Err(tables_file::unknown(&self.file, unknown, &specs).into());
         }
         specs.retain(|spec| self.tables.is_empty() || self.tables.contains(&spec.table));
         Ok(specs)
@@ -140,49 +143,10 @@ impl Reconciled {
     }
 }
 
-/// The file that differing keys are written to. It is made with the first of them.
-struct Differences<'a> {
-    path: &'a PathBuf,
-    file: Option<BufWriter<File>>,
-    /// Whether the keys of a table were compared.
-    is_compared: bool,
-}
-
-impl Differences<'_> {
-    /// Removes the file of an earlier comparison when the keys were found equal now.
-    fn remove_old(&self) -> Result<()> {
-        if !self.is_compared || self.file.is_some() {
-            return Ok(());
-        }
-        match std::fs::remove_file(self.path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                let message = format!(
-                    "cannot remove {}, which is of an earlier comparison",
-                    self.path.display()
-                );
-                Err(Error::with_source(ErrorCode::InvalidInput, message, error))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn write(&mut self, table: &ObjectName, key: &str, side: Where) -> Result<()> {
-        let failed = |error| {
-            let message = format!("cannot write {}", self.path.display());
-            Error::with_source(ErrorCode::InvalidInput, message, error)
-        };
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => none.insert(BufWriter::new(File::create(self.path).map_err(failed)?)),
-        };
-        let line = serde_json::json!({"table": table, "key": key, "only_in": side});
-        writeln!(file, "{line}").map_err(failed)
-    }
-}
-
 /// Compares the tables.
 pub(crate) async fn reconcile(arguments: &ReconcileArgs, terminal: &Terminal) -> Outcome<ExitClass> {
     let specs = arguments.specs()?;
+    let mut differences = Differences::new(&arguments.differences)?;
     let sink = arguments.sink.open()?;
     // A sink without any ledger is most often a wrong place.
     lake::chosen(&sink, &[]).await?;
@@ -190,11 +154,6 @@ pub(crate) async fn reconcile(arguments: &ReconcileArgs, terminal: &Terminal) ->
     let server = source.server();
     let watermarks = arguments.sink.watermarks(&sink, source.writer())?;
     reach_and_tell(&source, &server, terminal).await?;
-    let mut differences = Differences {
-        path: &arguments.differences,
-        file: None,
-        is_compared: false,
-    };
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
     let mut class = ExitClass::Done;
     for spec in &specs {
@@ -204,7 +163,7 @@ pub(crate) async fn reconcile(arguments: &ReconcileArgs, terminal: &Terminal) ->
             (&source, &server),
             (&sink, &watermarks),
             spec,
-            &mut differences,
+            (&mut differences, terminal),
         )
         .await
         {
@@ -224,7 +183,6 @@ pub(crate) async fn reconcile(arguments: &ReconcileArgs, terminal: &Terminal) ->
             Ok(reconciled) => reconciled,
         };
         terminal.named_event("reconciled", &reconciled);
-        differences.is_compared |= reconciled.keys.is_some();
         if reconciled.differs() {
             class = class.worse(ExitClass::Data);
         }
@@ -239,8 +197,7 @@ pub(crate) async fn reconcile(arguments: &ReconcileArgs, terminal: &Terminal) ->
     ];
     terminal.table(&columns, rows);
     tell_failed(terminal, &failures);
-    differences.remove_old()?;
-    if differences.file.is_some() {
+    if differences.finish()? {
         terminal.note(&format!(
             "The keys that differ are in {}. `tidemark backfill` copies an interval again.",
             arguments.differences.display()
@@ -259,11 +216,11 @@ async fn table(
     (source, server): (&Source, &Server),
     (sink, watermarks): (&Sink, &Watermarks<'_>),
     spec: &TableSpec,
-    differences: &mut Differences<'_>,
+    (differences, terminal): (&mut Differences<'_>, &Terminal),
 ) -> Result<Reconciled> {
     let manifests = lake::manifests(sink, &spec.table).await?;
     let never_copied = match manifests.as_slice() {
-        [] => Some(waiting(server, sink, watermarks, spec).await?),
+        [] => Some(waiting(server, (sink, watermarks), spec, terminal).await?),
         _ => None,
     };
     let mut reconciled = Reconciled {
@@ -277,28 +234,52 @@ async fn table(
     if arguments.counts || reconciled.never_copied.is_some() {
         return Ok(reconciled);
     }
+    let read = Done::default();
+    let _working = terminal.working({
+        let (read, table) = (read.clone(), spec.table.clone());
+        move || format!("{table}: comparing keys, {} read", count(read.get(), "key"))
+    });
     let comparison = Comparison {
+        read: &read,
         source,
         server,
         sink,
         spec,
         manifests: &manifests,
         key: &arguments.key,
+        keys_at_once: arguments.keys_at_once,
     };
-    let write = |key: &str, side| differences.write(&spec.table, key, side);
+    let write = |difference: &Difference| differences.write(&spec.table, difference);
     match comparison.compare(write).await {
-        Ok(compared) => reconciled.keys = Some(compared),
-        Err(NotCompared::Because(why)) => reconciled.without_keys = Some(why),
-        Err(NotCompared::Failed(error)) => return Err(error),
+        Ok(compared) => {
+            reconciled.keys = Some(compared);
+            differences.compared(&spec.table)?;
+        }
+        Err(not_compared) => {
+            differences.not_compared()?;
+            match not_compared {
+                NotCompared::Because(why) => reconciled.without_keys = Some(why),
+                NotCompared::Failed(error) => return Err(error),
+            }
+        }
     }
     Ok(reconciled)
 }
 
 /// Counts the rows that the first window of a table would have, or has where it is frozen.
-async fn waiting(server: &Server, sink: &Sink, watermarks: &Watermarks<'_>, spec: &TableSpec) -> Result<Waiting> {
-    let ahead = look_ahead(server, watermarks, sink, std::slice::from_ref(spec)).await?;
+async fn waiting(
+    server: &Server,
+    (sink, watermarks): (&Sink, &Watermarks<'_>),
+    spec: &TableSpec,
+    terminal: &Terminal,
+) -> Result<Waiting> {
+    let ahead = look_ahead(server, watermarks, sink, std::slice::from_ref(spec), terminal).await?;
     if let Some(failed) = ahead.failed.into_iter().next() {
-        return Err(Error::new(failed.error, failed.cause));
+        let error = Error::new(failed.error, failed.cause);
+        return Err(match failed.advice {
+            Some(advice) => error.advised(advice),
+            None => error,
+        });
     }
     let on_source = match ahead.dry_run.first() {
         Some(dry_run) => rows_of(server, spec, &dry_run.plan).await,

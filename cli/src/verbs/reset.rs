@@ -45,7 +45,12 @@ pub(crate) async fn reset(arguments: &ResetArgs, terminal: &Terminal) -> Outcome
             store: &sink.store,
             prefix: &sink.prefix,
         };
+        let working = terminal.working({
+            let table = table.clone();
+            move || format!("{table}: moving everything into the archive")
+        });
         let started = Box::pin(start_over(ports, table, RunContext::unbounded())).await?;
+        drop(working);
         tell(&sink, &started, terminal);
     }
     Ok(ExitClass::Done)
@@ -56,7 +61,7 @@ async fn show(sink: &Sink, table: &ObjectName, terminal: &Terminal) -> Result<()
     let manifests = match lake::manifests(sink, table).await {
         // A damaged ledger is a reason to start over, not an obstacle. A sink that does not answer is one.
         Err(error) if error.code() == ErrorCode::LedgerInvalid => {
-            terminal.sentence(&format!(
+            terminal.proposal(&format!(
                 "{table}: its ledger is damaged ({}). All of it goes into the archive, and its files.",
                 error.report()
             ));
@@ -70,7 +75,7 @@ async fn show(sink: &Sink, table: &ObjectName, terminal: &Terminal) -> Result<()
     terminal.event(&serde_json::json!({
         "event": "to_reset", "table": table, "windows": manifests.len(), "files": files, "rows": rows, "bytes": size,
     }));
-    terminal.sentence(&format!(
+    terminal.proposal(&format!(
         "{table}: {}, {}, {}, {}. All of it goes into the archive, its watermark is taken away, and the next run loads the table in \
          full.",
         count(manifests.len() as u64, "window"),

@@ -82,6 +82,7 @@ pub(crate) async fn sql(arguments: &SqlArgs, terminal: &Terminal) -> Outcome<Exi
              machine cannot read it. Give --sink s3://bucket/prefix for files in a bucket.",
         );
     }
+    let _working = terminal.working(|| "Reading the ledger".to_owned());
     let chosen = lake::chosen(&sink, &arguments.tables).await?;
     // The names are those of all tables, so that a table has the same name however many are chosen.
     let names = names::of(arguments.engine, &lake::tables(&sink).await?);

@@ -24,7 +24,7 @@ use crate::exit::ExitClass;
 use crate::failure::{Failure, Outcome, failed_event, tell_failed};
 use crate::lake;
 use crate::tables_file;
-use crate::terminal::{Side, Terminal, bytes, counted, duration, number};
+use crate::terminal::{Done, Side, Terminal, bytes, count, counted, duration, number};
 use crate::wiring::sink::{Sink, SinkArgs, Watermarks};
 use crate::wiring::source::SourceArgs;
 use crate::wiring::store::Store;
@@ -111,6 +111,11 @@ struct Pending {
 pub(crate) async fn status(arguments: &StatusArgs, terminal: &Terminal) -> Outcome<ExitClass> {
     let sink = arguments.sink.open()?;
     let watermarks = arguments.sink.watermarks_alone(&sink, &arguments.source).await?;
+    let read = Done::default();
+    let working = terminal.working({
+        let read = read.clone();
+        move || format!("Reading the ledger: {}", count(read.get(), "table"))
+    });
     let (tables, unread) = if arguments.tables.is_empty() {
         lake::found(&sink).await?
     } else {
@@ -118,6 +123,9 @@ pub(crate) async fn status(arguments: &StatusArgs, terminal: &Terminal) -> Outco
     };
     let never_copied = arguments.never_copied(&tables)?;
     if tables.is_empty() && unread.is_empty() && never_copied.is_empty() {
+        if arguments.file.is_none() {
+            return Err(Error::new(ErrorCode::InvalidInput, lake::no_ledger(&sink)).into());
+        }
         terminal.note(&format!("{}.", lake::no_ledger(&sink)));
         return Ok(ExitClass::Done);
     }
@@ -127,6 +135,7 @@ pub(crate) async fn status(arguments: &StatusArgs, terminal: &Terminal) -> Outco
         .buffered(AT_ONCE);
     let (mut found, mut failed) = (Vec::new(), Vec::new());
     while let Some((table, status)) = reads.next().await {
+        read.add(1);
         match status {
             Ok(status) => found.push(status),
             // The other tables are shown all the same.
@@ -134,6 +143,7 @@ pub(crate) async fn status(arguments: &StatusArgs, terminal: &Terminal) -> Outco
             Err(error) => return Err(error.into()),
         }
     }
+    drop(working);
     found.iter().for_each(|status| terminal.named_event("status", status));
     failed.iter().for_each(|failed| terminal.event(&failed_event(failed)));
     let unreadable = failed.iter().map(|failed| failed.table.to_string());

@@ -16,7 +16,7 @@ use tidemark::ports::objects::ReadObjects;
 use crate::exit::ExitClass;
 use crate::failure::{Outcome, of_table};
 use crate::lake;
-use crate::terminal::{Side, Terminal, bytes, number};
+use crate::terminal::{Done, Side, Terminal, bytes, count, number};
 use crate::wiring::sink::{Sink, SinkArgs};
 use crate::wiring::store::Store;
 
@@ -68,8 +68,14 @@ pub(crate) async fn verify(arguments: &VerifyArgs, terminal: &Terminal) -> Outco
     let sink = arguments.sink.open()?;
     let mut class = ExitClass::Done;
     let (mut rows, mut differences) = (Vec::new(), Vec::new());
-    for table in lake::chosen(&sink, &arguments.tables).await? {
-        let checked = match check(&sink, &table, arguments.quick).await {
+    let tables = lake::chosen(&sink, &arguments.tables).await?;
+    let (files, read) = (Done::default(), Done::default());
+    let working = terminal.working({
+        let (files, read, all) = (files.clone(), read.clone(), count(tables.len() as u64, "table"));
+        move || format!("Checking {all}: {}, {}", count(files.get(), "file"), bytes(read.get()))
+    });
+    for table in tables {
+        let checked = match check(&sink, &table, arguments.quick, (&files, &read)).await {
             // The other tables are checked all the same.
             Err(error) if error.code() == ErrorCode::LedgerInvalid => Checked {
                 differences: vec![Difference {
@@ -104,6 +110,7 @@ pub(crate) async fn verify(arguments: &VerifyArgs, terminal: &Terminal) -> Outco
         ]);
         differences.extend(checked.differences);
     }
+    drop(working);
     let columns = [
         ("table", Side::Left),
         ("windows", Side::Right),
@@ -113,7 +120,12 @@ pub(crate) async fn verify(arguments: &VerifyArgs, terminal: &Terminal) -> Outco
         ("files are", Side::Left),
     ];
     terminal.table(&columns, rows);
-    for Difference { table, key, what, .. } in &differences {
+    tell(&differences, terminal);
+    Ok(class)
+}
+
+fn tell(differences: &[Difference], terminal: &Terminal) {
+    for Difference { table, key, what, .. } in differences {
         terminal.error(&match key {
             Some(key) => format!("{key} {what}"),
             None => of_table(table, what),
@@ -127,10 +139,9 @@ pub(crate) async fn verify(arguments: &VerifyArgs, terminal: &Terminal) -> Outco
     if differences.iter().any(|difference| difference.is_surplus) {
         terminal.advice("Move away what is in no manifest: whoever reads the whole folder takes it for data.");
     }
-    Ok(class)
 }
 
-async fn check(sink: &Sink, table: &ObjectName, is_quick: bool) -> Result<Checked> {
+async fn check(sink: &Sink, table: &ObjectName, is_quick: bool, (files, bytes): (&Done, &Done)) -> Result<Checked> {
     let manifests = lake::manifests(sink, table).await?;
     let mut checked = Checked {
         windows: manifests.len(),
@@ -151,6 +162,8 @@ async fn check(sink: &Sink, table: &ObjectName, is_quick: bool) -> Result<Checke
     while let Some(read) = reads.next().await {
         let read: Result<(&ManifestPart, Option<String>)> = read;
         let (part, difference) = read?;
+        files.add(1);
+        bytes.add(part.bytes);
         checked.differences.extend(difference.map(|what| Difference {
             table: table.clone(),
             key: Some(part.key.clone()),

@@ -3,9 +3,74 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::{SCRIPT, World, fed};
+
+/// A mistake, as somebody meets it at a terminal.
+pub struct Case {
+    /// What is typed.
+    pub arguments: &'static [&'static str],
+    /// The environment variables that are set.
+    pub settings: Vec<(&'static str, String)>,
+    /// The tables, where they are not both of the world.
+    pub tables: Option<Value>,
+    /// How the command ends.
+    pub code: i32,
+    /// What is said.
+    pub said: &'static str,
+}
+
+impl Case {
+    fn new(arguments: &'static [&'static str], code: i32, said: &'static str) -> Self {
+        Self {
+            arguments,
+            settings: Vec::new(),
+            tables: None,
+            code,
+            said,
+        }
+    }
+
+    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.settings.push((name, value.into()));
+        self
+    }
+}
+
+/// Returns the mistakes of which a terminal is to show what they are, for a world of [`SCRIPT`].
+pub fn at_a_terminal(world: &World) -> Vec<Case> {
+    let event = json!({"run_id": "r", "table": "dbo.orders", "window": "initial", "slice": 0});
+    std::fs::write(world.folder.path().join("event.json"), event.to_string()).unwrap();
+    let untrusted = world.address().replace("?tls=trust", "");
+    let both = json!([{"table": "two", "tracking": {"watermark": {"column": "c"}, "change_tracking": {}}}]);
+    vec![
+        Case::new(
+            &["run", "--watermark-table", "dbo.watermarks"],
+            1,
+            "infra/sql/control-table.sql makes them",
+        ),
+        Case::new(&["run", "--sink", "by-proxy"], 0, "2 copied, 0 unchanged, 0 failed")
+            .with("HTTPS_PROXY", "http://127.0.0.1:9"),
+        Case::new(&["run"], 1, "no-such-host.invalid has no address")
+            .with("TIDEMARK_SOURCE", "sqlserver://sa@no-such-host.invalid/tidemark"),
+        Case::new(&["run"], 1, "name a file with its certificate").with("TIDEMARK_SOURCE", untrusted),
+        Case::new(
+            &["step", "copy-delta", "event.json"],
+            1,
+            "run lookup-old-watermark and lookup-new-watermark first",
+        ),
+        Case {
+            tables: Some(both),
+            ..Case::new(&["run"], 1, "tables.json: tables[0].tracking (dbo.two)")
+        },
+        Case::new(
+            &["plan", "--sql"],
+            0,
+            "CAST(N'2020-01-03T00:00:00.000' AS datetime2(3))",
+        ),
+    ]
+}
 
 #[test]
 fn a_password_may_hold_what_shells_and_make_expand() {
@@ -125,8 +190,9 @@ fn thirty_tables_are_a_sorted_line_each_and_what_failed_says_what_to_do() {
         .lines()
         .skip_while(|line| !line.starts_with("error: 2 tables: "))
         .collect();
-    assert_eq!(errors.len(), 3, "{}", done.all());
+    assert_eq!(errors.len(), 4, "{}", done.all());
     assert!(errors[1].contains("dbo.absent, dbo.missing"), "{}", done.all());
+    assert_eq!(errors[3], "  See docs/reference/errors.md#sourcerejected.");
 }
 
 #[test]

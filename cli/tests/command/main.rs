@@ -4,6 +4,7 @@
 
 mod by_hand;
 mod cases;
+mod doctor;
 mod first_use;
 mod inputs;
 mod interruptions;

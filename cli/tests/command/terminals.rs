@@ -11,6 +11,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::json;
 
+use crate::cases::at_a_terminal;
 use crate::world::{SCRIPT, World};
 
 /// What a command wrote to its terminal, and how long it took until it wrote something.
@@ -224,6 +225,36 @@ fn the_table_of_every_verb_fits_the_terminal() {
 }
 
 #[test]
+fn every_line_of_doctor_and_init_fits_the_terminal() {
+    let table = "a_table_with_a_name_that_is_rather_long_for_a_name_of_a_table";
+    let world = World::new(&format!(
+        "{SCRIPT} CREATE TABLE {table} (id int PRIMARY KEY, at datetime2 NULL);"
+    ));
+    let mut tables = World::both(0);
+    tables[0]["where"] = json!("no_such = 1");
+    world.tables(&tables);
+    for columns in [80, 200] {
+        let proposed = format!("proposed-{columns}.json");
+        for (verb, code, said) in [
+            (&["doctor"][..], 1, "✗ dbo.orders: the `where` of the table"),
+            (&["init", "--output", &proposed], 0, "dbo.items"),
+        ] {
+            let seen = on_a_terminal(&world, verb, columns, &[("NO_COLOR", "1")]);
+            assert_eq!(seen.code, Some(code), "{verb:?}: {}", seen.text);
+            let lines = plain_lines(&seen.text);
+            assert!(
+                lines.iter().any(|line| line.starts_with(said)),
+                "{verb:?}: {}",
+                seen.text
+            );
+            for line in lines {
+                assert!(line.chars().count() <= columns.into(), "{verb:?} at {columns}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_help_of_every_verb_fits_the_terminal() {
     let world = World::new(SCRIPT);
     let commands = plain_lines(&on_a_terminal(&world, &["--help"], 80, &[]).text);
@@ -236,11 +267,39 @@ fn the_help_of_every_verb_fits_the_terminal() {
         .filter_map(|line| line.split_whitespace().next())
         .collect();
     assert!(verbs.len() > 15 && verbs.contains(&"backfill"), "{verbs:?}");
-    for verb in verbs {
-        let seen = on_a_terminal(&world, &[verb, "--help"], 80, &[]);
-        assert_eq!(seen.code, Some(0), "{verb}: {}", seen.text);
-        for line in plain_lines(&seen.text) {
-            assert!(line.chars().count() <= 80, "{verb}: {line}");
+    for verb in verbs.into_iter().filter(|verb| *verb != "help") {
+        for asked in [[verb, "--help"], ["help", verb]] {
+            let seen = on_a_terminal(&world, &asked, 80, &[]);
+            assert_eq!(seen.code, Some(0), "{asked:?}: {}", seen.text);
+            for line in plain_lines(&seen.text) {
+                assert!(line.chars().count() <= 80, "{asked:?}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_people_met_is_said_on_a_terminal_of_any_width() {
+    for columns in [80, 200] {
+        let world = World::new(SCRIPT);
+        for case in at_a_terminal(&world) {
+            world.tables(&case.tables.clone().unwrap_or_else(|| World::both(0)));
+            let settings: Vec<_> = case
+                .settings
+                .iter()
+                .map(|(name, value)| (*name, value.as_str()))
+                .collect();
+            let seen = on_a_terminal(&world, case.arguments, columns, &settings);
+            let (arguments, text) = (case.arguments, &seen.text);
+            assert_eq!(seen.code, Some(case.code), "{arguments:?}: {text}");
+            let lines = plain_lines(text);
+            let said: Vec<&str> = lines.iter().flat_map(|line| line.split_whitespace()).collect();
+            assert!(said.join(" ").contains(case.said), "{arguments:?} at {columns}: {text}");
+            // What a run draws before is drawn over and over, and other tests check it.
+            let told = lines.iter().skip_while(|line| !line.starts_with("error"));
+            let is_too_long = |line: &&String| line.chars().count() > columns.into() && line.trim().contains(' ');
+            let long = told.into_iter().find(is_too_long);
+            assert_eq!(long, None, "{arguments:?} at {columns}");
         }
     }
 }

@@ -144,7 +144,7 @@ fn the_doctor_names_what_is_missing_and_changes_nothing() {
     assert!(done.out.contains("✗ dbo.orders"), "{}", done.all());
     assert!(
         done.out
-            .contains("✗ dbo.items: column name of dbo.items: a column of type nvarchar(40) cannot be a watermark"),
+            .contains("✗ dbo.items: column name of the table: a column of type nvarchar(40) cannot be a watermark"),
         "{}",
         done.all()
     );
@@ -234,12 +234,12 @@ fn the_doctor_names_the_right_that_is_missing_and_the_statement_that_grants_it()
         ),
         (
             "dbo.denied",
-            "column secret of dbo.denied may not be read",
+            "column secret of the table may not be read",
             "GRANT SELECT ON OBJECT::[dbo].[denied] ([secret]) TO [reader];",
         ),
         (
             "dbo.masked",
-            "column mail of dbo.masked is masked",
+            "column mail of the table is masked",
             "GRANT UNMASK TO [reader];",
         ),
         (

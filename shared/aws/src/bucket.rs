@@ -24,6 +24,8 @@ use tidemark::ports::objects::{
     UploadObjects,
 };
 
+use crate::reason::reason;
+
 /// The metadata key under which an object carries the token of its upload.
 const TOKEN: &str = "tidemark-upload";
 /// The number of times that a write is repeated after a conflict with a concurrent one (`409
@@ -183,7 +185,7 @@ impl S3Store {
         Error::with_source(
             code,
             format!("cannot {verb} s3://{bucket}/{key}: {advice}{name}"),
-            error,
+            reason(&error),
         )
     }
 }

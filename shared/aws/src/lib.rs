@@ -9,6 +9,7 @@ pub mod clients;
 mod http;
 #[cfg(test)]
 mod one_answer;
+mod reason;
 pub mod secrets;
 mod service;
 pub mod stacks;

@@ -45,13 +45,18 @@ pub(crate) fn answered(answer: impl Fn(&str) -> Answer + Send + 'static) -> (Aws
             answer_one(&stream.unwrap(), &answer, &seen);
         }
     });
+    (clients_at(&address.to_string()), heads)
+}
+
+/// Makes clients of the service at this address. They do not try again.
+pub(crate) fn clients_at(address: &str) -> Aws {
     let credentials = Credentials::new("key", "secret", None, None, "test");
     let config = Aws::defaults()
         .region(Region::new("eu-west-1"))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .retry_config(RetryConfig::disabled())
         .endpoint_url(format!("http://{address}"));
-    (Aws::load(config), heads)
+    Aws::load(config)
 }
 
 fn answer_one(mut stream: &TcpStream, answer: &impl Fn(&str) -> Answer, heads: &Heads) {

@@ -158,6 +158,7 @@ impl fmt::Display for ErrorCode {
 pub struct Error {
     code: ErrorCode,
     message: String,
+    advice: Option<String>,
     #[source]
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -171,6 +172,7 @@ impl Error {
         Self {
             code,
             message: message.into(),
+            advice: None,
             source: None,
         }
     }
@@ -184,8 +186,25 @@ impl Error {
         Self {
             code,
             message: message.into(),
+            advice: None,
             source: Some(Arc::from(source.into())),
         }
+    }
+
+    /// Returns the same error with what a person can do about it, in whole sentences. Without this, that is what can be
+    /// done about any error with its code.
+    #[must_use]
+    pub fn advised(self, advice: impl Into<String>) -> Self {
+        Self {
+            advice: Some(advice.into()),
+            ..self
+        }
+    }
+
+    /// Returns what a person can do about this error in particular, where that is known.
+    #[must_use]
+    pub fn advice(&self) -> Option<&str> {
+        self.advice.as_deref()
     }
 
     /// Returns the code of this error, and so its class.
@@ -208,9 +227,18 @@ impl Error {
         self
     }
 
-    /// Returns the message, followed by the messages of its causes that it does not already contain.
+    /// Returns what happened, and what a person can do about this error in particular.
     #[must_use]
     pub fn report(&self) -> String {
+        match &self.advice {
+            Some(advice) => format!("{}. {advice}", self.told()),
+            None => self.told(),
+        }
+    }
+
+    /// Returns the message, followed by the messages of its causes that it does not already contain, without advice.
+    #[must_use]
+    pub fn told(&self) -> String {
         let mut text = self.message.clone();
         let mut cause = self.source();
         while let Some(error) = cause {
@@ -380,6 +408,7 @@ impl Failure {
         Error {
             code: role.code(self.fault),
             message,
+            advice: None,
             source: self.source,
         }
     }
@@ -388,11 +417,17 @@ impl Failure {
 impl From<Error> for Failure {
     /// Keeps the code that the error already has.
     fn from(error: Error) -> Self {
-        let Error { code, message, source } = error;
+        let Error {
+            code,
+            message,
+            advice,
+            source,
+        } = error;
+        let advice = advice.map(|advice| format!(". {advice}")).unwrap_or_default();
         Self {
             fault: Fault::Known(code),
             number: None,
-            message,
+            message: message + &advice,
             source,
         }
     }
@@ -424,6 +459,9 @@ mod tests {
         let error = Error::with_source(ErrorCode::SourceUnavailable, "cannot reach db:1433", io).context("dbo.orders");
         assert_eq!(error.report(), "dbo.orders: cannot reach db:1433: connection reset");
         assert_eq!(error.code().to_string(), "SourceUnavailable");
+        let advised = error.advised("Open the port.");
+        assert_eq!(advised.told(), "dbo.orders: cannot reach db:1433: connection reset");
+        assert_eq!(advised.report(), format!("{}. Open the port.", advised.told()));
     }
 
     #[test]

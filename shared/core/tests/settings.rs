@@ -121,6 +121,32 @@ async fn a_window_is_copied_with_the_settings_that_it_was_frozen_with() {
     assert!(world.parts().is_empty());
 }
 
+/// A window that is frozen with a condition is copied with that and no other, so a wrong one must not be frozen.
+#[tokio::test]
+async fn a_condition_that_the_server_refuses_freezes_nothing_and_may_be_corrected() {
+    let (world, sink) = (World::new(1..=9), MemorySink::new(true));
+    let mut steps = steps(&world, &sink);
+    let planned = steps.plan("r1", &[spec_with(chosen("w > 5"))]).await.unwrap();
+    assert_eq!((planned.windows.len(), planned.failed.len()), (0, 1));
+    let failed = &planned.failed[0];
+    assert_eq!(failed.error, ErrorCode::InvalidInput);
+    assert!(
+        failed.cause.starts_with("the `where` of dbo.t is refused"),
+        "{}",
+        failed.cause
+    );
+    let is_plan = |key: &&String| key.ends_with("plan.json");
+    assert_eq!(
+        world.store.keys().iter().filter(is_plan).count(),
+        0,
+        "{:?}",
+        world.store.keys()
+    );
+    let outcome = steps.run("r2", &[spec_with(chosen("v > 5"))]).await.unwrap();
+    assert_eq!((outcome.committed.len(), outcome.failed.len()), (1, 0));
+    assert_eq!(world.lines(), [6, 7, 8, 9]);
+}
+
 #[tokio::test]
 async fn an_audit_that_is_added_while_a_window_is_pending_is_refused_until_the_window_is_given_up() {
     let world = World::new([1, 2, 3]);

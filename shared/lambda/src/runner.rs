@@ -208,6 +208,7 @@ fn progress_text(progress: Progress) -> String {
     match progress {
         Progress::BytesUploaded(bytes) => format!("{} MB uploaded", bytes / 1_000_000),
         Progress::RowsLoaded(rows) => format!("{rows} rows loaded"),
+        Progress::TablesLookedUp(tables) => format!("{tables} tables done"),
     }
 }
 

@@ -3,7 +3,6 @@
 use tiberius::Row;
 use tidemark::error::{Answer, Error, Failure, Fault};
 use tidemark::model::names::ObjectName;
-use tidemark::model::predicate::Predicate;
 
 use crate::answers::{single, unexpected_answer};
 use crate::session::Server;
@@ -71,15 +70,6 @@ impl Server {
     pub async fn sees_policies(&self) -> Answer<bool> {
         let rows = self.rows(&inventory::sees_policies()).await?;
         flag(single(&rows)?, "answer")
-    }
-
-    /// Checks that a condition can be put to a table. No row is read.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`greet`](Self::greet), and `Refused` when the condition is not one of T-SQL, or names no column of the table.
-    pub async fn accepts(&self, table: &ObjectName, filter: &Predicate) -> Answer<()> {
-        self.rows(&inventory::no_row_of(table, filter)).await.map(drop)
     }
 
     /// Returns every table of the database that the login may see. It takes one question, or a second one where the

@@ -10,6 +10,7 @@ mod kept_connection;
 mod mssql_driver;
 #[cfg(test)]
 mod sign_in_tests;
+mod stranger;
 mod tiberius_driver;
 #[cfg(test)]
 mod tls_tests;
@@ -39,7 +40,7 @@ const RECONNECT_AFTER: Duration = Duration::from_secs(1);
 /// The time after which a login whose database cannot be opened is tried once more. In Azure this may pass, and
 /// Microsoft recommends this wait; a wrong name has the same number and never passes
 /// (<https://learn.microsoft.com/en-us/azure/azure-sql/database/troubleshoot-common-errors-issues>).
-const OPEN_AGAIN_AFTER: Duration = Duration::from_secs(5);
+pub const OPEN_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// The time within which a kept connection must answer. A server within reach answers in milliseconds; a lost packet is
 /// sent again twice in this time; and if nothing comes back, no more time than this is lost.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -322,6 +323,10 @@ impl<D: Driver> Session<D> {
             if let Err(failure) = &connection
                 && failure.number() == Some(errors::CANNOT_OPEN_DATABASE)
             {
+                tracing::warn!(
+                    "{login}: the database cannot be opened, which may pass. It is tried once more in {} s.",
+                    OPEN_AGAIN_AFTER.as_secs()
+                );
                 tokio::time::sleep(OPEN_AGAIN_AFTER).await;
                 connection = unlogged(self.driver.log_in(login, proof, self.timeouts)).await;
             }

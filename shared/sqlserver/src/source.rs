@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 
 use tidemark::error::{Answer, Error, ErrorCode, Result};
 use tidemark::model::names::{Identifier, ObjectName};
+use tidemark::model::predicate::Predicate;
 use tidemark::model::rows::Rows;
 use tidemark::model::types::{Column, TypeName, WantedForms};
 use tidemark::model::watermark::Watermark;
@@ -109,6 +110,10 @@ impl ProbeSource for Server {
             null_rows: count(3)?,
             held_back: count(4)? == 1,
         })
+    }
+
+    async fn accepts(&self, table: &ObjectName, filter: &Predicate) -> Answer<()> {
+        self.rows(&statements::no_row_of(table, filter)).await.map(drop)
     }
 }
 

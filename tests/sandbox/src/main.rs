@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tidemark_sandbox::{Action, Fault, Options, Sandbox, SqlError};
 
@@ -84,19 +84,20 @@ fn run(arguments: Arguments) -> Result<(), String> {
         .and_then(|()| stdout.flush())
         .map_err(|e| e.to_string())?;
     if arguments.faults {
-        let sandbox = Arc::clone(&sandbox);
-        // This thread ends with the process, because nothing else ends a thread that reads.
+        let sandbox = Arc::downgrade(&sandbox);
+        // This thread ends with the process, because nothing else ends a thread that reads. It keeps no stand-in, whose
+        // files would not be removed then.
         std::thread::spawn(move || order_faults(&sandbox));
     }
     wait().map_err(|e| e.to_string())
 }
 
 /// Orders the faults in the lines of standard input, until it ends.
-fn order_faults(sandbox: &Sandbox) {
+fn order_faults(sandbox: &Weak<Sandbox>) {
     let mut stdout = std::io::stdout();
     for line in std::io::stdin().lines().map_while(Result::ok) {
-        let answer = match fault(&line) {
-            Some(fault) => {
+        let answer = match fault(&line).zip(sandbox.upgrade()) {
+            Some((fault, sandbox)) => {
                 sandbox.inject(fault);
                 "ordered"
             }

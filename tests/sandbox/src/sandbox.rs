@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -57,6 +58,9 @@ pub enum Error {
     #[error("{0}")]
     Sql(#[from] SqlError),
 }
+
+/// How long a stand-in that is dropped waits for its sessions.
+const LAST_SESSION: Duration = Duration::from_secs(1);
 
 /// A running stand-in. Dropping it cuts its connections and stops it.
 pub struct Sandbox {
@@ -297,8 +301,13 @@ impl Drop for OpenSession {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+        let Some(runtime) = self.runtime.take() else {
+            return;
+        };
+        // The files of its databases are removed with its last session, for which a runtime cannot wait within another.
+        match tokio::runtime::Handle::try_current() {
+            Ok(_) => runtime.shutdown_background(),
+            Err(_) => runtime.shutdown_timeout(LAST_SESSION),
         }
     }
 }

@@ -11,25 +11,27 @@ use crate::terminal::Mark;
 use crate::wiring::sink::Sink;
 use crate::wiring::store::Store;
 
-/// Checks the sink. Whatever is made there for it is removed again, where that is allowed.
-pub(super) async fn look(sink: &Sink, findings: &mut Findings<'_>) {
+/// Checks the sink. Whatever is made there for it is removed again, where that is allowed. Returns whether it can be read
+/// and written.
+pub(super) async fn look(sink: &Sink, findings: &mut Findings<'_>) -> bool {
     let unused = match &sink.store {
         Store::Folder(folder) if !folder.path().exists() => Some(folder),
         _ => None,
     };
-    look_at(sink, findings).await;
+    let is_usable = look_at(sink, findings).await;
     if let Some(folder) = unused.filter(|folder| folder.path().exists()) {
         // What stays is no object, and so in nobody's way.
         drop(folder.remove_unused().await);
     }
+    is_usable
 }
 
-async fn look_at(sink: &Sink, findings: &mut Findings<'_>) {
+async fn look_at(sink: &Sink, findings: &mut Findings<'_>) -> bool {
     let rights = findings.found("sink rights", can_write(sink).await, |()| {
         "the ledger can be read and a file written".to_owned()
     });
     if rights.is_none() {
-        return;
+        return false;
     }
     findings.found("sink conditions", conditions(sink).await, Clone::clone);
     if let Store::S3(bucket) = &sink.store {
@@ -44,6 +46,7 @@ async fn look_at(sink: &Sink, findings: &mut Findings<'_>) {
             }
         }
     }
+    true
 }
 
 /// Begins an upload and gives it up, which leaves nothing.

@@ -4,8 +4,10 @@ use std::fmt;
 
 use serde_json::json;
 use tidemark::error::Error;
+use tidemark::model::names::ObjectName;
 
 use crate::exit::{ExitClass, advice};
+use crate::failure::without_table;
 use crate::terminal::{Mark, Terminal, counted};
 
 /// Something that is missing, and what is to be done about it: the advice given here or, without any, that for every
@@ -29,6 +31,16 @@ impl fmt::Display for Missing {
 }
 
 impl Missing {
+    /// Returns the same without the name of this table, which stands before it.
+    pub(super) fn without(self, table: &ObjectName) -> Self {
+        let Self { error, advice } = self;
+        let advice = advice.or_else(|| error.advice().map(str::to_owned));
+        Self {
+            error: Error::new(error.code(), without_table(table, &error.told())),
+            advice,
+        }
+    }
+
     /// Makes a finding with its own advice.
     pub(super) fn mended_by(error: Error, advice: String) -> Self {
         Self {
@@ -92,13 +104,14 @@ impl<'a> Findings<'a> {
                 } = missing.into();
                 self.missing += 1;
                 self.class = self.class.worse(ExitClass::of(error.code()));
-                let advice = own_advice.unwrap_or_else(|| advice(error.code()).remedy.to_owned());
+                let advice = own_advice
+                    .or_else(|| error.advice().map(str::to_owned))
+                    .unwrap_or_else(|| advice(error.code()).remedy.to_owned());
                 self.terminal.event(&json!({
                     "event": "check", "subject": subject, "ok": false, "mark": Mark::Bad.name(), "error": error.code().name(),
-                    "message": error.report(), "advice": advice,
+                    "message": error.told(), "advice": advice,
                 }));
-                self.terminal
-                    .marked(Mark::Bad, &format!("{subject}: {}", error.report()));
+                self.terminal.marked(Mark::Bad, &format!("{subject}: {}", error.told()));
                 self.terminal.sentence(&format!("  {advice}"));
                 None
             }

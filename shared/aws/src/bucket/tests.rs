@@ -1,7 +1,7 @@
 //! Tests what becomes of the answers of S3, and what the requests contain.
 
 use super::*;
-use crate::one_answer::{Answer, clients_of, recorded};
+use crate::one_answer::{Answer, clients_at, clients_of, recorded};
 
 fn bucket(status: u16, code: &str) -> S3Store {
     let answer = Answer {
@@ -39,6 +39,26 @@ async fn an_answer_of_the_service_becomes_a_class_of_error() {
         let error = bucket(status, answered).get("a/key").await.unwrap_err();
         assert_eq!(error.code(), code, "{status} {answered}");
         assert!(error.to_string().contains("s3://b/a/key"), "{error}");
+        let report = error.report();
+        assert!(report.ends_with("said so") || answered.is_empty(), "{report}");
+        for of_the_sdk in ["Error {", "unhandled", "service error"] {
+            assert!(!report.contains(of_the_sdk), "{report}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_nobody_reaches_is_told_in_the_words_of_the_network() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let error = clients_at(&nobody.to_string()).store("b").get("k").await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::SinkUnavailable);
+    let report = error.report();
+    assert!(report.contains("Connection refused"), "{report}");
+    for of_the_sdk in ["Error {", "dispatch failure", "unhandled"] {
+        assert!(!report.contains(of_the_sdk), "{report}");
     }
 }
 

@@ -447,8 +447,8 @@ pub fn check_settings(plan: &Plan, settings: &RunSettings) -> Result<()> {
     };
     let message = format!(
         "window {} of {} was frozen with another {changed} than the one given now: put {changed} back until the window is \
-         committed, or give the window up (docs/how-to/repair.md)",
-        plan.window, plan.table
+         committed, or give the window up (`tidemark give-up {}`, docs/how-to/repair.md)",
+        plan.window, plan.table, plan.table
     );
     Err(Error::new(ErrorCode::InvalidInput, message))
 }

@@ -8,6 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
 use crate::error::{Error, ErrorCode, Result};
+use crate::model::names::printable;
 
 /// A moment, written as RFC 3339 in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,7 +70,7 @@ impl FromStr for Moment {
             (0..=9999).contains(&moment.year()).then_some(Self(moment))
         };
         read().ok_or_else(|| {
-            let message = format!("'{}' is no point in time as in RFC 3339", text.escape_default());
+            let message = format!("'{}' is no point in time as in RFC 3339", printable(text));
             Error::new(ErrorCode::InvalidInput, message)
         })
     }

@@ -1,6 +1,7 @@
 //! Names of columns and tables, read from text. The adapter of the source knows how they are quoted in a statement, and
 //! `ledger::keys` how they stand in a key.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -24,6 +25,30 @@ pub fn is_alike(one: &str, other: &str) -> bool {
 #[must_use]
 pub fn without_case(name: &str) -> String {
     name.to_lowercase()
+}
+
+/// Returns a text as messages quote it: with an escape in place of every character that would steer a terminal.
+#[must_use]
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if steers(c) {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Returns whether a character controls a terminal, or turns the direction of the text after it.
+#[must_use]
+pub fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Returns the name that is most like `name`, if one is like it enough. Upper and lower case are the same.
@@ -62,7 +87,7 @@ impl Identifier {
         };
         Err(Error::new(
             ErrorCode::InvalidInput,
-            format!("the name '{}' {reason}", name.escape_default()),
+            format!("the name '{}' {reason}", printable(&name)),
         ))
     }
 
@@ -218,6 +243,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_message_quotes_a_name_as_it_is_but_for_what_steers_a_terminal() {
+        assert!(matches!(printable("Größe 表 'x'"), Cow::Borrowed("Größe 表 'x'")));
+        assert_eq!(printable("a\x1b[31m\nb\u{202e}ü"), "a\\u{1b}[31m\\nb\\u{202e}ü");
+        let long = "Größe".repeat(40);
+        let error = Identifier::new(long.as_str()).unwrap_err();
+        assert!(error.to_string().contains(&long), "{error}");
+    }
 
     #[test]
     fn names_that_differ_by_case_only_are_alike_in_every_alphabet() {

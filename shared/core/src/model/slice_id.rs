@@ -7,6 +7,7 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorCode};
+use crate::model::names::printable;
 
 /// The name of a slice: its number in the plan or, when a slice of the plan was split, the numbers that lead to one of
 /// the slices it was split into: `3`, `3.0`, `3.0.2`.
@@ -90,7 +91,7 @@ impl FromStr for SliceId {
             (id.to_string() == text).then_some(id)
         };
         read().ok_or_else(|| {
-            let message = format!("'{}' is not the name of a slice", text.escape_default());
+            let message = format!("'{}' is not the name of a slice", printable(text));
             Error::new(ErrorCode::InvalidInput, message)
         })
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorCode};
 use crate::model::format::Timestamps;
+use crate::model::names::printable;
 use crate::model::values::Values;
 
 /// The most bytes of a type's name: two names of 128 characters of up to four bytes, a dot and a length.
@@ -28,7 +29,7 @@ impl TypeName {
     pub fn new(name: impl Into<String>) -> Result<Self, Error> {
         let name = name.into();
         if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
-            let message = format!("'{}' is not the name of a column type", name.escape_default());
+            let message = format!("'{}' is not the name of a column type", printable(&name));
             return Err(Error::new(ErrorCode::InvalidInput, message));
         }
         Ok(Self(name))

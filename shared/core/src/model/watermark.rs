@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorCode, Result};
-use crate::model::names::ObjectName;
+use crate::model::names::{ObjectName, printable};
 use crate::model::types::TypeName;
 
 /// The most characters of a watermark's text: a decimal of 38 digits with its sign and point has 40.
@@ -51,7 +51,7 @@ impl Watermark {
         let value = value.into();
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '.' | '-');
         if value.is_empty() || value.len() > MAX_CHARACTERS || !value.chars().all(is_plain) {
-            let message = format!("'{}' is not a watermark of type {sql_type}", value.escape_default());
+            let message = format!("'{}' is not a watermark of type {sql_type}", printable(&value));
             return Err(Error::new(ErrorCode::InvalidInput, message));
         }
         Ok(Self { sql_type, value })
@@ -141,7 +141,7 @@ impl<'de> Deserialize<'de> for StoreType {
             None if text == "text" => Ok(Self::Text),
             None => Err(serde::de::Error::custom(format_args!(
                 "store_type is '{}', not text or a column's type as in \"column datetime\"",
-                text.escape_default()
+                printable(&text)
             ))),
         }
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorCode};
+use crate::model::names::printable;
 use crate::model::watermark::Watermark;
 
 /// The most bytes of a window's name.
@@ -155,7 +156,7 @@ impl TryFrom<String> for WindowName {
         let is_backfill = Self(text.clone()).backfill_number().is_some();
         let is_one = kind == "initial" || kind.starts_with("from-") || is_backfill;
         if !is_one || text.len() > MAX_BYTES || !text.chars().all(is_safe) {
-            let message = format!("'{}' is not the name of a window", text.escape_default());
+            let message = format!("'{}' is not the name of a window", printable(&text));
             return Err(Error::new(ErrorCode::InvalidInput, message));
         }
         Ok(Self(text))

@@ -101,6 +101,7 @@ where
             return Err(Error::new(ErrorCode::InvalidInput, message));
         }
         self.is_copied(&name, &end, &to).await?;
+        bound::check_filter(self.source, spec).await?;
         let interval = Interval {
             table: &spec.table,
             column: &name,

@@ -10,7 +10,7 @@ use super::cut_points::Window;
 use super::masks::{self, Found};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::model::lookup::{LookedUp, Note};
-use crate::model::names::Identifier;
+use crate::model::names::{Identifier, printable};
 use crate::model::plan::{Author, Content, Plan, WindowBounds};
 use crate::model::rows::{Closed, Interval};
 use crate::model::table::{NullWatermark, TableSpec, WatermarkTracking};
@@ -119,6 +119,7 @@ async fn plan<P: ProbeSource + CutSource>(
         author,
     } = next;
     let spec = &table.spec;
+    check_filter(source, spec).await?;
     let Described {
         declared,
         columns,
@@ -163,6 +164,23 @@ async fn plan<P: ProbeSource + CutSource>(
         object,
         unseen,
         ..audit::added(spec, plan)?
+    })
+}
+
+/// Has the server look at the condition of a table, which it sees before a window is frozen with it: a frozen window is
+/// copied with the condition that it was frozen with and with no other.
+///
+/// Errors: `InvalidInput` when the server refuses the condition.
+pub(super) async fn check_filter<P: ProbeSource>(source: &P, spec: &TableSpec) -> Result<()> {
+    let Some(filter) = &spec.filter else {
+        return Ok(());
+    };
+    let accepted = source.accepts(&spec.table, filter).await.of(Role::Source);
+    accepted.map_err(|error| match error.code() {
+        ErrorCode::SourceRejected => error
+            .recoded(ErrorCode::InvalidInput)
+            .context(format_args!("the `where` of {} is refused", spec.table)),
+        _ => error,
     })
 }
 
@@ -262,14 +280,13 @@ async fn measure<P: ProbeSource>(
         clock: tracking.clock,
         filter: spec.filter.as_ref(),
     };
-    let growth = source.growth(&column, old.as_ref()).await.of(Role::Source);
-    let growth = growth.map_err(|error| match error.code() {
-        ErrorCode::SourceRejected if column.filter.is_some() => error.context(format_args!(
-            "the statement with the `where` of {} is refused",
-            spec.table
-        )),
-        _ => error,
-    })?;
+    let growth = match source.growth(&column, old.as_ref()).await.of(Role::Source) {
+        Err(error) if error.code() == ErrorCode::SourceRejected => {
+            check_filter(source, spec).await?;
+            return Err(error);
+        }
+        growth => growth?,
+    };
     let new = reached(spec, old.as_ref(), growth.maximum.as_ref())?;
     Ok(Measured { old, growth, new })
 }
@@ -308,10 +325,14 @@ fn reached(spec: &TableSpec, old: Option<&Watermark>, maximum: Option<&Maximum>)
             let old = old.map_or("none", Watermark::value);
             let message = format!(
                 "the stored watermark of {} is {old}, above the source's maximum {watermark}: was the source restored, reseeded \
-                 or emptied? If its present content is right, start the table over (docs/how-to/repair.md)",
+                 or emptied?",
                 spec.table
             );
-            Err(Error::new(ErrorCode::WatermarkRegression, message))
+            let advice = format!(
+                "If its present content is right, start the table over (`tidemark reset {}`, docs/how-to/repair.md).",
+                spec.table
+            );
+            Err(Error::new(ErrorCode::WatermarkRegression, message).advised(advice))
         }
     }
 }
@@ -342,7 +363,7 @@ fn old_watermark<P: ProbeSource>(
             let message = format!(
                 "'{}' is stored for {}, and is no value of its column {name}, a {sql_type}: the table was tracked by another column \
                  before. Start it over (`tidemark reset`), or put that column back into tracking",
-                table.old_text().unwrap_or_default().escape_default(),
+                printable(table.old_text().unwrap_or_default()),
                 spec.table
             );
             Error::new(ErrorCode::InvalidConfig, message)

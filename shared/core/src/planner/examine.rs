@@ -70,6 +70,7 @@ where
         unseen,
         ..
     } = bound::columns(source, spec, tracking).await?;
+    bound::check_filter(source, spec).await?;
     let leading = source.leading_columns(&spec.table).await.of(Role::Source)?;
     let is_indexed = leads(&leading, &Identifier::new(column.name.as_str())?);
     Ok(Examined {

@@ -208,14 +208,15 @@ fn is_same_format(before: &Format, now: &Format) -> bool {
 fn mismatch(spec: &TableSpec, previous: &Previous, refused: &[&Change]) -> Error {
     let message = format!(
         "the columns of {}, or the form of its files, are not those of its last window {}: {}. Readers of its files may fail, or read \
-         other values. Put them back, or copy a view that casts columns to what they were, or set on_schema_change to reload, which \
-         loads the table in full into a new folder, or to continue for one run, if what reads the files copes \
-         (docs/how-to/repair.md)",
+         other values",
         spec.table,
         previous.window,
         names(refused.iter().copied())
     );
-    Error::new(ErrorCode::SchemaMismatch, message)
+    Error::new(ErrorCode::SchemaMismatch, message).advised(
+        "Put them back, or copy a view that casts columns to what they were, or set on_schema_change to reload, which loads the table \
+         in full into a new folder, or to continue for one run, if what reads the files copes (docs/how-to/repair.md).",
+    )
 }
 
 fn names<'a>(changes: impl IntoIterator<Item = &'a Change>) -> String {

@@ -10,6 +10,7 @@ use super::{audit, cut};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::Left;
 use crate::model::lookup::LookedUp;
+use crate::model::names::printable;
 use crate::model::plan::{Content, LoadReason, Plan, WindowBounds};
 use crate::model::slice::SliceBounds;
 use crate::model::table::{ChangeTracking, OnExpired, OnSchemaChange, TableSpec};
@@ -324,7 +325,7 @@ fn old_version<P: ProbeSource>(source: &P, table: &LookedUp, version_type: &Type
             let message = format!(
                 "'{}' is stored for {}, and is no version of change tracking: the table was tracked by a column before. Start it \
                  over (`tidemark reset`), or put that column back into tracking",
-                text.escape_default(),
+                printable(text),
                 spec.table
             );
             Error::new(ErrorCode::InvalidConfig, message)

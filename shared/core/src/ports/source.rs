@@ -90,6 +90,9 @@ pub trait ProbeSource: KnowTypes {
     async fn compare(&self, one: &Watermark, other: &Watermark) -> Answer<Ordering>;
     /// Returns how far the table has grown since `old`.
     async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Growth>;
+    /// Checks that a condition can be put to the table, without reading a row. Fails as refused when it is none of the
+    /// server's language, or names no column of the table.
+    async fn accepts(&self, table: &ObjectName, filter: &Predicate) -> Answer<()>;
 }
 
 /// What the catalog knows of a table.

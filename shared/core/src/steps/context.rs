@@ -21,6 +21,8 @@ pub enum Progress {
     BytesUploaded(u64),
     /// The number of rows that are loaded beside the sink table so far.
     RowsLoaded(u64),
+    /// The number of the tables of the run that the step is done with so far.
+    TablesLookedUp(usize),
 }
 
 /// What a step knows of its invocation.

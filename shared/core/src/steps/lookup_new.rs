@@ -178,7 +178,7 @@ where
     for_each_table(
         Work::LookUpNew,
         tables.into_iter().zip(catalogs).collect(),
-        context.time_to_answer(),
+        context,
         |(table, _)| &table.spec.table,
         async |(table, catalog): &(LookedUp, Option<Catalog>)| {
             let ledger = Ledger::new(store, prefix, &table.spec.table);

@@ -87,7 +87,7 @@ pub async fn lookup_old<W: ReadWatermarks, S: ReadObjects + AskBucket>(
     let Worked { done: tables, failed } = for_each_table(
         Work::LookUpOld,
         request.tables.into_iter().zip(known).collect(),
-        context.time_to_answer(),
+        context,
         |(spec, _)| &spec.table,
         async |(spec, known): &(TableSpec, Option<StoredWatermark>)| {
             let stored = match known {

@@ -8,17 +8,42 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::names::ObjectName;
+use crate::steps::context::{Progress, RunContext};
 
 /// A table that failed in a step over all tables of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, into = "Written")]
 pub struct FailedTable {
     /// The table.
     pub table: ObjectName,
     /// The error's code.
     pub error: ErrorCode,
-    /// What failed, and what to change.
+    /// What failed, and what to change, unless that is advised apart.
     pub cause: String,
+    /// What a person can do about it in particular. When the report is written, it is a part of the cause.
+    #[serde(skip)]
+    pub advice: Option<String>,
+}
+
+/// The report of a table that failed, as it is written.
+#[derive(Serialize)]
+struct Written {
+    table: ObjectName,
+    error: ErrorCode,
+    cause: String,
+}
+
+impl From<FailedTable> for Written {
+    /// The cause is short enough to travel with those of all other tables.
+    fn from(failed: FailedTable) -> Self {
+        let mut cause = failed.report();
+        if let Some((end, _)) = cause.char_indices().nth(CAUSE_CHARACTERS) {
+            cause.truncate(end);
+            cause.push('…');
+        }
+        let FailedTable { table, error, .. } = failed;
+        Self { table, error, cause }
+    }
 }
 
 impl FailedTable {
@@ -28,17 +53,18 @@ impl FailedTable {
         Self {
             table,
             error: error.code(),
-            cause: error.report(),
+            cause: error.told(),
+            advice: error.advice().map(str::to_owned),
         }
     }
 
-    /// Returns the same report with a cause that is short enough to travel with those of all other tables.
-    fn shortened(mut self) -> Self {
-        if let Some((end, _)) = self.cause.char_indices().nth(CAUSE_CHARACTERS) {
-            self.cause.truncate(end);
-            self.cause.push('…');
+    /// Returns what failed, and what to change.
+    #[must_use]
+    pub fn report(&self) -> String {
+        match &self.advice {
+            Some(advice) => format!("{}. {advice}", self.cause),
+            None => self.cause.clone(),
         }
-        self
     }
 }
 
@@ -90,8 +116,8 @@ struct Waiting<I> {
 /// Runs `run` for each item, several at once, and separates the tables that fail, so that they do not stop the others.
 ///
 /// Retryable failures are tried again. When every table fails with one at the first try, the failure is not that of a
-/// table: it is returned, and the state machine retries the whole step. A table for which no time is left before `end`
-/// has failed.
+/// table: it is returned, and the state machine retries the whole step. A table for which no time is left in `context`
+/// has failed. How many tables are done is reported as progress.
 ///
 /// # Errors
 ///
@@ -99,11 +125,11 @@ struct Waiting<I> {
 pub async fn for_each_table<I, T>(
     work: Work,
     items: Vec<I>,
-    end: Option<Instant>,
+    context: RunContext,
     table: impl Fn(&I) -> &ObjectName,
     run: impl AsyncFn(&I) -> Result<T>,
 ) -> Result<Worked<T>> {
-    let run = &run;
+    let (run, end) = (&run, context.time_to_answer());
     let (mut done, mut failed) = (Vec::new(), Vec::new());
     let mut waiting: Vec<Waiting<I>> = (0..).zip(items).map(|(place, item)| Waiting { place, item }).collect();
     for tries in 1..=TRIES {
@@ -120,6 +146,7 @@ pub async fn for_each_table<I, T>(
                 Err(error) if error.code().is_retryable() => again.push((one, error)),
                 Err(error) => failed.push(failure(work, table(&one.item), &error)),
             }
+            (context.progress)(Progress::TablesLookedUp(done.len() + failed.len()));
         }
         if done.is_empty() && failed.is_empty() && tries == 1 {
             // Every failure is retryable. There is none at all when there was no item.
@@ -156,8 +183,8 @@ pub async fn before<T>(end: Option<Instant>, work: impl Future<Output = Result<T
 
 fn failure(work: Work, table: &ObjectName, error: &Error) -> FailedTable {
     let failed = FailedTable::of(table.clone(), error);
-    tracing::error!(%table, error_type = %failed.error, "{}: {}.", work.failed(), failed.cause);
-    failed.shortened()
+    tracing::error!(%table, error_type = %failed.error, "{}: {}.", work.failed(), failed.report().trim_end_matches('.'));
+    failed
 }
 
 #[cfg(test)]
@@ -166,9 +193,18 @@ mod tests {
 
     use super::*;
     use crate::shared_connection::{SharedConnection, TURN_TIMEOUT};
+    use crate::steps::context::ANSWER_MARGIN;
 
     fn tables(names: &[&str]) -> Vec<ObjectName> {
         names.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    /// Returns the context of an invocation that has until this moment for its work.
+    fn until(end: Instant) -> RunContext {
+        RunContext {
+            deadline: Some(end + ANSWER_MARGIN),
+            ..RunContext::unbounded()
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -177,7 +213,7 @@ mod tests {
         let Worked { done, failed } = for_each_table(
             Work::LookUpOld,
             tables(&["busy", "good", "gone", "fine"]),
-            None,
+            RunContext::unbounded(),
             |table| table,
             async |table: &ObjectName| match table.name().as_str() {
                 "good" | "fine" => Ok(table.to_string()),
@@ -205,6 +241,20 @@ mod tests {
         assert_eq!(tries.get(), TRIES);
     }
 
+    #[test]
+    fn a_report_travels_in_few_characters_and_with_its_advice() {
+        let table: ObjectName = "dbo.t".parse().unwrap();
+        let error = Error::new(ErrorCode::SchemaMismatch, "a column is gone").advised("Put it back.");
+        let failed = FailedTable::of(table.clone(), &error);
+        let written = serde_json::to_value(&failed).unwrap();
+        assert_eq!(written["cause"], "a column is gone. Put it back.");
+        let read: FailedTable = serde_json::from_value(written).unwrap();
+        assert_eq!((read.report(), read.advice.is_none()), (failed.report(), true));
+        let long = FailedTable::of(table, &Error::new(ErrorCode::Internal, "ä".repeat(700)));
+        let written = serde_json::to_value(&long).unwrap();
+        assert_eq!(written["cause"].as_str().map(|cause| cause.chars().count()), Some(601));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_table_found_later_keeps_its_place() {
         let tries = Cell::new(0);
@@ -215,10 +265,15 @@ mod tests {
             }
             Ok(table.name().as_str().to_owned())
         };
-        let Worked { done, failed } =
-            for_each_table(Work::LookUpOld, tables(&["a", "b", "c"]), None, |table| table, lookup)
-                .await
-                .unwrap();
+        let Worked { done, failed } = for_each_table(
+            Work::LookUpOld,
+            tables(&["a", "b", "c"]),
+            RunContext::unbounded(),
+            |table| table,
+            lookup,
+        )
+        .await
+        .unwrap();
         assert_eq!(done, ["a", "b", "c"]);
         assert!(failed.is_empty());
     }
@@ -229,7 +284,7 @@ mod tests {
         let error = for_each_table(
             Work::LookUpOld,
             tables(&["a", "b", "c", "d"]),
-            None,
+            RunContext::unbounded(),
             |table| table,
             async |_: &ObjectName| {
                 asked.set(asked.get() + 1);
@@ -258,7 +313,7 @@ mod tests {
             connection.take_turn(work).await
         };
         let Worked { done, failed } =
-            for_each_table(Work::LookUpOld, tables(&names), Some(deadline), |table| table, lookup)
+            for_each_table(Work::LookUpOld, tables(&names), until(deadline), |table| table, lookup)
                 .await
                 .unwrap();
         assert_eq!(done, ["dbo.good"]);
@@ -293,9 +348,15 @@ mod tests {
             };
             connection.take_turn(statement).await
         };
-        let Worked { done, .. } = for_each_table(Work::LookUpOld, tables(&names), None, |table| table, lookup)
-            .await
-            .unwrap();
+        let Worked { done, .. } = for_each_table(
+            Work::LookUpOld,
+            tables(&names),
+            RunContext::unbounded(),
+            |table| table,
+            lookup,
+        )
+        .await
+        .unwrap();
         assert_eq!(done.len(), 48);
         assert!(
             begun.elapsed() < Duration::from_millis(48 * 100 / 4),

@@ -62,7 +62,7 @@ where
     let Worked { done: advanced, failed } = for_each_table(
         Work::Commit,
         windows,
-        context.time_to_answer(),
+        context,
         |window| &window.table,
         async |EmptyWindow { table, window }: &EmptyWindow| {
             let request = UpdateRequest {

@@ -9,6 +9,7 @@ use super::read::ReadShared;
 use super::types::{compare, watermark};
 use crate::error::{Answer, Failure, Fault, Result};
 use crate::model::names::{Identifier, ObjectName};
+use crate::model::predicate::Predicate;
 use crate::model::rows::{Interval, Rows};
 use crate::model::slice::KeyBounds;
 use crate::model::types::{Column, TypeName, WantedForms};
@@ -97,6 +98,10 @@ impl<T: ProbeSource> ProbeSource for MemoryDatabase<T> {
 
     async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Growth> {
         self.table(column.table)?.growth(column, old).await
+    }
+
+    async fn accepts(&self, table: &ObjectName, filter: &Predicate) -> Answer<()> {
+        self.table(table)?.accepts(table, filter).await
     }
 }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::error::{Answer, Error, ErrorCode, Failure, Fault as Happened, Result};
 use crate::model::bucket::BucketSettings;
 use crate::model::names::{Identifier, ObjectName};
+use crate::model::predicate::Predicate;
 use crate::model::record::{UploadedObject, UploadedPiece};
 use crate::model::rows::{Interval, Rows};
 use crate::model::slice::KeyBounds;
@@ -328,6 +329,10 @@ impl<T: ProbeSource> ProbeSource for Gated<'_, &T> {
 
     async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Growth> {
         self.gate.call("growth", self.inner.growth(column, old)).await
+    }
+
+    async fn accepts(&self, table: &ObjectName, filter: &Predicate) -> Answer<()> {
+        self.gate.call("accepts", self.inner.accepts(table, filter)).await
     }
 }
 

@@ -175,6 +175,10 @@ impl ProbeSource for MemoryTable {
             ..Growth::default()
         })
     }
+
+    async fn accepts(&self, _table: &ObjectName, filter: &Predicate) -> Answer<()> {
+        chosen_above(filter).map(drop)
+    }
 }
 
 impl CutSource for MemoryTable {

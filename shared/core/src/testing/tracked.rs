@@ -11,6 +11,7 @@ use super::read::ReadShared;
 use super::types::{asked_for, bound, column, compare, declared, explained, version, watermark};
 use crate::error::{Answer, Error, ErrorCode, Failure, Fault, Result};
 use crate::model::names::{Identifier, ObjectName};
+use crate::model::predicate::Predicate;
 use crate::model::rows::{Changes, Interval, Rows};
 use crate::model::slice::KeyBounds;
 use crate::model::types::{Column, Form, TypeName, WantedForms};
@@ -267,6 +268,10 @@ impl ProbeSource for MemoryTracked {
     }
 
     async fn growth(&self, _column: &WatermarkColumn<'_>, _old: Option<&Watermark>) -> Answer<Growth> {
+        Err(no_watermark())
+    }
+
+    async fn accepts(&self, _table: &ObjectName, _filter: &Predicate) -> Answer<()> {
         Err(no_watermark())
     }
 }

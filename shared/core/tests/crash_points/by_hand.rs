@@ -10,6 +10,7 @@ use tidemark::model::table::TableSpec;
 use tidemark::ports::objects::CompleteObjects;
 use tidemark::steps::backfill::{BackfillPorts, BackfillRequest, Range, plan_backfill};
 use tidemark::steps::give_up::{GiveUpPorts, give_up};
+use tidemark::steps::pause::{Pause, pause, resume};
 use tidemark::steps::start_over::{StartOverPorts, start_over};
 #[allow(
     unused_imports,
@@ -183,6 +184,37 @@ async fn what_two_start_overs_of_the_same_second_archive_is_in_two_folders() {
 #[tokio::test(start_paused = true)]
 async fn a_window_that_is_given_up_is_planned_anew_wherever_the_giving_up_was_disturbed() {
     assert!(disturbed_at_every_call(ByHand::GivesUp).await > 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_that_is_resumed_is_copied_wherever_the_resuming_was_disturbed() {
+    let set = ByHand::set().await;
+    let by = Pause {
+        by: "operator".into(),
+        reason: None,
+    };
+    pause(&set.store, PREFIX, &name(), by, set.context.get()).await.unwrap();
+    let mut cases = 0;
+    for fault in Fault::ALL {
+        for call in 0.. {
+            let (world, gate) = (set.copied(), Gate::at(call, fault));
+            let done = resume(&Gated::new(&gate, &world.store), PREFIX, &name()).await.is_ok();
+            let case = format!("{fault:?} at call {call} {:?}", gate.calls().last());
+            if !gate.was_reached() {
+                assert!(done);
+                break;
+            }
+            cases += 1;
+            let between = world.pipeline().run("between", &[spec()]).await.unwrap();
+            let (committed, paused) = (between.committed.len(), between.kept.paused.len());
+            assert_eq!(committed + paused, 1, "{case}: {:?}", between.failed);
+            assert!(paused == 0 || !done, "{case}: what is done is done");
+            resume(&world.store, PREFIX, &name()).await.unwrap();
+            let (parts, ..) = ByHand::run(&world).await;
+            assert_eq!(rows(&parts), [1, 2, 3, 4, 5, 9, 10, 11], "{case}");
+        }
+    }
+    assert!(cases > 8, "{cases}");
 }
 
 /// Copies an interval again, and commits it.

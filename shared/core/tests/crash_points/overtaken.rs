@@ -12,6 +12,11 @@ use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
 use tidemark::steps::pause::{Pause, pause, resume};
 use tidemark::steps::start_over::{StartOverPorts, start_over};
 use tidemark::steps::window::WindowOutcome;
+#[allow(
+    unused_imports,
+    reason = "the store in memory has these methods itself, the folder has them by this trait"
+)]
+use tidemark::testing::TestStore;
 use tidemark::testing::faults::{Fault, Gate, Gated};
 use tidemark::testing::pipeline::Pipeline;
 use tidemark::testing::world::{PREFIX, name, of_run, pipeline_behind, spec, spec_with, window};

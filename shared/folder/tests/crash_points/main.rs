@@ -13,6 +13,8 @@ mod disturbed;
 mod interleaved;
 #[path = "../../../core/tests/crash_points/merges.rs"]
 mod merges;
+#[path = "../../../core/tests/crash_points/overtaken.rs"]
+mod overtaken;
 #[path = "../../../core/tests/crash_points/scenes.rs"]
 mod scenes;
 

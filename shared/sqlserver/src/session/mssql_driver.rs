@@ -26,7 +26,7 @@ use tidemark::error::{Answer, Failure};
 
 use tokio::runtime::Handle;
 
-use super::{CANCEL_TIMEOUT, Driver, PACKET_BYTES, Silence, Timeouts, unlogged, within};
+use super::{CANCEL_TIMEOUT, Driver, PACKET_BYTES, Silence, Timeouts, stranger, unlogged, within};
 use crate::errors::of_mssql;
 use crate::login::{Login, Proof, Tls};
 use crate::statements::{NO_TRANSACTION, Statement};
@@ -122,7 +122,17 @@ impl Driver for Mssql {
             Err(DriverError::ProtocolError(_)) => self.try_connect(&address, login, proof, timeouts).await,
             answer => answer,
         };
-        client.map_err(of_mssql)
+        let error = match client {
+            Ok(client) => return Ok(client),
+            Err(error) => error,
+        };
+        // Neither tells whether a SQL Server answers at all.
+        let is_unclear = matches!(error, DriverError::ProtocolError(_) | DriverError::TimeoutError(_));
+        let failure = of_mssql(error);
+        if is_unclear {
+            return Err(Box::pin(stranger::explained(failure, login, timeouts.connect)).await);
+        }
+        Err(failure)
     }
 
     /// Probes the connection. The server resets the session to its state after a login before it answers

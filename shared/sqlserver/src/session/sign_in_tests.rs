@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use tidemark::error::{Answer, ErrorCode, Fault};
+use tidemark::error::{Answer, ErrorCode, Failure, Fault};
 use tidemark::model::names::Identifier;
 use tidemark::model::table::Clock;
 use tidemark::model::types::TypeName;
@@ -216,6 +216,57 @@ impl Ask for Session<Mssql> {
             super::within(silence, executing).await
         });
         asked.await.err().unwrap().fault() == Fault::TimedOut
+    }
+}
+
+/// Starts a server that takes connections and says this, whatever it is told, and returns its login.
+fn stranger(says: &'static [u8]) -> Login {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let mut taken = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            drop(std::io::Write::write_all(&mut stream, says));
+            taken.push(stream);
+        }
+    });
+    Login::new("127.0.0.1", port, "u", "p", "d").with_tls(Tls::Trust)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_no_sql_server_or_says_nothing_is_told_so_by_both_drivers() {
+    async fn failure_of<D: Driver>(login: Login) -> Failure {
+        let timeouts = Timeouts {
+            connect: Duration::from_secs(1),
+            ..IMPATIENT
+        };
+        let session = Session::<D>::new(login).with_timeouts(timeouts);
+        session.connect().await.err().unwrap()
+    }
+    for (says, fault, said) in [
+        (
+            &b"SSH-2.0-OpenSSH_9.2\r\n"[..],
+            Fault::Refused,
+            "does not speak SQL Server's protocol: check host and port",
+        ),
+        (
+            b"",
+            Fault::Unreachable,
+            "did not finish the login within 1 s: is this SQL Server's port?",
+        ),
+    ] {
+        let failures = [
+            failure_of::<Mssql>(stranger(says)).await,
+            failure_of::<Tiberius>(stranger(says)).await,
+        ];
+        for failure in failures {
+            assert!(
+                failure.fault() == fault && failure.to_string().ends_with(said),
+                "{failure}"
+            );
+            assert!(std::error::Error::source(&failure).is_none(), "{failure:?}");
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::runtime::Handle;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
-use super::{CANCEL_TIMEOUT, Driver, PACKET_BYTES, Server, Silence, Timeouts, unlogged, within};
+use super::{CANCEL_TIMEOUT, Driver, PACKET_BYTES, Server, Silence, Timeouts, stranger, unlogged, within};
 use crate::errors::of_tiberius;
 use crate::login::{Login, Proof, Tls};
 use crate::statements::{NO_TRANSACTION, Statement};
@@ -23,6 +23,9 @@ pub type TiberiusClient = Client<Compat<TcpStream>>;
 
 /// The most redirections that one login follows, as in mssql-tds.
 const MAX_REDIRECTS: usize = 10;
+
+/// What stands in an error for a login that was not finished in time.
+const UNFINISHED: &str = "the login was not finished in time";
 
 /// The driver tiberius.
 #[derive(Debug, Clone, Copy, Default)]
@@ -47,7 +50,16 @@ impl Driver for Tiberius {
             };
             connected = Box::pin(try_connect(&node, proof, timeouts)).await;
         }
-        connected.map_err(of_tiberius)
+        let error = match connected {
+            Ok(client) => return Ok(client),
+            Err(error) => error,
+        };
+        let is_unclear = is_not_understood(&error);
+        let failure = of_tiberius(error);
+        if is_unclear {
+            return Err(Box::pin(stranger::explained(failure, login, timeouts.connect)).await);
+        }
+        Err(failure)
     }
 
     /// Probes the connection. tiberius does not offer the reset of a session that TDS has (`RESETCONNECTION`), so
@@ -93,7 +105,8 @@ async fn try_connect(login: &Login, proof: Proof<'_>, timeouts: Timeouts) -> Res
     config.readonly(login.read_intent);
     config.application_name("tidemark");
     config.packet_size(PACKET_BYTES.into());
-    config.handshake_timeout(Some(timeouts.connect));
+    // The driver's words about a timeout give advice about its own interface.
+    config.handshake_timeout(None);
     // Silence is measured here, because the driver does not even send an attention after its own timeout.
     config.command_timeout(None);
     config.encryption(match login.tls {
@@ -108,7 +121,21 @@ async fn try_connect(login: &Login, proof: Proof<'_>, timeouts: Timeouts) -> Res
     }
     let tcp = within(timeouts.connect, connect_to_any(&login.host, login.port)).await?;
     tcp.set_nodelay(true)?;
-    Client::connect(config, tcp.compat_write()).await
+    let login = Client::connect(config, tcp.compat_write());
+    let login = tokio::time::timeout(timeouts.connect, login).await;
+    login.unwrap_or_else(|_| Err(std::io::Error::new(ErrorKind::TimedOut, UNFINISHED).into()))
+}
+
+/// Returns whether an error of a login does not tell if a SQL Server answers: it was not finished in time, or what came
+/// was not understood, which is also so of an answer that broke off.
+fn is_not_understood(error: &TdsError) -> bool {
+    match error {
+        TdsError::Protocol(_) => true,
+        TdsError::Io { kind, message } => {
+            matches!(kind, ErrorKind::Other) || *kind == ErrorKind::TimedOut && message == UNFINISHED
+        }
+        _ => false,
+    }
 }
 
 /// Connects to all addresses of a host at once and returns the first connection, as mssql-tds does. The name of an

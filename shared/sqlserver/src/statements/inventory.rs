@@ -1,9 +1,6 @@
 //! The statements that ask a server for its version and its tables.
 
-use tidemark::model::names::ObjectName;
-use tidemark::model::predicate::Predicate;
-
-use super::{Quoted, Statement};
+use super::Statement;
 
 /// Asks for one row: the server's version and edition, as a text of several lines, and the numbers of its engine and of its
 /// major version. The last is NULL for a version that is too old to know of it
@@ -22,12 +19,6 @@ pub(crate) fn sees_policies() -> Statement {
         "SELECT CASE WHEN HAS_PERMS_BY_NAME(NULL, N'DATABASE', N'VIEW DEFINITION') = 1 \
          OR HAS_PERMS_BY_NAME(NULL, N'DATABASE', N'ALTER ANY SECURITY POLICY') = 1 THEN 1 ELSE 0 END AS [answer]",
     )
-}
-
-/// Asks for no row of a table under a condition, so that the server only says whether it understands the condition.
-pub(crate) fn no_row_of(table: &ObjectName, filter: &Predicate) -> Statement {
-    let (table, condition) = (table.quoted(), filter.in_parentheses());
-    Statement::new(format!("SELECT TOP (0) 1 AS [is_there] FROM {table} WHERE {condition}"))
 }
 
 /// Asks for a row for each column of each table of the database: names, type, whether it may be NULL and is an

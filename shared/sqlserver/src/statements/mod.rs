@@ -195,6 +195,12 @@ pub(crate) fn count(rows: &Rows<'_>) -> Result<Statement> {
     select(rows, "COUNT_BIG(*) AS [rows]").map(Query::finished)
 }
 
+/// Asks for no row of a table under a condition, so that the server only says whether it understands the condition.
+pub(crate) fn no_row_of(table: &ObjectName, filter: &Predicate) -> Statement {
+    let (table, condition) = (table.quoted(), filter.in_parentheses());
+    Statement::new(format!("SELECT TOP (0) 1 AS [is_there] FROM {table} WHERE {condition}"))
+}
+
 /// Selects `what` from rows.
 fn select(rows: &Rows<'_>, what: &str) -> Result<Query> {
     match rows {
