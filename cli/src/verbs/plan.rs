@@ -227,7 +227,13 @@ fn tell_all(terminal: &Terminal, planned: &[Planned], found: &NewWatermarks, sho
         vec![name, why.to_owned(), "-".to_owned(), none.to_owned(), none.to_owned()]
     };
     rows.extend(found.unchanged.iter().map(|table| left(table, "-")));
-    rows.extend(found.left_alone.paused.iter().map(|paused| left(&paused.table, "paused")));
+    rows.extend(
+        found
+            .left_alone
+            .paused
+            .iter()
+            .map(|paused| left(&paused.table, "paused")),
+    );
     rows.extend(found.left_alone.busy.iter().map(|busy| left(&busy.table, "busy")));
     rows.extend(found.failed.iter().map(|failed| left(&failed.table, "failed")));
     rows.sort();

@@ -206,7 +206,7 @@ async fn a_table_that_is_resumed_is_copied_wherever_the_resuming_was_disturbed()
             }
             cases += 1;
             let between = world.pipeline().run("between", &[spec()]).await.unwrap();
-            let (committed, paused) = (between.committed.len(), between.kept.paused.len());
+            let (committed, paused) = (between.committed.len(), between.left_alone.paused.len());
             assert_eq!(committed + paused, 1, "{case}: {:?}", between.failed);
             assert!(paused == 0 || !done, "{case}: what is done is done");
             resume(&world.store, PREFIX, &name()).await.unwrap();
