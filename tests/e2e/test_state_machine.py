@@ -193,7 +193,7 @@ def _definition() -> str:
     text = (INFRA / "incremental-copy.asl.json").read_text()
     for state in STATES:
         text = text.replace(f"${{{state}FunctionArn}}", f"arn:aws:lambda:us-east-1:000000000000:function:{state}")
-    text = text.replace("${Partition}", "aws")
+    text = text.replace("${Partition}", "aws").replace("${FailureTopicArn}", "none")
     for name, number in AT_ONCE.items():
         text = text.replace(f"${{{name}}}", number)
     return text
