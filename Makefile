@@ -256,8 +256,8 @@ clean: ## Removes everything that was built, made or downloaded here
 #: ARCH=arm64 cross-builds with cargo lambda; CA_BUNDLE=file.pem packs a bundle as /var/task/ca-bundle.pem
 build: ## Packages the functions under target/lambda, none larger than its budget, with their bills of materials
 ifeq ($(ARCH),arm64)
-	cargo lambda build --profile release-copy --arm64 --locked --package copy-delta
-	cargo lambda build --profile release-lookup --arm64 --locked $(LOOKUPS:%=--package %)
+	$(ANYWHERE) cargo lambda build --profile release-copy --arm64 --locked --package copy-delta
+	$(ANYWHERE) cargo lambda build --profile release-lookup --arm64 --locked $(LOOKUPS:%=--package %)
 else
 	$(MAKE) release
 	@for name in $(FUNCTIONS); do install -D -m 755 $(TARGET)/release/$$name target/lambda/$$name/bootstrap; done
@@ -287,12 +287,18 @@ deploy: $(if $(wildcard $(RUN_STAMP)),,$(DEPLOY_STAMP)) ## Builds, and deploys w
 
 # --- what the commands above need
 
+# A binary holds the paths of the sources that a panic names. These settings write them as the same ones whoever builds
+# it and wherever. RUSTFLAGS and CFLAGS of the environment are kept.
+CARGO_FOLDER := $(or $(CARGO_HOME),$(HOME)/.cargo)
+RENAMED := $(CARGO_FOLDER)=/cargo $(CURDIR)=/tidemark $(abspath $(TARGET))=/tidemark/target
+ANYWHERE = RUSTFLAGS="$${RUSTFLAGS:-} $(RENAMED:%=--remap-path-prefix=%)" CFLAGS="$${CFLAGS:-} $(RENAMED:%=-ffile-prefix-map=%)"
+
 # Rows go through copy-delta only, so it is compiled for speed, and the other functions for size. All four are in
 # target/release then.
 .PHONY: release
 release:
-	cargo build --locked --profile release-copy --package copy-delta
-	cargo build --locked --profile release-lookup $(LOOKUPS:%=--package %)
+	$(ANYWHERE) cargo build --locked --profile release-copy --package copy-delta
+	$(ANYWHERE) cargo build --locked --profile release-lookup $(LOOKUPS:%=--package %)
 	@mkdir -p $(TARGET)/release
 	@install -m 755 $(TARGET)/release-copy/copy-delta $(LOOKUPS:%=$(TARGET)/release-lookup/%) $(TARGET)/release
 

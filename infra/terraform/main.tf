@@ -1101,6 +1101,7 @@ resource "aws_sfn_state_machine" "incremental_copy" {
     SliceConcurrency              = var.slice_concurrency
     CopyReservedConcurrency       = var.copy_reserved_concurrency
     RunsAtOnce                    = (local.has_table_list ? var.run_concurrency : 1)
+    FailureTopicArn               = (local.has_states_kms_key ? (local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn) : "none")
   })
 
   logging_configuration {
@@ -1215,7 +1216,7 @@ resource "aws_iam_role_policy" "incremental_copy_role" {
   role = aws_iam_role.incremental_copy_role.name
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
+    Statement = [for item in [
       {
         Sid    = "InvokeSteps"
         Effect = "Allow"
@@ -1227,7 +1228,13 @@ resource "aws_iam_role_policy" "incremental_copy_role" {
           aws_lambda_function.update_watermark_function.arn,
         ]
       },
-    ]
+      (local.has_states_kms_key ? {
+        Sid      = "TellTables"
+        Effect   = "Allow"
+        Action   = "sns:Publish"
+        Resource = (local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)
+      } : null),
+    ] : item if item != null]
   })
 }
 

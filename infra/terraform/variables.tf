@@ -205,7 +205,7 @@ variable "log_kms_key_arn" {
 }
 
 variable "states_kms_key_arn" {
-  description = "Key that encrypts the state machines and their executions' histories. Optional. With it, EventBridge leaves error and cause out of the message about a failed run."
+  description = "Key that encrypts the state machines and their executions' histories. Optional. With it, EventBridge leaves error and cause out of the message about a failed run, so the run sends one of its own, with the names of its tables and their errors."
   type        = string
   default     = ""
 

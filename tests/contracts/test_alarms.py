@@ -105,7 +105,8 @@ def test_a_run_in_which_tables_failed_counts_them_before_it_fails() -> None:
     assert states["CheckOutcome"]["Default"] == "ReportFailed"
     report = states["ReportFailed"]
     assert report["Arguments"]["Payload"]["failed"] == "{% [$states.input.failed.table] %}"
-    assert {report["Next"], *(catch["Next"] for catch in report["Catch"])} == {"Failed"}
+    assert {report["Next"], *(catch["Next"] for catch in report["Catch"])} == {"WhoTells"}
+    assert states["WhoTells"]["Default"] == "Failed"
 
 
 def test_a_run_that_ends_before_its_tables_do_counts_them_and_gives_their_leases_back() -> None:
@@ -127,7 +128,7 @@ def test_a_run_that_ends_before_its_tables_do_counts_them_and_gives_their_leases
         assert payload == {"run_id": "r", "failed": failed, "leases": leases}, step
     assert report["Retry"] == states["ReportFailed"]["Retry"]
     assert report["Output"] == "{% $states.input %}"
-    assert {report["Next"], *(catch["Next"] for catch in report["Catch"])} == {"RunFailed"}
+    assert {report["Next"], *(catch["Next"] for catch in report["Catch"])} == {"WhoTells"}
     assert states["RunFailed"]["Error"] == "{% $states.input.error %}"
 
 
@@ -180,6 +181,46 @@ def test_each_function_has_an_alarm_for_throttles_and_one_for_nine_tenths_of_its
     assert (alarm["EvaluationPeriods"] - 1) * alarm["Period"] >= timeout
 
 
+ENDED = {
+    "tables": {"failed": [{"table": "dbo.a", "error": "SourceRejected", "cause": "no column secret"}]},
+    "the run": {"step": "lookup-old-watermark", "error": "WatermarkRejected", "cause": "login of secret failed"},
+}
+
+
+@pytest.mark.parametrize(
+    ("topic", "what"), [(topic, what) for topic in ("none", "arn:aws:sns:x:1:t") for what in ENDED]
+)
+def test_an_encrypted_run_tells_its_tables_itself_and_no_cause(topic: str, what: str) -> None:
+    """EventBridge leaves them out where executions have a key. A topic that takes no message does not keep a run from
+    failing.
+    """
+    text = (INFRA / MACHINES[0]).read_text().replace("${FailureTopicArn}", topic)
+    states = json.loads(text)["States"]
+    context = {"Execution": {"Name": "r", "Id": "arn:r", "Input": {}}, "StateMachine": {"Name": "m"}}
+
+    def follows(given: dict[str, Any]) -> str:
+        for choice in states["WhoTells"]["Choices"]:
+            if _apply_jsonata_template(choice["Condition"], given, context):
+                return str(choice["Next"])
+        return str(states["WhoTells"]["Default"])
+
+    end = "RunFailed" if what == "the run" else "Failed"
+    assert follows(ENDED[what]) == ("TellTables" if topic != "none" else end)
+    tell = states["TellTables"]
+    assert tell["Arguments"]["TopicArn"] == topic
+    message = json.loads(_apply_jsonata_template(tell["Arguments"]["Message"], ENDED[what], context))
+    named = {
+        "tables": ("dbo.a: SourceRejected", "TablesFailed"),
+        "the run": ("", "lookup-old-watermark: WatermarkRejected"),
+    }
+    assert (message["tables"], message["error"]) == named[what]
+    assert (message["run"], message["execution"]) == ("r", "arn:r") and message["what_to_do"]
+    assert "secret" not in json.dumps(message)
+    for after in (tell, *tell["Catch"]):
+        assert after["Next"] == "WhoTells"
+        assert follows(_apply_jsonata_template(after["Output"], ENDED[what], context)) == end
+
+
 @pytest.mark.parametrize(
     "parameters",
     [{}, {"TableListKey": "lists/all.json"}, {"StatesKmsKeyArn": EVERYTHING["StatesKmsKeyArn"]}],
@@ -188,7 +229,8 @@ def test_each_function_has_an_alarm_for_throttles_and_one_for_nine_tenths_of_its
 def test_a_failed_run_sends_a_message_with_its_tables_and_what_to_do(parameters: dict[str, str]) -> None:
     """Every end other than success, of each state machine, is told once. The cause of a failed run names its tables.
 
-    An encrypted execution's cause is not told to EventBridge, so its message points to the history.
+    An encrypted execution's cause is not told to EventBridge, so its message points to the history, and the run names
+    its tables in one of its own.
     """
     template = Deployed(**parameters)
     rules = template.of_type("AWS::Events::Rule")

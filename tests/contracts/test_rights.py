@@ -206,7 +206,7 @@ def test_every_right_of_a_state_machine_is_one_that_its_definition_needs(role: s
         if not action.startswith(own)
     }
     expected = {
-        "IncrementalCopyRole": {"lambda:InvokeFunction"},
+        "IncrementalCopyRole": {"lambda:InvokeFunction", "sns:Publish"},
         "IncrementalCopyListRole": {
             "s3:GetObject",
             "states:StartExecution",
@@ -215,6 +215,18 @@ def test_every_right_of_a_state_machine_is_one_that_its_definition_needs(role: s
         },
     }
     assert granted == expected[role]
+
+
+def test_a_run_may_tell_its_topic_only_where_eventbridge_cannot_tell_of_it() -> None:
+    """The topic is the stack's or the one that is given, and no other."""
+    key = {"StatesKmsKeyArn": f"{KEY}states"}
+    mine = "arn:aws:sns:eu-west-1:111122223333:mine"
+    for parameters, topic in (({}, None), (key, "<Notifications>"), (key | {"AlarmTopicArn": mine}, mine)):
+        template = Deployed(**parameters)
+        told = [found for found in template.statements("IncrementalCopyRole") if found["Sid"] == "TellTables"]
+        assert [(found["Action"], found["Resource"]) for found in told] == [("sns:Publish", topic)] * bool(topic)
+        given = template.properties("IncrementalCopy")["DefinitionSubstitutions"]["FailureTopicArn"]
+        assert given == (topic or "none")
 
 
 def test_the_list_is_read_from_a_bucket_of_this_account_only() -> None:

@@ -20,7 +20,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from shipped import ROOT
 
-from local.packages import pack
+from local.packages import pack, paths_of_this_machine
 
 
 def _pins(path: Path) -> dict[str, str]:
@@ -248,6 +248,29 @@ def test_the_same_files_give_the_same_package(tmp_path: Path) -> None:
     with zipfile.ZipFile(first) as package:
         modes = {entry.filename: oct(entry.external_attr >> 16) for entry in package.infolist()}
     assert modes == {"bootstrap": "0o100755", "ca-bundle.pem": "0o100644"}
+
+
+def test_a_binary_that_names_a_folder_of_this_machine_is_refused() -> None:
+    """Somebody else's build of the same tree would be another package. The recipe says what the folders are called in
+    it, for the compilers of Rust and of C.
+    """
+    cargo, checkout = Path("/home/a/.cargo"), Path("/src/tidemark")
+    for text, named in (
+        ("/cargo/registry/src/x/lib.rs /tidemark/shared/core/src/lib.rs /rustc/5/library/core/src/lib.rs", []),
+        ("at /home/a/.cargo/registry/src/x/lib.rs:5", ["/home/a/.cargo/"]),
+        ("/src/tidemark/functions/x.rs /home/a/.cargo/y", ["/home/a/.cargo/", "/src/tidemark/"]),
+    ):
+        assert paths_of_this_machine(b"\x7fELF\0" + text.encode(), cargo, checkout) == named
+    made = subprocess.run(
+        ["make", "-C", ROOT, "--dry-run", "release", f"HOME={cargo.parent}", "CARGO_HOME=", "CARGO_TARGET_DIR=/t"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    builds = [line for line in made.splitlines() if "cargo build" in line]
+    assert len(builds) == 2
+    for build in builds:
+        for folder in (f"{cargo}=/cargo", f"{ROOT}=/tidemark", "/t=/tidemark/target"):
+            assert f"--remap-path-prefix={folder}" in build and f"-ffile-prefix-map={folder}" in build, build
+        assert '"${RUSTFLAGS:-} ' in build and '"${CFLAGS:-} ' in build
 
 
 def test_what_is_deployed_is_what_was_packed() -> None:

@@ -193,7 +193,7 @@ def _definition() -> str:
     text = (INFRA / "incremental-copy.asl.json").read_text()
     for state in STATES:
         text = text.replace(f"${{{state}FunctionArn}}", f"arn:aws:lambda:us-east-1:000000000000:function:{state}")
-    text = text.replace("${Partition}", "aws")
+    text = text.replace("${Partition}", "aws").replace("${FailureTopicArn}", "none")
     for name, number in AT_ONCE.items():
         text = text.replace(f"${{{name}}}", number)
     return text
@@ -242,7 +242,8 @@ def test_the_settings_of_a_window_reach_every_step_that_acts_on_it(settings: dic
     named = {"Payload": NEW | {"windows": [WINDOW | extra, WINDOW]}}
     (copied, other) = evaluate(machine["LookupNewWatermark"]["Output"]["windows"], {}, result=named)
     assert "settings" not in other
-    item = evaluate(machine["CopyWindows"]["ItemSelector"], {}, item=copied)
+    found = {"windows": [copied, other], "failed": []}
+    item = evaluate(machine["CopyWindows"]["ItemSelector"], found, item=copied)
     commit = evaluate(window["UpdateWatermark"]["Arguments"]["Payload"], item)
     assert commit == {"run_id": "r", "table": "dbo.a", "window": "initial"} | extra
     again = item | {"commit": SPLIT}

@@ -2,10 +2,12 @@
 it.
 
 The package NAME.zip has the files of the folder NAME, and nothing of when and by whom they were made. The same files
-give the same package, so a function whose code did not change is not deployed again. Lambda fetches and unpacks a
-package before it starts a function, so each has a budget for its zipped binary.
+give the same package, so a function whose code did not change is not deployed again. A binary that names a folder of
+the machine that it was built on would be another one elsewhere, so it is refused. Lambda fetches and unpacks a package
+before it starts a function, so each has a budget for its zipped binary.
 """
 
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -34,17 +36,27 @@ def pack(folder: Path) -> Path:
     return target
 
 
+def paths_of_this_machine(binary: bytes, cargo: Path, checkout: Path) -> list[str]:
+    """Returns the folders of Cargo and of this checkout that a binary names."""
+    return [f"{folder}/" for folder in (cargo, checkout) if f"{folder}/".encode() in binary]
+
+
 def main(folder: Path) -> int:
-    is_too_large = False
+    is_refused = False
+    cargo = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
+    checkout = Path(__file__).resolve().parents[2]
     for name, budget in BUDGETS_MB.items():
         package = pack(folder / name)
         binary = (folder / name / "bootstrap").stat().st_size / MB
         with zipfile.ZipFile(package) as packed:
             zipped = packed.getinfo("bootstrap").compress_size / MB
-        is_too_large |= zipped > budget
+        is_refused |= zipped > budget
         verdict = f"more than its {budget} MB" if zipped > budget else f"of {budget} MB"
         print(f"{package}  {binary:.1f} MB, zipped {zipped:.2f} {verdict}")
-    return int(is_too_large)
+        if named := paths_of_this_machine((folder / name / "bootstrap").read_bytes(), cargo, checkout):
+            is_refused = True
+            print(f"{folder / name}/bootstrap names {' and '.join(named)}: build it with make release")
+    return int(is_refused)
 
 
 if __name__ == "__main__":

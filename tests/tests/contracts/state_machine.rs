@@ -26,10 +26,11 @@ fn machine(file: &str) -> Vec<(String, Value)> {
     found
 }
 
+/// Returns the states that invoke a function.
 fn tasks() -> Vec<(String, Value)> {
     let tasks: Vec<_> = machine(MACHINES[0])
         .into_iter()
-        .filter(|(_, state)| state["Type"] == "Task")
+        .filter(|(_, state)| state["Resource"] == "arn:${Partition}:states:::lambda:invoke")
         .collect();
     assert_eq!(tasks.len(), 8);
     tasks
