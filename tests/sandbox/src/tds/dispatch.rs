@@ -12,7 +12,6 @@ use tidemark_tds::tokens::{self, from_utf16};
 
 use super::wire::Wire;
 use super::{bulk, rpc};
-use crate::attention::Attention;
 use crate::engine::Engine;
 use crate::error::{SqlError, SqlResult};
 use crate::fault::Action;
@@ -22,17 +21,11 @@ use crate::sql::exec::{Manager, Session, Sink};
 use crate::value::Ty;
 
 /// Serves a connection whose first message is LOGIN7, until it ends.
-pub fn serve(
-    engine: &Arc<Engine>,
-    first: &Message,
-    requests: &Receiver<Message>,
-    wire: &mut Wire,
-    attention: Arc<Attention>,
-) {
+pub fn serve(engine: &Arc<Engine>, first: &Message, requests: &Receiver<Message>, wire: &mut Wire) {
     let Some(mut session) = log_in(engine, &first.payload, wire) else {
         return;
     };
-    session.attention = attention;
+    session.attention = Arc::clone(&wire.attention);
     while let Ok(message) = requests.recv() {
         if message.kind == packet::ATTENTION {
             wire.acknowledge_attention();
