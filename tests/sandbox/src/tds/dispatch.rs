@@ -237,13 +237,10 @@ fn check(engine: &Engine, login: &login::Login) -> Result<bool, Vec<SqlError>> {
     if login.integrated {
         return Err(vec![SqlError::of(18452, &[]).at(1)]);
     }
-    let mut asked = if login.read_only { "LOGIN ReadOnly" } else { "LOGIN" }.to_owned();
-    if !login.language.is_empty() {
-        asked = format!("{asked} in {}", login.language);
-    }
-    if !login.odbc {
-        asked.push_str(" without ODBC");
-    }
+    let intent = if login.read_only { " ReadOnly" } else { "" };
+    let odbc = if login.odbc { "" } else { " without ODBC" };
+    let language = [" in a language", ""][usize::from(login.language.is_empty())];
+    let asked = format!("LOGIN{intent}{language}{odbc}");
     if let Some(fault) = engine.faults.meet(&asked)
         && let Action::Error(error) = fault.action
     {
