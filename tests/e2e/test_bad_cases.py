@@ -65,13 +65,14 @@ def test_a_missing_column_is_named(deployment: Deployment, table: Table) -> None
 def test_a_value_that_the_server_quotes_is_in_no_history_and_no_log(
     stack: Stack, deployment: Deployment, table: Table, tmp_path: Path
 ) -> None:
-    """Error 245 names the value that is no number. Whoever may read executions and logs need not be one who may read rows."""
+    """Error 245 names the value that is no number. Not all who may read executions and logs may read rows."""
     table.sandbox.execute(f"UPDATE {table.name} SET Name = 'm4rk3d'")
     execution = start(deployment, table.spec() | {"where": "CAST(Name AS int) > 0"})
     outcome = execution.wait()
     assert (outcome.status, outcome.error) == ("FAILED", "TablesFailed")
     assert "245" in outcome.cause
-    pages = deployment.aws.client("stepfunctions").get_paginator("get_execution_history").paginate(executionArn=execution.arn)
+    states = deployment.aws.client("stepfunctions")
+    pages = states.get_paginator("get_execution_history").paginate(executionArn=execution.arn)
     history = json.dumps([event for page in pages for event in page["events"]], default=str)
     assert "245" in history and "m4rk3d" not in history
     stack.keep_logs(tmp_path)

@@ -250,8 +250,8 @@ impl Sandbox {
     }
 
     /// Returns what clients have asked for since the last call: the statements of a batch, the name and the texts of a
-    /// procedure's call, each on a line, and `LOGIN` for a login, with the language that it asks for, and whether it lacks the
-    /// settings of ODBC. The first call returns nothing and begins to note them.
+    /// procedure's call, each on a line, and `LOGIN` for a login, and whether it asks for a language and lacks the settings
+    /// of ODBC. The first call returns nothing and begins to note them.
     pub fn statements(&self) -> Vec<String> {
         self.engine.faults.noted()
     }

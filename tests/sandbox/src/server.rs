@@ -65,8 +65,8 @@ async fn converse(stream: Stream, service: &Service, first: Message) -> io::Resu
         .name("session".to_owned())
         .stack_size(16 << 20)
         .spawn(move || {
-            let mut wire = Wire::new(out, Arc::clone(&attention));
-            dispatch::serve(&engine, &first, &inbox, &mut wire, attention);
+            let mut wire = Wire::new(out, attention);
+            dispatch::serve(&engine, &first, &inbox, &mut wire);
         })?;
     let write = async {
         while let Some(frames) = outbox.recv().await {

@@ -12,7 +12,6 @@ use tidemark_tds::tokens::{self, from_utf16};
 
 use super::wire::Wire;
 use super::{bulk, rpc};
-use crate::attention::Attention;
 use crate::engine::Engine;
 use crate::error::{SqlError, SqlResult};
 use crate::fault::Action;
@@ -22,17 +21,11 @@ use crate::sql::exec::{Manager, Session, Sink};
 use crate::value::Ty;
 
 /// Serves a connection whose first message is LOGIN7, until it ends.
-pub fn serve(
-    engine: &Arc<Engine>,
-    first: &Message,
-    requests: &Receiver<Message>,
-    wire: &mut Wire,
-    attention: Arc<Attention>,
-) {
+pub fn serve(engine: &Arc<Engine>, first: &Message, requests: &Receiver<Message>, wire: &mut Wire) {
     let Some(mut session) = log_in(engine, &first.payload, wire) else {
         return;
     };
-    session.attention = attention;
+    session.attention = Arc::clone(&wire.attention);
     while let Ok(message) = requests.recv() {
         if message.kind == packet::ATTENTION {
             wire.acknowledge_attention();
@@ -244,13 +237,10 @@ fn check(engine: &Engine, login: &login::Login) -> Result<bool, Vec<SqlError>> {
     if login.integrated {
         return Err(vec![SqlError::of(18452, &[]).at(1)]);
     }
-    let mut asked = if login.read_only { "LOGIN ReadOnly" } else { "LOGIN" }.to_owned();
-    if !login.language.is_empty() {
-        asked = format!("{asked} in {}", login.language);
-    }
-    if !login.odbc {
-        asked.push_str(" without ODBC");
-    }
+    let intent = if login.read_only { " ReadOnly" } else { "" };
+    let odbc = if login.odbc { "" } else { " without ODBC" };
+    let language = [" in a language", ""][usize::from(login.language.is_empty())];
+    let asked = format!("LOGIN{intent}{language}{odbc}");
     if let Some(fault) = engine.faults.meet(&asked)
         && let Action::Error(error) = fault.action
     {

@@ -41,7 +41,8 @@ pub struct Wire {
     size: usize,
     next_id: u8,
     out: Sender<Vec<u8>>,
-    attention: Arc<Attention>,
+    /// The attentions of the client.
+    pub attention: Arc<Attention>,
     gone: bool,
     pending: Option<Done>,
     nested: u32,

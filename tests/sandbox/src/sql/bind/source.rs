@@ -3,7 +3,7 @@
 use super::types::{common_of, implicit, to};
 use super::{Binder, Bound, ColumnFlags, Label, OutColumn, Source, SourceColumn};
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Call, Expr, Param, Table};
+use crate::sql::ast::{Call, Expr, Table};
 use crate::sql::catalog;
 use crate::sql::parser;
 use crate::sql::sysviews;
@@ -216,26 +216,12 @@ impl Binder<'_> {
         };
         let outer = std::mem::replace(&mut self.scopes, vec![scope]);
         let given: SqlResult<Vec<Bound>> = call.args.iter().map(|e| self.expr(e)).collect();
-        let bound = self.inside(params, given?, |binder| binder.nested(&query));
-        self.scopes = outer;
+        self.scopes = Vec::new();
+        let named = params.into_iter().map(|param| param.name).zip(given?);
+        let arguments = std::mem::replace(&mut self.arguments, named.collect());
+        let bound = self.nested(&query);
+        (self.scopes, self.arguments) = (outer, arguments);
         Ok(format!("EXISTS ({})", bound?.sql))
-    }
-
-    /// Binds the body of a function, which sees its arguments and nothing of the statement that calls it.
-    fn inside<T>(
-        &mut self,
-        params: Vec<Param>,
-        given: Vec<Bound>,
-        body: impl FnOnce(&mut Self) -> SqlResult<T>,
-    ) -> SqlResult<T> {
-        let named = params.into_iter().map(|param| param.name).zip(given);
-        let outer = (
-            std::mem::take(&mut self.scopes),
-            std::mem::replace(&mut self.arguments, named.collect()),
-        );
-        let bound = body(self);
-        (self.scopes, self.arguments) = outer;
-        bound
     }
 
     /// Binds the call of a scalar function. Fails with 4121 when there is none of this name.
@@ -245,8 +231,14 @@ impl Binder<'_> {
         let (id, ..) = found.ok_or_else(|| SqlError::of(4121, &[&call.name[0], &call.name.join(".")]))?;
         let (params, ty, value) = parser::scalar_function(&catalog::definition(self.session.conn(), id)?)?;
         let given: SqlResult<Vec<Bound>> = call.args.iter().map(|e| self.expr(e)).collect();
-        let bound = self.inside(params, given?, |binder| binder.expr(&value))?;
-        Ok(to(bound, ty).nullable(true))
+        let named = params.into_iter().map(|param| param.name).zip(given?).collect();
+        let outer = (
+            std::mem::take(&mut self.scopes),
+            std::mem::replace(&mut self.arguments, named),
+        );
+        let bound = self.expr(&value);
+        (self.scopes, self.arguments) = outer;
+        Ok(to(bound?, ty).nullable(true))
     }
 
     /// Returns the SQLite source that is read for a table: the rows that the session's transaction sees.

@@ -38,8 +38,7 @@ impl Session {
             DatabaseOption::AllowSnapshotIsolation(on) => versioning.snapshot = *on,
             DatabaseOption::ReadOnly(on) => {
                 let sql = "UPDATE main._database SET read_only = ?1 WHERE name = ?2";
-                self.conn().execute(sql, params![on, db])?;
-                return Ok(());
+                return Ok(self.conn().execute(sql, params![on, db]).map(drop)?);
             }
             DatabaseOption::ChangeTracking(on, options) => return self.set_tracking(db, *on, options),
         }

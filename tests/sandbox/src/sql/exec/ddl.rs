@@ -126,10 +126,9 @@ impl Session {
             nullable: !required,
             identity: def.identity,
             default: def.default.clone(),
-            computed: if def.special == COLUMN_SET {
-                Some(column_set(defs))
-            } else {
-                def.computed.clone()
+            computed: match def.special {
+                COLUMN_SET => Some(column_set(defs)),
+                _ => def.computed.clone(),
             },
             period: def.period,
             hidden: def.hidden,

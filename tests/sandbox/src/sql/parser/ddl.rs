@@ -26,7 +26,11 @@ impl Parser<'_> {
             return self.unexpected();
         }
         if self.eat("external") || self.is("table") {
-            return self.create_table();
+            self.expect("table")?;
+            let name = self.name()?;
+            let (columns, constraints) = self.table_body()?;
+            let storage = self.storage_options()?;
+            return Ok(Kind::CreateTable(name, columns, constraints, storage));
         }
         if self.eat("type") {
             let name = self.name()?;
@@ -74,14 +78,6 @@ impl Parser<'_> {
             return self.unexpected();
         }
         self.known_or_syntax("CREATE", NOT_CREATED)
-    }
-
-    fn create_table(&mut self) -> SqlResult<Kind> {
-        self.expect("table")?;
-        let name = self.name()?;
-        let (columns, constraints) = self.table_body()?;
-        let storage = self.storage_options()?;
-        Ok(Kind::CreateTable(name, columns, constraints, storage))
     }
 
     /// Parses `(parameters) RETURNS`, with which a function begins.
