@@ -134,7 +134,10 @@ const fn remedy(code: ErrorCode) -> &'static str {
             "Check the control table, its procedure, and the login's rights to both. infra/sql/control-table.sql makes them, and \
              infra/sql/grants.sql grants the rights. Without --watermark-table the watermarks are kept in the sink, and need neither."
         }
-        ErrorCode::WatermarkConflict => "Decide which watermark is right, and set the store to it.",
+        ErrorCode::WatermarkConflict => {
+            "Decide which watermark is right, and set the store to it: `tidemark reset TABLE --to WINDOW` does so, to the end of a window \
+             that `tidemark history` lists."
+        }
         ErrorCode::WatermarkRegression => {
             "Find out whether the source was restored or replaced. If it was, `tidemark reset` starts the table over."
         }

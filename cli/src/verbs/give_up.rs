@@ -31,7 +31,8 @@ pub(crate) struct GiveUpArgs {
     source: SourceArgs,
 }
 
-fn window(text: &str) -> Result<WindowName, String> {
+/// Reads the name of a window.
+pub(super) fn window(text: &str) -> Result<WindowName, String> {
     WindowName::try_from(text.to_owned()).map_err(|error| error.to_string())
 }
 

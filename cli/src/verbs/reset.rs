@@ -1,11 +1,14 @@
 //! `reset`, which starts tables over. What was there goes into the archive, and the next run loads the tables in full.
 
 use clap::Args;
-use tidemark::error::{ErrorCode, Result};
+use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::names::ObjectName;
+use tidemark::model::window::WindowName;
 use tidemark::steps::context::RunContext;
+use tidemark::steps::set_watermark::{set_watermark, watermark_to_set};
 use tidemark::steps::start_over::{StartOverPorts, StartedOver, start_over};
 
+use super::give_up::window;
 use crate::exit::ExitClass;
 use crate::failure::Outcome;
 use crate::lake;
@@ -19,6 +22,9 @@ pub(crate) struct ResetArgs {
     /// The tables
     #[arg(required = true)]
     tables: Vec<ObjectName>,
+    /// Starts no table over, and only sets the stored watermark of one to the end of this committed window
+    #[arg(long, value_name = "WINDOW", value_parser = window)]
+    to: Option<WindowName>,
     /// Goes ahead without asking for confirmation
     #[arg(long, short)]
     yes: bool,
@@ -32,6 +38,9 @@ pub(crate) struct ResetArgs {
 pub(crate) async fn reset(arguments: &ResetArgs, terminal: &Terminal) -> Outcome<ExitClass> {
     let sink = arguments.sink.open()?;
     let tables = lake::chosen(&sink, &arguments.tables).await?;
+    if let Some(window) = &arguments.to {
+        return set(arguments, &sink, (&tables, window), terminal).await;
+    }
     for table in &tables {
         show(&sink, table, terminal).await?;
     }
@@ -53,6 +62,42 @@ pub(crate) async fn reset(arguments: &ResetArgs, terminal: &Terminal) -> Outcome
         drop(working);
         tell(&sink, &started, terminal);
     }
+    Ok(ExitClass::Done)
+}
+
+/// Sets the stored watermark of a table to the end of a window.
+async fn set(
+    arguments: &ResetArgs,
+    sink: &Sink,
+    (tables, window): (&[ObjectName], &WindowName),
+    terminal: &Terminal,
+) -> Outcome<ExitClass> {
+    let [table] = tables else {
+        let message = "--to names a window of one table: give that table and no other";
+        return Err(Error::new(ErrorCode::InvalidInput, message).into());
+    };
+    let watermarks = arguments.sink.watermarks_alone(sink, &arguments.source).await?;
+    let to_set = watermark_to_set(&watermarks, (&sink.store, &sink.prefix), table, window).await?;
+    if to_set.is_set() {
+        terminal.named_event("watermark_set", &to_set);
+        terminal.sentence(&format!(
+            "{table}: {} is stored already, and nothing is changed.",
+            to_set.to
+        ));
+        return Ok(ExitClass::Done);
+    }
+    let from = to_set.from.as_deref().unwrap_or("nothing");
+    terminal.named_event("to_set_watermark", &to_set);
+    terminal.proposal(&format!(
+        "{table}: {from} is stored, and {} would be, where window {window} ends. Files and ledger stay as they are.",
+        to_set.to
+    ));
+    if !terminal.is_confirmed("Set it?", arguments.yes) {
+        return Ok(ExitClass::Decision);
+    }
+    set_watermark(&watermarks, &to_set).await?;
+    terminal.named_event("watermark_set", &to_set);
+    terminal.sentence(&format!("{table}: the stored watermark is {}.", to_set.to));
     Ok(ExitClass::Done)
 }
 

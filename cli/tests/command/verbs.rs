@@ -657,3 +657,41 @@ fn the_list_of_a_pipeline_of_azure_becomes_a_file_that_runs() {
         done.all()
     );
 }
+
+#[test]
+fn a_watermark_is_set_to_the_end_of_a_window_after_it_was_shown() {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(0));
+    world.succeeds(&["run"]);
+    let to = ["reset", "orders", "--to", "initial", "--json"];
+    let set = world.succeeds(&to).events("watermark_set");
+    assert_eq!(set[0]["from"], "2020-01-03T00:00:00.000", "it is there already");
+    let pointer = world.lake().join("_ledger/dbo.orders/watermark.json");
+    let text = fs::read_to_string(&pointer).unwrap();
+    fs::write(&pointer, text.replace("2020-01-03", "2019-01-01")).unwrap();
+    let done = world.run(&to);
+    assert_eq!(done.code, Some(5), "{}", done.all());
+    assert_eq!(done.events("to_set_watermark")[0]["from"], "2019-01-01T00:00:00.000");
+    assert_eq!(
+        done.events("not_confirmed"),
+        [json!({"event": "not_confirmed", "asked": false, "exit": 5})]
+    );
+    world.succeeds(&["reset", "orders", "--to", "initial", "--yes"]);
+    assert_eq!(
+        world.json_lines(&["status", "--json", "orders"])[0]["watermark"],
+        "2020-01-03T00:00:00.000"
+    );
+    for (arguments, said) in [
+        (
+            &["reset", "orders", "items", "--to", "initial"][..],
+            "--to names a window of one table",
+        ),
+        (&["reset", "orders", "--to", "from-x"], "window from-x is not committed"),
+        (&["reset", "ordrs", "--to", "initial"], "did you mean dbo.orders?"),
+    ] {
+        let done = world.run(arguments);
+        assert_eq!(done.code, Some(1), "{}", done.all());
+        assert!(done.err.contains(said), "{}", done.all());
+    }
+    assert_eq!(world.lines("dbo.orders").len(), 3, "no file is moved");
+}

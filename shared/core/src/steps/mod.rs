@@ -17,6 +17,7 @@ mod merge_slice;
 pub mod pause;
 mod pointer;
 pub mod report_failed;
+pub mod set_watermark;
 pub mod split;
 pub mod start_over;
 pub mod tables;

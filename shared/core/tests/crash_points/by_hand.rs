@@ -11,6 +11,7 @@ use tidemark::ports::objects::CompleteObjects;
 use tidemark::steps::backfill::{BackfillPorts, BackfillRequest, Range, plan_backfill};
 use tidemark::steps::give_up::{GiveUpPorts, give_up};
 use tidemark::steps::pause::{Pause, pause, resume};
+use tidemark::steps::set_watermark::{set_watermark, watermark_to_set};
 use tidemark::steps::start_over::{StartOverPorts, start_over};
 #[allow(
     unused_imports,
@@ -212,6 +213,57 @@ async fn a_table_that_is_resumed_is_copied_wherever_the_resuming_was_disturbed()
             resume(&world.store, PREFIX, &name()).await.unwrap();
             let (parts, ..) = ByHand::run(&world).await;
             assert_eq!(rows(&parts), [1, 2, 3, 4, 5, 9, 10, 11], "{case}");
+        }
+    }
+    assert!(cases > 8, "{cases}");
+}
+
+/// Sets the pointer to the end of a window. Returns whether that is done.
+async fn set_pointer(world: &World, gate: &Gate, to: &str) -> bool {
+    let (watermarks, store) = (Gated::new(gate, &world.watermarks), Gated::new(gate, &world.store));
+    match watermark_to_set(&watermarks, (&store, PREFIX), &name(), &window(to)).await {
+        Ok(to_set) => set_watermark(&watermarks, &to_set).await.is_ok(),
+        Err(_) => false,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pointer_that_somebody_moved_is_set_back_wherever_the_setting_was_disturbed() {
+    let set = committed_once().await;
+    set.table.insert(4);
+    set.run("second").await;
+    // Somebody stores a value that no window ends with.
+    set.watermarks.set(&name(), Some("100"));
+    for other in ["from-4", "backfill-1"] {
+        assert!(
+            !set_pointer(&set, &Gate::default(), other).await,
+            "{other} is not committed"
+        );
+    }
+    let mut cases = 0;
+    for fault in Fault::ALL {
+        for call in 0.. {
+            let (world, gate) = (set.copied(), Gate::at(call, fault));
+            let done = set_pointer(&world, &gate, "from-3").await;
+            let case = format!("{fault:?} at call {call} {:?}", gate.calls().last());
+            if !gate.was_reached() {
+                assert!(done);
+                break;
+            }
+            cases += 1;
+            let mut tries = 0;
+            while !set_pointer(&world, &Gate::default(), "from-3").await {
+                tries += 1;
+                assert!(tries < RUNS, "{case}: it does not get through");
+            }
+            assert_eq!(world.watermark().as_deref(), Some("4"), "{case}");
+            world.table.insert(5);
+            world.run("after").await;
+            assert_eq!(
+                (world.watermark().as_deref(), world.lines()),
+                (Some("5"), vec![1, 2, 3, 4, 5]),
+                "{case}"
+            );
         }
     }
     assert!(cases > 8, "{cases}");

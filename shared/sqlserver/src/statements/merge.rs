@@ -12,7 +12,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::model::names::{Identifier, ObjectName};
+use tidemark::model::names::{Identifier, ObjectName, printable};
 
 use super::{Quoted, Statement};
 use crate::types::SqlType;
@@ -82,7 +82,7 @@ impl FromStr for Collation {
         if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
             return Ok(Self(name.to_owned()));
         }
-        let message = format!("'{}' is not the name of a collation", name.escape_default());
+        let message = format!("'{}' is not the name of a collation", printable(name));
         Err(Error::new(ErrorCode::SchemaMismatch, message))
     }
 }

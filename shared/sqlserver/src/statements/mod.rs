@@ -18,7 +18,7 @@ pub(crate) mod sink_table;
 pub(crate) mod watermark;
 
 use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::model::names::{Identifier, ObjectName};
+use tidemark::model::names::{Identifier, ObjectName, printable};
 use tidemark::model::predicate::Predicate;
 use tidemark::model::rows::Rows;
 use tidemark::model::slice::KeyBounds;
@@ -145,10 +145,7 @@ impl Values {
     fn bound_of(&mut self, sql_type: SqlType, value: &Watermark) -> Result<String> {
         let read = sql_type.watermark(value.value());
         if !read.is_ok_and(|read| read.value() == value.value()) {
-            let message = format!(
-                "the bound '{}' is no value of {sql_type}",
-                value.value().escape_default()
-            );
+            let message = format!("the bound '{}' is no value of {sql_type}", printable(value.value()));
             return Err(Error::new(ErrorCode::LedgerInvalid, message));
         }
         let parameter = self.text(value.value());
