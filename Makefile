@@ -314,12 +314,12 @@ $(RUN_STAMP): tests/requirements-run.txt
 		--requirement tools/virtualenv.txt 2>/dev/null && \
 		PYTHONPATH=.tools/virtualenv python3 -m virtualenv --quiet --clear $(VENV); } || { rm -rf $(VENV); \
 		echo "python3 cannot make a virtual environment: apt install python3-venv"; exit 1; }
-	@echo "Installing the Python side into $(VENV)"
+	@echo "Installing the Python side into $(VENV)" >&2
 	@$(VENV)/bin/pip install --quiet --no-compile --disable-pip-version-check --require-hashes --requirement tests/requirements-run.txt
 	@touch $@
 
 $(DOCS_STAMP): docs/requirements.txt
-	@echo "Installing mdBook into $(DOCS)"
+	@echo "Installing mdBook into $(DOCS)" >&2
 	@python3 -m venv --clear $(DOCS)
 	@$(DOCS)/bin/pip install --quiet --no-compile --disable-pip-version-check --require-hashes --requirement docs/requirements.txt
 	@touch $@
@@ -330,14 +330,14 @@ $(DEPLOY_STAMP): tools/requirements.txt
 	@touch $@
 
 $(READERS_STAMP): tests/readers/requirements.txt
-	@echo "Installing the readers of other projects into $(READERS)"
+	@echo "Installing the readers of other projects into $(READERS)" >&2
 	@python3 -m venv --clear $(READERS)
 	@$(READERS)/bin/pip install --quiet --no-compile --disable-pip-version-check --require-hashes --requirement tests/readers/requirements.txt
 	@touch $@
 
 # pyspark is published as source, which pip would build with packages that nobody has pinned.
 .tools/spark-%/.all: tests/readers/spark-%.txt tests/readers/build.txt
-	@echo "Installing Spark $*"
+	@echo "Installing Spark $*" >&2
 	@python3 -m venv --clear .tools/spark-$*
 	@.tools/spark-$*/bin/pip install --quiet --no-compile --disable-pip-version-check --require-hashes --requirement tests/readers/build.txt
 	@.tools/spark-$*/bin/pip install --quiet --no-compile --disable-pip-version-check --no-build-isolation --require-hashes \
@@ -345,12 +345,12 @@ $(READERS_STAMP): tests/readers/requirements.txt
 	@touch $@
 
 $(CHECKS_STAMP): tools/checks/package-lock.json tools/checks/parse-terraform.js
-	@echo "Installing what checks need from npm into $(CHECKS)"
+	@echo "Installing what checks need from npm into $(CHECKS)" >&2
 	@rm -rf $(CHECKS) && mkdir -p $(CHECKS) && cp tools/checks/* $(CHECKS)
 	@cd $(CHECKS) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(VENV_STAMP): $(RUN_STAMP) tests/requirements.txt
-	@echo "Installing what tests and checks need into $(VENV)"
+	@echo "Installing what tests and checks need into $(VENV)" >&2
 	@$(VENV)/bin/pip install --quiet --no-compile --disable-pip-version-check --require-hashes --requirement tests/requirements.txt
 	@touch $@
