@@ -129,10 +129,28 @@ def test_checks_and_releases_are_made_with_one_compiler() -> None:
     oldest = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["rust-version"]
     workflows = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / ".github/workflows").glob("*.yml"))]
     (used,) = {workflow["env"]["RUSTUP_TOOLCHAIN"] for workflow in workflows}
+    named = tomllib.loads((ROOT / "rust-toolchain.toml").read_text())["toolchain"]
+    assert named == {"channel": used, "profile": "minimal", "components": ["clippy", "rustfmt"]}
     assert [int(part) for part in used.split(".")] >= [int(part) for part in oldest.split(".")]
     building = [job for workflow in workflows for job in workflow["jobs"].values() if "checkout" in str(job["steps"])]
     assert building
     assert all("rustup toolchain install" in str(job["steps"]) for job in building)
+
+
+def test_checks_are_made_where_the_compiler_is_not_installed_and_cannot_be_fetched(tmp_path: Path) -> None:
+    """They are made with the stable compiler, and say so. With the compiler, they are made with it."""
+    for name, does in {
+        "rustc": 'test "${RUSTUP_TOOLCHAIN:-}" = stable || exit "$MISSING"',
+        "make": 'echo "$* with ${RUSTUP_TOOLCHAIN:-the named one}"',
+        "dpkg": "exit 0",
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    for missing, made in (("1", "check test with stable"), ("0", "check test with the named one")):
+        environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "MISSING": missing}
+        done = subprocess.run([ROOT / ".ci/run"], env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == made
+        assert ("made with stable" in done.stderr) == (missing == "1")
 
 
 def test_updates_are_proposed_for_all_that_is_pinned() -> None:

@@ -14,6 +14,7 @@ from local.deploy import INFRA, Deployment
 from local.execution import Outcome, run
 
 NAME = "canned"
+TELLING = "telling"
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}],
@@ -149,20 +150,23 @@ Case = Callable[..., tuple[Outcome, list[str]]]
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
-    """Yields a function that runs a case by name. It returns the outcome and the types of its history's events."""
+    """Yields a function that runs a case by name. It returns the outcome and the types of its history's events, or what
+    the machine that tells a topic has told it.
+    """
     directory = tmp_path_factory.mktemp("canned")
     mocks = directory / "mocks.json"
     mocks.write_text(
         json.dumps(
             {
                 "StateMachines": {
-                    NAME: {
+                    name: {
                         "TestCases": {
                             case: {"ReportFailed": "reported", "ReportRunFailed": "reported"}
                             | dict(zip(STATES, row, strict=False))
                             for case, row in CASES.items()
                         }
                     }
+                    for name in (NAME, TELLING)
                 },
                 "MockedResponses": ANSWERS,
             }
@@ -172,14 +176,26 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
     try:
         states = aws.client("stepfunctions")
         role = aws.client("iam").create_role(RoleName=NAME, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
-        arn = states.create_state_machine(name=NAME, definition=_definition(), roleArn=role)["stateMachineArn"]
+        told, topic = _queue_of_a_topic(aws)
+        arns = {
+            name: states.create_state_machine(name=name, definition=_definition(to), roleArn=role)["stateMachineArn"]
+            for name, to in ((NAME, "none"), (TELLING, topic))
+        }
 
-        def walk(name: str, **other: object) -> tuple[Outcome, list[str]]:
-            outcome = run(Deployment(aws, NAME, {"StateMachineArn": f"{arn}#{name}"}), {"tables": TABLES, **other})
+        def walk(name: str, machine: str = NAME, **other: object) -> tuple[Outcome, list[str]]:
+            arn = arns[machine]
+            outcome = run(Deployment(aws, machine, {"StateMachineArn": f"{arn}#{name}"}), {"tables": TABLES, **other})
             executions = states.list_executions(stateMachineArn=arn)["executions"]
             (execution,) = [found for found in executions if found["name"] == outcome.run_id]
             pages = states.get_paginator("get_execution_history").paginate(executionArn=execution["executionArn"])
-            return outcome, [event["type"] for page in pages for event in page["events"]]
+            types = [event["type"] for page in pages for event in page["events"]]
+            if machine == TELLING:
+                got = aws.client("sqs").receive_message(QueueUrl=told, MaxNumberOfMessages=10, WaitTimeSeconds=5)
+                messages = got.get("Messages", [])
+                for message in messages:
+                    aws.client("sqs").delete_message(QueueUrl=told, ReceiptHandle=message["ReceiptHandle"])
+                return outcome, [json.loads(message["Body"])["Message"] for message in messages]
+            return outcome, types
 
         yield walk
     finally:
@@ -189,11 +205,24 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
 AT_ONCE = {"TableConcurrency": "2", "SliceConcurrency": "1", "CopyReservedConcurrency": "0", "RunsAtOnce": "1"}
 
 
-def _definition() -> str:
+def _queue_of_a_topic(aws: LocalAws) -> tuple[str, str]:
+    """Makes a topic, and a queue that gets its messages."""
+    sqs, sns = aws.client("sqs"), aws.client("sns")
+    queue = sqs.create_queue(QueueName="told")["QueueUrl"]
+    topic = sns.create_topic(Name="failures")["TopicArn"]
+    of_queue = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    may = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": of_queue}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [may]})
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=of_queue)
+    return str(queue), str(topic)
+
+
+def _definition(topic: str) -> str:
     text = (INFRA / "incremental-copy.asl.json").read_text()
     for state in STATES:
         text = text.replace(f"${{{state}FunctionArn}}", f"arn:aws:lambda:us-east-1:000000000000:function:{state}")
-    text = text.replace("${Partition}", "aws").replace("${FailureTopicArn}", "none")
+    text = text.replace("${Partition}", "aws").replace("${FailureTopicArn}", topic)
     for name, number in AT_ONCE.items():
         text = text.replace(f"${{{name}}}", number)
     return text
@@ -231,7 +260,7 @@ def test_the_settings_of_a_window_reach_every_step_that_acts_on_it(settings: dic
     null would be refused.
     """
     extra = {} if settings is None else {"settings": settings}
-    machine = json.loads(_definition())["States"]
+    machine = json.loads(_definition("none"))["States"]
     window = machine["CopyWindows"]["ItemProcessor"]["States"]
     slice_states = window["CopySlices"]["ItemProcessor"]["States"]
 
@@ -255,6 +284,23 @@ def test_the_settings_of_a_window_reach_every_step_that_acts_on_it(settings: dic
     split = evaluate(slice_states["SplitSlice"]["Arguments"]["Payload"], slice_item)
     of_slice = {"table": "dbo.a", "window": "initial", "slice": "0.1"}
     assert split == {"run_id": "r", "split": of_slice} | extra
+
+
+def test_an_encrypted_run_that_fails_tells_its_topic_which_tables_and_fails_as_it_would_have(case: Case) -> None:
+    """The message has no cause, which may name what the execution's key is for."""
+    outcome, messages = case("permanent", machine=TELLING)
+    assert outcome.error == "TablesFailed" and "gone" in outcome.cause
+    (message,) = map(json.loads, messages)
+    assert (message["tables"], message["error"], message["run"]) == (
+        "dbo.a: SchemaMismatch",
+        "TablesFailed",
+        outcome.run_id,
+    )
+    assert "gone" not in json.dumps(message)
+    outcome, messages = case("lookup-fails", machine=TELLING)
+    assert outcome.error == "WatermarkRejected"
+    (message,) = map(json.loads, messages)
+    assert (message["tables"], message["error"]) == ("", "lookup-old-watermark: WatermarkRejected")
 
 
 def test_a_busy_run_reports_what_it_committed(case: Case) -> None:
