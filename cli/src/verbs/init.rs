@@ -136,8 +136,9 @@ pub(crate) async fn init(arguments: &InitArgs, terminal: &Terminal) -> Outcome<E
     }
     write(arguments, &proposed)?;
     let path = arguments.output.display();
+    terminal.note("Views are not looked at: add one to the file yourself to copy it.");
     terminal.note(&format!(
-        "{path} has {} of {}. Views are not looked at: add one yourself to copy it. Next: tidemark run {path}",
+        "{path} has {} of {}. Next: tidemark run {path}",
         proposed.len(),
         count(tables.len() as u64, "table")
     ));

@@ -741,6 +741,20 @@ fn what_is_wrong_in_tables_json_is_told_by_its_field() {
     }
 }
 
+/// A frozen window is copied with the condition that it was frozen with, so a wrong one must freeze none.
+#[test]
+fn a_mistake_in_where_may_be_corrected_and_the_table_is_copied() {
+    let world = World::new(T);
+    for (condition, code, copied) in [("nmae = 'a'", 1, 0), ("name = 'a'", 0, 1)] {
+        world.tables(&of_t(json!({"where": condition, "format": "csv", "columns": ["id"]})));
+        let done = world.run(&["run"]);
+        assert_eq!(done.code, Some(code), "{condition}: {}", done.all());
+        assert_eq!(world.lines("dbo.t").len(), copied, "{condition}");
+        let is_told = done.err.contains("the `where` of dbo.t is refused") && done.err.contains("InvalidInput");
+        assert_eq!(is_told, code == 1, "{}", done.all());
+    }
+}
+
 #[test]
 fn a_password_in_the_address_goes_before_that_of_the_environment_and_names_that_cannot_be_are_refused() {
     let world = World::new(SCRIPT);

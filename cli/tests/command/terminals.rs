@@ -2,8 +2,9 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
@@ -21,13 +22,8 @@ struct Seen {
     code: Option<i32>,
 }
 
-/// Runs the command on a terminal of its own with so many columns.
-fn on_a_terminal(world: &World, arguments: &[&str], columns: u16, settings: &[(&str, &str)]) -> Seen {
-    answered(world, arguments, columns, settings, "")
-}
-
-/// Runs the command on such a terminal, while somebody types this.
-fn answered(world: &World, arguments: &[&str], columns: u16, settings: &[(&str, &str)], typed: &str) -> Seen {
+/// Opens a terminal with so many columns. Returns the side of whoever looks at it, and that of the programs on it.
+fn terminal(columns: u16) -> (OwnedFd, OwnedFd) {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
@@ -40,16 +36,31 @@ fn answered(world: &World, arguments: &[&str], columns: u16, settings: &[(&str, 
         ws_ypixel: 0,
     };
     tcsetwinsize(&slave, size).unwrap();
-    let began = Instant::now();
+    (master, slave)
+}
+
+/// Starts the command on a terminal.
+fn started(world: &World, arguments: &[&str], settings: &[(&str, &str)], terminal: OwnedFd) -> Child {
     let mut command = world.command(arguments);
     command
         .env("TERM", "xterm-256color")
         .envs(settings.iter().copied())
-        .stdin(Stdio::from(slave.try_clone().unwrap()))
-        .stdout(Stdio::from(slave.try_clone().unwrap()))
-        .stderr(Stdio::from(slave));
-    let mut child = command.spawn().unwrap();
-    drop(command);
+        .stdin(Stdio::from(terminal.try_clone().unwrap()))
+        .stdout(Stdio::from(terminal.try_clone().unwrap()))
+        .stderr(Stdio::from(terminal));
+    command.spawn().unwrap()
+}
+
+/// Runs the command on a terminal of its own with so many columns.
+fn on_a_terminal(world: &World, arguments: &[&str], columns: u16, settings: &[(&str, &str)]) -> Seen {
+    answered(world, arguments, columns, settings, "")
+}
+
+/// Runs the command on such a terminal, while somebody types this.
+fn answered(world: &World, arguments: &[&str], columns: u16, settings: &[(&str, &str)], typed: &str) -> Seen {
+    let (master, slave) = terminal(columns);
+    let began = Instant::now();
+    let mut child = started(world, arguments, settings, slave);
     let (mut master, mut text, mut first) = (File::from(master), Vec::new(), None);
     master.write_all(typed.as_bytes()).unwrap();
     let mut buffer = [0; 4096];
@@ -68,11 +79,7 @@ fn answered(world: &World, arguments: &[&str], columns: u16, settings: &[(&str, 
 /// Runs the command with a pipe for its standard output and a terminal for its standard error. Returns what came through
 /// the pipe.
 fn piped_from_a_terminal(world: &World, arguments: &[&str]) -> String {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
-    let name = ptsname(&master, Vec::new()).unwrap();
-    let slave: OwnedFd = rustix::fs::open(name.as_c_str(), OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+    let (_master, slave) = terminal(80);
     let mut command = world.command(arguments);
     command.env("TERM", "xterm-256color").stderr(Stdio::from(slave));
     String::from_utf8(command.output().unwrap().stdout).unwrap()
@@ -158,6 +165,65 @@ fn a_row_of_verify_is_one_line_of_a_terminal() {
     let lines = plain_lines(&seen.text);
     let row = lines.iter().find(|line| line.starts_with("dbo.a_")).unwrap();
     assert!(row.contains('…') && row.ends_with("as they must be"), "{}", seen.text);
+}
+
+/// A server that takes connections and says nothing keeps every verb waiting that asks it.
+#[test]
+fn a_verb_that_waits_says_what_for() {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(0));
+    world.succeeds(&["run"]);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("sqlserver://sa@{}/tidemark?tls=trust", silent.local_addr().unwrap());
+    for (arguments, said) in [
+        (
+            &["status", "--watermark-table", "dbo.w"][..],
+            "Reading the ledger: 0 tables, ",
+        ),
+        (&["run", "again.json"], "Connecting to 127.0.0.1"),
+    ] {
+        std::fs::copy(
+            world.folder.path().join("tables.json"),
+            world.folder.path().join("again.json"),
+        )
+        .unwrap();
+        let (master, slave) = terminal(80);
+        let mut child = started(&world, arguments, &[("TIDEMARK_SOURCE", &address)], slave);
+        let (mut master, mut text, mut buffer) = (File::from(master), String::new(), [0; 4096]);
+        while !text.contains(said) {
+            let read = master.read(&mut buffer).unwrap_or_default();
+            assert!(read > 0, "{arguments:?}: {text}");
+            text.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+/// What is asked is about to be done is seen by whoever is asked, also where the results are for machines.
+#[test]
+fn whoever_is_asked_sees_what_about_though_the_results_are_json() {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(0));
+    world.succeeds(&["run"]);
+    for (verb, event, shown) in [
+        (
+            &["pause", "orders", "--json"][..],
+            "to_pause",
+            "no run copies it until you resume it",
+        ),
+        (&["reset", "orders", "--json"], "to_reset", "1 window, 1 file, 3 rows"),
+    ] {
+        let seen = answered(&world, verb, 200, &[], "n\n");
+        assert_eq!(seen.code, Some(5), "{}", seen.text);
+        for said in [
+            shown,
+            &format!(r#""event":"{event}""#),
+            r#""asked":true,"event":"not_confirmed""#,
+        ] {
+            assert!(seen.text.contains(said), "{said}: {}", seen.text);
+        }
+    }
 }
 
 #[test]
