@@ -11,7 +11,7 @@ use tidemark::ports::tokens::{Identity, IssueTokens, Token};
 
 use super::{Login, Proof, ServerSettings, SignIn};
 use crate::masks::MaskSecret;
-use crate::moment::Moment;
+use crate::since::Since;
 
 /// The time for which a login is used without reading its secret again. A changed secret, which may name another
 /// server, takes effect within it.
@@ -28,8 +28,8 @@ pub struct Logins {
 struct Shared {
     secrets: Arc<dyn ReadSecrets>,
     tokens: Option<Arc<dyn IssueTokens>>,
-    known: Mutex<HashMap<ServerSettings, (Login, Moment)>>,
-    issued: Mutex<HashMap<Identity, (Token, Moment)>>,
+    known: Mutex<HashMap<ServerSettings, (Login, Since)>>,
+    issued: Mutex<HashMap<Identity, (Token, Since)>>,
 }
 
 impl fmt::Debug for Logins {
@@ -90,14 +90,14 @@ impl Logins {
     async fn read(&self, server: &ServerSettings) -> Answer<Login> {
         let secret = self.shared.secrets.secret(&server.secret).await?;
         let login = Login::from_secret(server, &secret)?;
-        locked(&self.shared.known).insert(server.clone(), (login.clone(), Moment::now()));
+        locked(&self.shared.known).insert(server.clone(), (login.clone(), Since::now()));
         Ok(login)
     }
 
     /// Returns a token for an identity, and whether it was issued just now.
     async fn token(&self, identity: &Identity) -> Answer<(Secret, bool)> {
         let issued = locked(&self.shared.issued).get(identity).cloned();
-        let is_good = |(token, at): &(Token, Moment)| at.elapsed() + TOKEN_RESERVE < token.lifetime;
+        let is_good = |(token, at): &(Token, Since)| at.elapsed() + TOKEN_RESERVE < token.lifetime;
         if let Some((token, _)) = issued.filter(is_good) {
             return Ok((token.value, false));
         }
@@ -106,7 +106,7 @@ impl Logins {
         };
         let token = tokens.token(identity).await?;
         let value = token.value.clone();
-        locked(&self.shared.issued).insert(identity.clone(), (token, Moment::now()));
+        locked(&self.shared.issued).insert(identity.clone(), (token, Since::now()));
         Ok((value, true))
     }
 }

@@ -6,6 +6,7 @@
 mod binaries;
 mod bit_and_integers;
 mod clr;
+mod dates_and_times;
 mod documents;
 mod exact_numbers;
 mod family;
@@ -13,8 +14,7 @@ mod floats;
 #[cfg(test)]
 mod holding_tests;
 mod identifiers;
-mod moment_text;
-mod moments;
+mod temporal_text;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -36,6 +36,7 @@ use tidemark::model::watermark::{Watermark, WatermarkKind};
 use self::binaries::Bytes;
 use self::bit_and_integers::Integer;
 use self::clr::Clr;
+use self::dates_and_times::Temporal;
 use self::documents::Document;
 use self::exact_numbers::ExactNumber;
 pub(crate) use self::exact_numbers::MONEY_SCALE;
@@ -43,8 +44,7 @@ use self::family::{Arguments, Catalogued, Family, Recognised};
 pub(crate) use self::family::{HeldBack, ValueText};
 use self::floats::Float;
 use self::identifiers::UniqueIdentifier;
-pub(crate) use self::moment_text::{EPOCH_1900_DAYS, LAST_DAY, ticks_of_datetime};
-use self::moments::Moment;
+pub(crate) use self::temporal_text::{EPOCH_1900_DAYS, LAST_DAY, ticks_of_datetime};
 use self::texts::Text;
 use self::variant::Variant;
 
@@ -56,7 +56,7 @@ pub(crate) enum SqlType {
     Float(Float),
     Text(Text),
     Bytes(Bytes),
-    Moment(Moment),
+    Temporal(Temporal),
     UniqueIdentifier(UniqueIdentifier),
     Document(Document),
     Clr(Clr),
@@ -70,7 +70,7 @@ const FAMILIES: [Recognised; 10] = [
     floats::RECOGNISED,
     texts::RECOGNISED,
     binaries::RECOGNISED,
-    moments::RECOGNISED,
+    dates_and_times::RECOGNISED,
     identifiers::RECOGNISED,
     documents::RECOGNISED,
     clr::RECOGNISED,
@@ -102,7 +102,7 @@ impl SqlType {
             Self::Float(one) => one,
             Self::Text(one) => one,
             Self::Bytes(one) => one,
-            Self::Moment(one) => one,
+            Self::Temporal(one) => one,
             Self::UniqueIdentifier(one) => one,
             Self::Document(one) => one,
             Self::Clr(one) => one,
@@ -256,11 +256,13 @@ impl SqlType {
     /// Returns a watermark of this type as people write it.
     fn example(self) -> Option<&'static str> {
         let (version, number) = ("0x00000000000007E4", "42");
-        let moments = ["2017-09-05T08:06:00", "2017-09-05T08:06:00Z", "2017-09-05"];
+        let examples = ["2017-09-05T08:06:00", "2017-09-05T08:06:00Z", "2017-09-05"];
         match self.watermark_kind()? {
             WatermarkKind::Exact => Some(version),
             WatermarkKind::Number => Some(number),
-            WatermarkKind::Time => moments.into_iter().find(|text| self.family().canonical(text).is_some()),
+            WatermarkKind::Time => examples
+                .into_iter()
+                .find(|text| self.family().canonical(text).is_some()),
         }
     }
 
@@ -293,7 +295,7 @@ impl SqlType {
 
     /// Returns whether the values come from a clock that shows one hour twice in autumn.
     pub(crate) fn repeats_an_hour(self, clock: Clock) -> bool {
-        clock == Clock::Local && matches!(self, Self::Moment(moment) if moment.is_without_zone())
+        clock == Clock::Local && matches!(self, Self::Temporal(temporal) if temporal.is_without_zone())
     }
 
     fn digits(&self) -> Option<(u8, u8)> {
@@ -317,7 +319,7 @@ impl SqlType {
             None | Some(WatermarkKind::Exact) => false,
             kind @ Some(WatermarkKind::Number) => is_like(kind) && self.holds(column),
             kind @ Some(WatermarkKind::Time) => {
-                let is_datetime = |sql_type| sql_type == Self::Moment(Moment::DateTime);
+                let is_datetime = |sql_type| sql_type == Self::Temporal(Temporal::DateTime);
                 is_like(kind) && self.holds(column) && (!is_datetime(column) || is_datetime(self))
             }
         }
