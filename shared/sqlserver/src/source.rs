@@ -19,8 +19,9 @@ use crate::answers::{number, single, unexpected_answer};
 use crate::catalog::number as named;
 use crate::session::Server;
 pub use crate::statements::change_tracking::{OPERATION_COLUMN, VERSION_COLUMN};
+use crate::statements::watermark::HeldBack;
 use crate::statements::{self, Statement, watermark};
-use crate::types::{HeldBack, SqlType, ValueText, value_text};
+use crate::types::{SqlType, ValueText, value_text};
 
 /// The beginning of a message: why a row version cannot be a watermark on a replica.
 const ROW_VERSIONS_OF_REPLICA: &str = "a rowversion cannot be followed on a replica, which does not know which transactions are \

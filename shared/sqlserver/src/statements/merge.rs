@@ -14,8 +14,9 @@ use std::str::FromStr;
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::names::{Identifier, ObjectName};
 
+use super::conversions::{cast, of_text};
 use super::{Quoted, Statement};
-use crate::types::SqlType;
+use crate::types::{Conversion, SqlType};
 
 /// The name of the staging table.
 pub(crate) const STAGING: &str = "#tidemark";
@@ -377,8 +378,8 @@ impl Merge {
         let Some(staged) = self.staged.get(column.staged) else {
             return value;
         };
-        if let Some(value) = column.sql_type.of_staged_text(&value) {
-            return value;
+        if staged.sql_type.is_text() && column.sql_type.of_text() == Conversion::Style1 {
+            return of_text(&value, column.sql_type);
         }
         // The collation comes before the cast, because it determines the code page of the cast.
         if let Some(collation) = &column.collation
@@ -390,7 +391,7 @@ impl Merge {
         if wanted == staged.sql_type {
             value
         } else {
-            format!("CAST({value} AS {wanted})")
+            cast(&value, wanted)
         }
     }
 }

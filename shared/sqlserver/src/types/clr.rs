@@ -71,8 +71,8 @@ impl Family for Clr {
         is_carried_as_bytes(sent.data_type)
     }
 
-    fn selected(&self, value: &str) -> Option<String> {
-        Some(format!("CAST({value} AS varbinary(max))"))
+    fn selected(&self) -> Option<SqlType> {
+        Some(SqlType::Bytes(Bytes::VarBinary(None)))
     }
 
     fn holds(&self, source: SqlType) -> bool {

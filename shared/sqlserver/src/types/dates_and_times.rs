@@ -11,7 +11,7 @@ use tidemark::model::types::{Digits, Form, Fraction, WantedForms};
 use tidemark::model::watermark::WatermarkKind;
 
 use super::SqlType;
-use super::family::{Arguments, Catalogued, Family, HeldBack, Recognised};
+use super::family::{Arguments, Below, Catalogued, Family, Recognised, ServerClock};
 use super::temporal_text::{date_and_time_of, date_of, read};
 
 /// The fractional digits of a `datetime`, enough to tell its units of 1/300 s apart.
@@ -151,16 +151,6 @@ impl Temporal {
     pub(super) const fn is_without_zone(self) -> bool {
         matches!(self, Self::SmallDateTime | Self::DateTime | Self::DateTime2(_))
     }
-
-    /// Returns the SQL function for the server's clock.
-    const fn clock_function(self, clock: Clock) -> Option<&'static str> {
-        match (self, clock) {
-            (Self::Time(_), _) => None,
-            (Self::DateTimeOffset(_), _) => Some("SYSDATETIMEOFFSET()"),
-            (_, Clock::Utc) => Some("SYSUTCDATETIME()"),
-            (_, Clock::Local) => Some("SYSDATETIME()"),
-        }
-    }
 }
 
 impl fmt::Display for Temporal {
@@ -225,22 +215,22 @@ impl Family for Temporal {
         }
     }
 
-    fn clock(&self, clock: Clock) -> Option<String> {
-        let function = self.clock_function(clock)?;
-        Some(format!("CAST({function} AS {self})"))
+    fn clock(&self, clock: Clock) -> Option<ServerClock> {
+        match (self, clock) {
+            (Self::Time(_), _) => None,
+            (Self::DateTimeOffset(_), _) => Some(ServerClock::WithOffset),
+            (_, Clock::Utc) => Some(ServerClock::Utc),
+            (_, Clock::Local) => Some(ServerClock::Local),
+        }
     }
 
     /// Excludes a day or a minute that is still running: later rows could carry the same value, and the next window
     /// begins after it. A `smalldatetime` rounds to the nearest minute, so half a minute is subtracted first.
-    fn below_clock(&self, clock: Clock, held: HeldBack) -> Option<String> {
-        let function = match (self.clock_function(clock)?, held) {
-            (function, HeldBack::No) => function.to_owned(),
-            (function, HeldBack::OneHour) => format!("DATEADD(hour, -1, {function})"),
-        };
-        Some(match self {
-            Self::Date => format!("< CAST({function} AS {self})"),
-            Self::SmallDateTime => format!("< CAST(DATEADD(second, -30, {function}) AS {self})"),
-            _ => format!("<= CAST({function} AS {self})"),
+    fn below_clock(&self, clock: Clock) -> Option<Below> {
+        Some(Below {
+            clock: self.clock(clock)?,
+            minus_secs: if *self == Self::SmallDateTime { 30 } else { 0 },
+            includes_it: !matches!(self, Self::Date | Self::SmallDateTime),
         })
     }
 

@@ -40,8 +40,8 @@ use self::dates_and_times::Temporal;
 use self::documents::Document;
 use self::exact_numbers::ExactNumber;
 pub(crate) use self::exact_numbers::MONEY_SCALE;
-use self::family::{Arguments, Catalogued, Family, Recognised};
-pub(crate) use self::family::{HeldBack, ValueText};
+use self::family::{Arguments, Catalogued, Family, Precision, Recognised};
+pub(crate) use self::family::{Below, Conversion, ServerClock, ValueText};
 use self::floats::Float;
 use self::identifiers::UniqueIdentifier;
 pub(crate) use self::temporal_text::{EPOCH_1900_DAYS, LAST_DAY, ticks_of_datetime};
@@ -214,9 +214,9 @@ impl SqlType {
         self.family().is_carried_by(sent)
     }
 
-    /// Returns the expression that selects `value`, if the plain value would not arrive exactly.
-    pub(crate) fn selected(self, value: &str) -> Option<String> {
-        self.family().selected(value)
+    /// Returns the type as which values are selected, if they would not arrive exactly as they are.
+    pub(crate) fn selected(self) -> Option<Self> {
+        self.family().selected()
     }
 
     /// Returns what a watermark column of this type counts, or `None` when the type cannot be a watermark.
@@ -267,30 +267,23 @@ impl SqlType {
     }
 
     /// Returns the type of a variable that holds a value for comparisons.
-    pub(crate) fn of_variable(self) -> String {
-        self.family().of_variable()
+    pub(crate) fn of_variable(self) -> Self {
+        self.family().of_variable().unwrap_or(self)
     }
 
-    /// Returns the expression for the value of a parameter that holds it as canonical text.
-    pub(crate) fn of_parameter(self, parameter: &str) -> String {
-        self.family().of_parameter(parameter)
+    /// Returns how the server makes a value from its text.
+    pub(crate) fn of_text(self) -> Conversion {
+        self.family().of_text()
     }
 
-    /// Returns the expression for the value in a variant.
-    pub(crate) fn of_variant(self, value: &str) -> String {
-        self.family().of_variant(value)
-    }
-
-    /// Returns the expression for the server's clock in this type, so that it is compared in that type, or `None` when
-    /// the type is not a time.
-    pub(crate) fn clock(self, clock: Clock) -> Option<String> {
+    /// Returns the server's clock to compare values with, or `None` when the type is not a time.
+    pub(crate) fn clock(self, clock: Clock) -> Option<ServerClock> {
         self.family().clock(clock)
     }
 
-    /// Returns the end of a condition that keeps a watermark below the server's clock, or `None` when the type is not a
-    /// time.
-    pub(crate) fn below_clock(self, clock: Clock, held: HeldBack) -> Option<String> {
-        self.family().below_clock(clock, held)
+    /// Returns the bound that keeps a watermark below the server's clock, or `None` when the type is not a time.
+    pub(crate) fn below_clock(self, clock: Clock) -> Option<Below> {
+        self.family().below_clock(clock)
     }
 
     /// Returns whether the values come from a clock that shows one hour twice in autumn.
@@ -298,8 +291,8 @@ impl SqlType {
         clock == Clock::Local && matches!(self, Self::Temporal(temporal) if temporal.is_without_zone())
     }
 
-    fn digits(&self) -> Option<(u8, u8)> {
-        self.family().digits()
+    fn precision(&self) -> Option<Precision> {
+        self.family().precision()
     }
 
     /// Returns whether a column of this type holds every value of type `source` unchanged, without rounding, cutting or
@@ -359,11 +352,6 @@ impl SqlType {
     /// Returns the type in which values are compared and assigned, which the legacy types do not allow.
     pub(crate) fn assigned_as(self) -> Self {
         self.family().assigned_as().unwrap_or(self)
-    }
-
-    /// Returns the expression that converts a staged text to this type, if a cast does not.
-    pub(crate) fn of_staged_text(self, value: &str) -> Option<String> {
-        self.family().of_staged_text(value)
     }
 }
 
