@@ -37,6 +37,12 @@ TYPES = (
     "xml",
 )
 
+# Where SQL text is: the statements that the product runs, and those that `tidemark sql` prints for the engines of readers.
+# A message that advises a statement (`GRANT …`) has no such text.
+STATEMENTS = "shared/sqlserver/src/statements/"
+PRINTED = "cli/src/verbs/sql"
+SQL_TEXT = re.compile(r"\b(?:CAST|CONVERT|DATEADD)\(|\bSYS\w*DATETIME|\bSELECT\b.*\bFROM\b", re.DOTALL)
+
 # The crates of this project that a crate may use, beside itself. Tests may use all.
 ROOMS = {"tidemark-aws", "tidemark-files", "tidemark-folder", "tidemark-lambda", "tidemark-sqlserver"}
 CORE = "tidemark"
@@ -92,6 +98,17 @@ def code_of(text: str) -> str:
         at = end
     out.append(text[at:])
     return "".join(out)
+
+
+def literals_of(text: str) -> list[tuple[int, str]]:
+    """Returns the literals of text, each with the number of the line that it begins on."""
+    found = []
+    at = 0
+    while match := TOKENS.search(text, at):
+        at = end_of(text, match)
+        if match["text"] or match["raw"]:
+            found.append((text.count("\n", 0, match.start()), text[match.start() : at]))
+    return found
 
 
 def end_of(text: str, match: re.Match) -> int:
@@ -424,6 +441,19 @@ def print_types(report: Report) -> None:
             report.limit(f"files of {name}", len(house), MOST_FILES_OF_A_TYPE)
 
 
+def print_sql(report: Report, sources: list[Source]) -> None:
+    print(f"\nSQL text of the product outside of {STATEMENTS}")
+    found = []
+    for source in sources:
+        if source.path.startswith(PRODUCT) and not source.path.startswith((STATEMENTS, PRINTED)):
+            for line, literal in literals_of((ROOT / source.path).read_text()):
+                if SQL_TEXT.search(literal) and not source.is_test[line]:
+                    found.append(f"{source.path}:{line + 1}")
+    report.limit("literals with SQL text", len(found), 0)
+    for place in found:
+        print(f"      {place}")
+
+
 def print_circles(report: Report) -> None:
     print("\nCircles")
     metadata = subprocess.run(
@@ -472,6 +502,7 @@ def main() -> int:
     print_lines(report, sources)
     print_functions(report, sources)
     print_types(report)
+    print_sql(report, sources)
     print_circles(report)
     print_recursion_limits(report)
     if report.exceeded:
