@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tidemark::error::{Answer, Error, ErrorCode};
+use tidemark::error::{Answer, Failure, Fault};
 use tidemark::model::names::ObjectName;
 
 use crate::answers::single;
@@ -89,7 +89,11 @@ impl Server {
             Some(row) => match base_of(row)? {
                 Some(base) => base,
                 None => {
-                    return Err(refused(object, "is a synonym for something in another database", ELSEWHERE).into());
+                    return Err(refused(
+                        object,
+                        "is a synonym for something in another database",
+                        ELSEWHERE,
+                    ));
                 }
             },
             None => object.clone(),
@@ -102,11 +106,11 @@ impl Server {
         match &reads.outside {
             Some(outside) => {
                 let what = format!("reads {outside}, which is in another database");
-                Err(refused(object, &what, ELSEWHERE).into())
+                Err(refused(object, &what, ELSEWHERE))
             }
             None if !reads.is_seen => {
                 let what = "is a view, and this login may not see whether it reads another database";
-                Err(refused(object, what, UNSEEN).into())
+                Err(refused(object, what, UNSEEN))
             }
             None => Ok(()),
         }
@@ -119,9 +123,9 @@ const ELSEWHERE: &str = "copy the table with a login of its own database, or tra
 const UNSEEN: &str =
     "grant the login VIEW DEFINITION on the view, create the view WITH SCHEMABINDING, or track by another column";
 
-fn refused(object: &ObjectName, what: &str, advice: &str) -> Error {
+fn refused(object: &ObjectName, what: &str, advice: &str) -> Failure {
     let message = format!(
         "{object} {what}: a rowversion counts the changes of one database, and rows of another one would be left out. So {advice}"
     );
-    Error::new(ErrorCode::SourceRejected, message)
+    Failure::new(Fault::Refused, message)
 }

@@ -45,6 +45,11 @@ impl<D: Driver> Opened<D> {
         }
     }
 
+    /// Returns whether somebody uses the connection.
+    pub(super) const fn is_used(&self) -> bool {
+        self.is_used
+    }
+
     /// Sets whether somebody uses the connection, so that a statement may be running on it.
     pub(super) const fn set_used(&mut self, is_used: bool) {
         self.is_used = is_used;

@@ -10,7 +10,7 @@ use tidemark::model::value_text;
 use tidemark::model::watermark::WatermarkKind;
 
 use super::SqlType;
-use super::family::{Arguments, Catalogued, Conversion, Family, Recognised, ValueText, is_long_enough, no_wire_name};
+use super::family::{Arguments, Catalogued, Conversion, Family, InTiberius, Recognised, ValueText, is_long_enough};
 use super::texts::MAX;
 
 /// The longest length in bytes, except for `(max)`.
@@ -30,9 +30,12 @@ pub enum Bytes {
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
     catalogued: Some(catalogued),
+};
+
+/// How the driver of lookups shows these types.
+pub(super) const IN_TIBERIUS: InTiberius = InTiberius {
     described,
-    wire_name: no_wire_name,
-    read,
+    read: Some(read),
 };
 
 fn declared(name: &str, arguments: Arguments<'_>) -> Option<SqlType> {

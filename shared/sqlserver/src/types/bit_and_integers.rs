@@ -9,7 +9,7 @@ use tidemark::model::types::{Form, WantedForms};
 use tidemark::model::watermark::WatermarkKind;
 
 use super::SqlType;
-use super::family::{Arguments, Family, Precision, Recognised, ValueText, read_as_is};
+use super::family::{Arguments, Family, InTiberius, Precision, Recognised, ValueText, read_as_is};
 
 /// An integer type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,9 +24,12 @@ pub enum Integer {
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
     catalogued: None,
+};
+
+/// How the driver of lookups shows these types.
+pub(super) const IN_TIBERIUS: InTiberius = InTiberius {
     described,
-    wire_name,
-    read,
+    read: Some(read),
 };
 
 fn declared(name: &str, arguments: Arguments<'_>) -> Option<SqlType> {
@@ -62,7 +65,7 @@ fn described(info: &TypeInfo) -> Option<SqlType> {
     Some(SqlType::Integer(integer))
 }
 
-fn wire_name(wire: Wire, length: usize) -> Option<&'static str> {
+pub(super) fn wire_name(wire: Wire, length: usize) -> Option<&'static str> {
     Some(match (wire, length) {
         (Wire::BitN, _) => "bit",
         (Wire::IntN, 1) => "tinyint",

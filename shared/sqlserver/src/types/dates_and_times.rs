@@ -11,7 +11,7 @@ use tidemark::model::types::{Digits, Form, Fraction, WantedForms};
 use tidemark::model::watermark::WatermarkKind;
 
 use super::SqlType;
-use super::family::{Arguments, Below, Catalogued, Family, Recognised, ServerClock};
+use super::family::{Arguments, Below, Catalogued, Family, InTiberius, Recognised, ServerClock};
 use super::temporal_text::{date_and_time_of, date_of, read};
 
 /// The fractional digits of a `datetime`, enough to tell its units of 1/300 s apart.
@@ -33,9 +33,12 @@ pub enum Temporal {
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
     catalogued: Some(catalogued),
+};
+
+/// How the driver of lookups shows these types.
+pub(super) const IN_TIBERIUS: InTiberius = InTiberius {
     described,
-    wire_name,
-    read,
+    read: Some(read),
 };
 
 fn declared(name: &str, arguments: Arguments<'_>) -> Option<SqlType> {
@@ -96,7 +99,7 @@ fn described(info: &TypeInfo) -> Option<SqlType> {
     Some(SqlType::Temporal(temporal))
 }
 
-fn wire_name(wire: Wire, length: usize) -> Option<&'static str> {
+pub(super) fn wire_name(wire: Wire, length: usize) -> Option<&'static str> {
     Some(match (wire, length) {
         (Wire::DateTimeN, 4) => "smalldatetime",
         (Wire::DateTimeN, _) => "datetime",

@@ -10,7 +10,7 @@ use tidemark::model::value_text;
 use tidemark::model::watermark::WatermarkKind;
 
 use super::SqlType;
-use super::family::{Arguments, Catalogued, Family, Precision, Recognised, ValueText};
+use super::family::{Arguments, Catalogued, Family, InTiberius, Precision, Recognised, ValueText};
 
 /// The most digits of a number.
 const MOST_DIGITS: u8 = 38;
@@ -31,9 +31,12 @@ pub enum ExactNumber {
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
     catalogued: Some(catalogued),
+};
+
+/// How the driver of lookups shows these types.
+pub(super) const IN_TIBERIUS: InTiberius = InTiberius {
     described,
-    wire_name,
-    read,
+    read: Some(read),
 };
 
 fn decimal(declared: Precision) -> Option<SqlType> {
@@ -78,7 +81,7 @@ fn described(info: &TypeInfo) -> Option<SqlType> {
     Some(SqlType::ExactNumber(number))
 }
 
-fn wire_name(wire: Wire, length: usize) -> Option<&'static str> {
+pub(super) fn wire_name(wire: Wire, length: usize) -> Option<&'static str> {
     Some(match (wire, length) {
         (Wire::MoneyN, 4) => "smallmoney",
         (Wire::MoneyN, _) => "money",

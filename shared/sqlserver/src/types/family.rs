@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use mssql_tds::datatypes::sqldatatypes::TdsDataType;
 use mssql_tds::query::metadata::ColumnMetadata;
 use tiberius::{ColumnData, TypeInfo};
 use tidemark::model::table::Clock;
@@ -145,12 +144,16 @@ pub(super) struct Recognised {
     pub(super) declared: fn(&str, Arguments<'_>) -> Option<SqlType>,
     /// Recognises a type by its description in the catalog. `None` where its name says everything.
     pub(super) catalogued: Option<fn(&Catalogued<'_>) -> Option<SqlType>>,
-    /// Recognises a type by tiberius' description of a result's column.
+}
+
+/// The functions by which a family recognises what tiberius receives. They are apart from [`Recognised`], so that a
+/// function that reads rows does not have the code of the other driver.
+pub(super) struct InTiberius {
+    /// Recognises a type by the description of a result's column.
     pub(super) described: fn(&TypeInfo) -> Option<SqlType>,
-    /// Names a type for which mssql-tds has a common wire type, by its length.
-    pub(super) wire_name: fn(TdsDataType, usize) -> Option<&'static str>,
-    /// Reads the text of a value from tiberius; the text is canonical where the type can be a watermark.
-    pub(super) read: fn(&ColumnData<'_>) -> Option<ValueText>,
+    /// Reads the text of a value; the text is canonical where the type can be a watermark. `None` for a family whose
+    /// values are never read as text.
+    pub(super) read: Option<fn(&ColumnData<'_>) -> Option<ValueText>>,
 }
 
 /// The text of a value, `None` for NULL, or an error that says what is wrong with it, as the end of a sentence.
@@ -210,16 +213,6 @@ impl Arguments<'_> {
 /// Formats a value with `Display`, as the result of a family's `read`.
 pub(super) fn read_as_is(value: Option<impl fmt::Display>) -> Option<ValueText> {
     Some(Ok(value.map(|value| value.to_string())))
-}
-
-/// Returns `None`, as the `wire_name` of a family whose wire types need no name.
-pub(super) fn no_wire_name(_: TdsDataType, _: usize) -> Option<&'static str> {
-    None
-}
-
-/// Returns `None`, as the `read` of a family whose values are never read as text.
-pub(super) fn unread(_: &ColumnData<'_>) -> Option<ValueText> {
-    None
 }
 
 /// Returns whether a type with a limit to its length holds every value of one with this length. Without a length, both

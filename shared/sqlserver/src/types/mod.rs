@@ -40,7 +40,7 @@ use self::dates_and_times::Temporal;
 use self::documents::Document;
 use self::exact_numbers::ExactNumber;
 pub(crate) use self::exact_numbers::MONEY_SCALE;
-use self::family::{Arguments, Catalogued, Family, Precision, Recognised};
+use self::family::{Arguments, Catalogued, Family, InTiberius, Precision, Recognised};
 pub(crate) use self::family::{Below, Conversion, ServerClock, ValueText};
 use self::floats::Float;
 use self::identifiers::UniqueIdentifier;
@@ -75,6 +75,20 @@ const FAMILIES: [Recognised; 10] = [
     documents::RECOGNISED,
     clr::RECOGNISED,
     variant::RECOGNISED,
+];
+
+/// What all families recognise in the driver of lookups.
+const IN_TIBERIUS: [InTiberius; 10] = [
+    bit_and_integers::IN_TIBERIUS,
+    exact_numbers::IN_TIBERIUS,
+    floats::IN_TIBERIUS,
+    texts::IN_TIBERIUS,
+    binaries::IN_TIBERIUS,
+    dates_and_times::IN_TIBERIUS,
+    identifiers::IN_TIBERIUS,
+    documents::IN_TIBERIUS,
+    clr::IN_TIBERIUS,
+    variant::IN_TIBERIUS,
 ];
 
 impl fmt::Display for SqlType {
@@ -171,7 +185,7 @@ impl SqlType {
 
     /// Returns the type of a result's column, or the name of a type that cannot be copied.
     pub(crate) fn of_result(info: &TypeInfo) -> std::result::Result<Self, String> {
-        let known = FAMILIES.iter().find_map(|family| (family.described)(info));
+        let known = IN_TIBERIUS.iter().find_map(|family| (family.described)(info));
         known.ok_or_else(|| match info {
             TypeInfo::Udt(udt) => format!("{}.{}", udt.schema_name, udt.type_name),
             TypeInfo::VarLenSized(context) => format!("{:?} of length {}", context.r#type(), context.len()),
@@ -385,6 +399,6 @@ pub(crate) fn is_variant(name: &TypeName) -> bool {
 /// Reads the text of a value from tiberius; the text is canonical if the type can be a watermark. An error names what
 /// the value is instead, as the end of a sentence.
 pub(crate) fn value_text(data: &ColumnData<'_>) -> ValueText {
-    let text = FAMILIES.iter().find_map(|family| (family.read)(data));
+    let text = IN_TIBERIUS.iter().find_map(|family| family.read?(data));
     text.unwrap_or(Err("a value of a type that cannot be a watermark"))
 }
