@@ -16,8 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
 STAND_IN = "tests/sandbox/src"
 PRODUCT = ("functions", "shared", "cli")
 
-# The type that was added last. A new one takes changes in the same files.
+# The type that was added last, and its name in the code of the types. A new one takes changes in the same files.
 NEWEST_TYPE = "sql_variant"
+NEWEST_IN_CODE = re.compile(r"\bVariant\b")
+TYPES_FOLDER = "shared/sqlserver/src/types/"
 
 MOST_LINES_OF_THE_STAND_IN = 16_000
 MOST_LINES_OF_A_FUNCTION = 70
@@ -37,8 +39,8 @@ TYPES = (
     "xml",
 )
 
-# Where SQL text is: the statements that the product runs, and those that `tidemark sql` prints for the engines of readers.
-# A message that advises a statement (`GRANT …`) has no such text.
+# Where SQL text is: the statements that the product runs, and those that `tidemark sql` prints for the engines of
+# readers. A message that advises a statement (`GRANT …`) has no such text.
 STATEMENTS = "shared/sqlserver/src/statements/"
 PRINTED = "cli/src/verbs/sql"
 SQL_TEXT = re.compile(r"\b(?:CAST|CONVERT|DATEADD)\(|\bSYS\w*DATETIME|\bSELECT\b.*\bFROM\b", re.DOTALL)
@@ -431,7 +433,9 @@ def print_types(report: Report) -> None:
     for name in TYPES:
         camel = name.replace("_", "")
         word = re.compile(rf"(?<![a-z]){name}(?![a-z])|{camel}(?![a-z])", re.IGNORECASE)
-        files = [path for path, text in texts.items() if word.search(text)]
+        in_code = NEWEST_IN_CODE if name == NEWEST_TYPE else word
+        is_in_code = {path for path, text in texts.items() if path.startswith(TYPES_FOLDER) and in_code.search(text)}
+        files = [path for path, text in texts.items() if word.search(text) or path in is_in_code]
         house = [path for path in files if not path.startswith("tests/sandbox/")]
         product = [path for path in house if path.startswith(PRODUCT)]
         print(f"  {name:18} {len(house):3} ({len(product)} of the product), {len(files) - len(house)} of the stand-in")
@@ -439,6 +443,9 @@ def print_types(report: Report) -> None:
             for path in files:
                 print(f"      {path}")
             report.limit(f"files of {name}", len(house), MOST_FILES_OF_A_TYPE)
+            guide = (ROOT / "CONTRIBUTING.md").read_text().split("## How to add a type")[1].split("\n## ")[0]
+            differ = set(re.findall(r"^\| `([^`]+)` \|", guide, re.MULTILINE)) ^ set(house)
+            report.limit("files in which CONTRIBUTING.md differs from these", len(differ), 0)
 
 
 def print_sql(report: Report, sources: list[Source]) -> None:
