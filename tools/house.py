@@ -407,6 +407,9 @@ def print_lines(report: Report, sources: list[Source]) -> None:
     print(f"  {'product':30} {sum(code for code, _ in product):7,} {sum(tests for _, tests in product):7,}")
     lines = sum(each.lines() + each.lines(True) for each in sources if each.path.startswith(STAND_IN))
     report.limit(f"lines of the stand-in ({STAND_IN})", lines, MOST_LINES_OF_THE_STAND_IN)
+    # A module that lies elsewhere would not be counted.
+    elsewhere = [each.path for each in sources if each.path.startswith(STAND_IN) and "#[path" in "\n".join(each.code)]
+    report.limit("modules of the stand-in that lie elsewhere", len(elsewhere), 0)
     files = sorted(((source.lines() + source.lines(True), source.path) for source in sources), reverse=True)[:5]
     print("  largest files: " + ", ".join(f"{path} {lines}" for lines, path in files))
 
