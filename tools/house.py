@@ -16,8 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
 STAND_IN = "tests/sandbox/src"
 PRODUCT = ("functions", "shared", "cli")
 
-# The type that was added last. A new one takes changes in the same files.
+# The type that was added last, and its name in the code of the types. A new one takes changes in the same files.
 NEWEST_TYPE = "sql_variant"
+NEWEST_IN_CODE = re.compile(r"\bVariant\b")
+TYPES_FOLDER = "shared/sqlserver/src/types/"
 
 MOST_LINES_OF_THE_STAND_IN = 16_000
 MOST_LINES_OF_A_FUNCTION = 70
@@ -36,6 +38,12 @@ TYPES = (
     "rowversion",
     "xml",
 )
+
+# Where SQL text is: the statements that the product runs, and those that `tidemark sql` prints for the engines of
+# readers. A message that advises a statement (`GRANT …`) has no such text.
+STATEMENTS = "shared/sqlserver/src/statements/"
+PRINTED = "cli/src/verbs/sql"
+SQL_TEXT = re.compile(r"\b(?:CAST|CONVERT|DATEADD)\(|\bSYS\w*DATETIME|\bSELECT\b.*\bFROM\b", re.DOTALL)
 
 # The crates of this project that a crate may use, beside itself. Tests may use all.
 ROOMS = {"tidemark-aws", "tidemark-files", "tidemark-folder", "tidemark-lambda", "tidemark-sqlserver"}
@@ -92,6 +100,17 @@ def code_of(text: str) -> str:
         at = end
     out.append(text[at:])
     return "".join(out)
+
+
+def literals_of(text: str) -> list[tuple[int, str]]:
+    """Returns the literals of text, each with the number of the line that it begins on."""
+    found = []
+    at = 0
+    while match := TOKENS.search(text, at):
+        at = end_of(text, match)
+        if match["text"] or match["raw"]:
+            found.append((text.count("\n", 0, match.start()), text[match.start() : at]))
+    return found
 
 
 def end_of(text: str, match: re.Match) -> int:
@@ -388,6 +407,9 @@ def print_lines(report: Report, sources: list[Source]) -> None:
     print(f"  {'product':30} {sum(code for code, _ in product):7,} {sum(tests for _, tests in product):7,}")
     lines = sum(each.lines() + each.lines(True) for each in sources if each.path.startswith(STAND_IN))
     report.limit(f"lines of the stand-in ({STAND_IN})", lines, MOST_LINES_OF_THE_STAND_IN)
+    # A module that lies elsewhere would not be counted.
+    elsewhere = [each.path for each in sources if each.path.startswith(STAND_IN) and "#[path" in "\n".join(each.code)]
+    report.limit("modules of the stand-in that lie elsewhere", len(elsewhere), 0)
     files = sorted(((source.lines() + source.lines(True), source.path) for source in sources), reverse=True)[:5]
     print("  largest files: " + ", ".join(f"{path} {lines}" for lines, path in files))
 
@@ -414,7 +436,9 @@ def print_types(report: Report) -> None:
     for name in TYPES:
         camel = name.replace("_", "")
         word = re.compile(rf"(?<![a-z]){name}(?![a-z])|{camel}(?![a-z])", re.IGNORECASE)
-        files = [path for path, text in texts.items() if word.search(text)]
+        in_code = NEWEST_IN_CODE if name == NEWEST_TYPE else word
+        is_in_code = {path for path, text in texts.items() if path.startswith(TYPES_FOLDER) and in_code.search(text)}
+        files = [path for path, text in texts.items() if word.search(text) or path in is_in_code]
         house = [path for path in files if not path.startswith("tests/sandbox/")]
         product = [path for path in house if path.startswith(PRODUCT)]
         print(f"  {name:18} {len(house):3} ({len(product)} of the product), {len(files) - len(house)} of the stand-in")
@@ -422,6 +446,22 @@ def print_types(report: Report) -> None:
             for path in files:
                 print(f"      {path}")
             report.limit(f"files of {name}", len(house), MOST_FILES_OF_A_TYPE)
+            guide = (ROOT / "CONTRIBUTING.md").read_text().split("## How to add a type")[1].split("\n## ")[0]
+            differ = set(re.findall(r"^\| `([^`]+)` \|", guide, re.MULTILINE)) ^ set(house)
+            report.limit("files in which CONTRIBUTING.md differs from these", len(differ), 0)
+
+
+def print_sql(report: Report, sources: list[Source]) -> None:
+    print(f"\nSQL text of the product outside of {STATEMENTS}")
+    found = []
+    for source in sources:
+        if source.path.startswith(PRODUCT) and not source.path.startswith((STATEMENTS, PRINTED)):
+            for line, literal in literals_of((ROOT / source.path).read_text()):
+                if SQL_TEXT.search(literal) and not source.is_test[line]:
+                    found.append(f"{source.path}:{line + 1}")
+    report.limit("literals with SQL text", len(found), 0)
+    for place in found:
+        print(f"      {place}")
 
 
 def print_circles(report: Report) -> None:
@@ -472,6 +512,7 @@ def main() -> int:
     print_lines(report, sources)
     print_functions(report, sources)
     print_types(report)
+    print_sql(report, sources)
     print_circles(report)
     print_recursion_limits(report)
     if report.exceeded:

@@ -5,6 +5,9 @@ The package NAME.zip has the files of the folder NAME, and nothing of when and b
 give the same package, so a function whose code did not change is not deployed again. A binary that names a folder of
 the machine that it was built on would be another one elsewhere, so it is refused. Lambda fetches and unpacks a package
 before it starts a function, so each has a budget for its zipped binary.
+
+A function has one driver of SQL Server: copy-delta reads rows with mssql-tds, and the others look up with tiberius. The
+code of a crate is known by the places of its panics, which keep the crate's path.
 """
 
 import os
@@ -20,6 +23,19 @@ BUDGETS_MB = {
     "lookup-old-watermark": 3,
     "update-watermark": 3,
 }
+
+TIBERIUS, MSSQL_TDS = b"/tiberius-", b"/mssql-tds-"
+
+
+def wrong_driver(name: str, binary: bytes) -> str | None:
+    """Says what is wrong with the drivers of a function, if anything is."""
+    own, other = (MSSQL_TDS, TIBERIUS) if name == "copy-delta" else (TIBERIUS, MSSQL_TDS)
+    if own not in binary:
+        # Nothing would follow from the absence of the other one.
+        return f"{name} does not show its own driver: its binary has no {own.decode()}, so nothing is known"
+    if other in binary:
+        return f"{name} links both drivers: its binary has {other.decode()}, too"
+    return None
 
 
 def pack(folder: Path) -> Path:
@@ -45,18 +61,23 @@ def main(folder: Path) -> int:
     is_refused = False
     cargo = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
     checkout = Path(__file__).resolve().parents[2]
+    wrong = []
     for name, budget in BUDGETS_MB.items():
         package = pack(folder / name)
-        binary = (folder / name / "bootstrap").stat().st_size / MB
+        content = (folder / name / "bootstrap").read_bytes()
+        binary = len(content) / MB
+        wrong.append(wrong_driver(name, content))
         with zipfile.ZipFile(package) as packed:
             zipped = packed.getinfo("bootstrap").compress_size / MB
         is_refused |= zipped > budget
         verdict = f"more than its {budget} MB" if zipped > budget else f"of {budget} MB"
         print(f"{package}  {binary:.1f} MB, zipped {zipped:.2f} {verdict}")
-        if named := paths_of_this_machine((folder / name / "bootstrap").read_bytes(), cargo, checkout):
+        if named := paths_of_this_machine(content, cargo, checkout):
             is_refused = True
             print(f"{folder / name}/bootstrap names {' and '.join(named)}: build it with make release")
-    return int(is_refused)
+    wrong = [what for what in wrong if what]
+    print("\n".join(wrong or ["Each function has one driver."]))
+    return int(is_refused or bool(wrong))
 
 
 if __name__ == "__main__":

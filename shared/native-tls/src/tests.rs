@@ -398,7 +398,11 @@ fn the_stand_ins_are_the_only_ones_of_their_names_in_the_tree() {
             .filter(|package| package.contains(&line))
             .collect()
     };
-    for (name, version) in [("native-tls", "+tidemark-rustls\""), ("openssl", "+tidemark-empty\"")] {
+    for (name, version) in [
+        ("native-tls", "+tidemark-rustls\""),
+        ("openssl", "+tidemark-empty\""),
+        ("crc-fast", "+tidemark-three\""),
+    ] {
         let found = named(name);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(

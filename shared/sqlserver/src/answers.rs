@@ -5,6 +5,7 @@ use tidemark::error::{Answer, Failure, Fault};
 
 use crate::session::Server;
 use crate::statements::Statement;
+use crate::types::{ValueText, value_text};
 
 /// Returns the only row of an answer.
 ///
@@ -19,8 +20,25 @@ pub(crate) fn single(rows: &[Row]) -> Answer<&Row> {
 }
 
 /// Returns a `bigint` of a row.
-pub(crate) fn number(row: &Row, column: usize) -> Answer<Option<i64>> {
+pub(crate) fn number(row: &Row, column: &str) -> Answer<Option<i64>> {
     row.try_get(column).map_err(|_| unexpected_answer())
+}
+
+/// Returns a number of a row that counts something.
+pub(crate) fn count(row: &Row, column: &str) -> Answer<u64> {
+    counted(number(row, column)?)
+}
+
+/// Returns the text of a value of a row, as [`value_text`] reads it.
+pub(crate) fn text(row: &Row, column: &str) -> Answer<ValueText> {
+    let mut cells = row.cells();
+    let cell = cells.find(|(described, _)| described.name() == column);
+    cell.map(|(_, data)| value_text(data)).ok_or_else(unexpected_answer)
+}
+
+fn counted(number: Option<i64>) -> Answer<u64> {
+    let count = number.and_then(|count| u64::try_from(count).ok());
+    count.ok_or_else(unexpected_answer)
 }
 
 /// Builds the failure for an answer that does not fit the question.
@@ -51,10 +69,8 @@ impl Server {
     /// Returns the number that a counting statement answers.
     pub(crate) async fn counted(&self, statement: &Statement) -> Answer<u64> {
         let rows = self.rows(statement).await?;
-        let count = number(single(&rows)?, 0)?;
-        count
-            .and_then(|count| u64::try_from(count).ok())
-            .ok_or_else(unexpected_answer)
+        // The answer is one number, whatever is counted.
+        counted(single(&rows)?.try_get(0).map_err(|_| unexpected_answer())?)
     }
 
     /// Returns the rows of all results of a question to the catalog, or `None` from a server that does not have what is

@@ -44,6 +44,12 @@ struct Columns {
     nullable: bool,
 }
 
+/// The stored watermark of one of several names, and the place of that name among them.
+struct Placed {
+    place: usize,
+    stored: StoredWatermark,
+}
+
 /// A row of the control table, and the name by which it was found.
 struct NamedRow {
     name: String,
@@ -196,8 +202,8 @@ impl ControlTable {
         Ok(NamedWatermark { name, stored })
     }
 
-    /// Finds the rows with these names. Returns for each the place of its name in `names`, and the stored watermark.
-    async fn stored_together(&self, columns: &Columns, names: &[String]) -> Answer<Vec<(usize, StoredWatermark)>> {
+    /// Finds the rows with these names.
+    async fn stored_together(&self, columns: &Columns, names: &[String]) -> Answer<Vec<Placed>> {
         let rows = self
             .server
             .rows(&control_table::stored_watermarks(&self.control(columns), names))
@@ -205,10 +211,10 @@ impl ControlTable {
         let stored = rows.iter().map(|row| {
             let place = row.try_get::<i32, _>(0).ok().flatten();
             let place = place.and_then(|place| usize::try_from(place).ok());
-            Ok((
-                place.ok_or_else(unexpected_answer)?,
-                self.stored_in(columns, Some(row), 1)?,
-            ))
+            Ok(Placed {
+                place: place.ok_or_else(unexpected_answer)?,
+                stored: self.stored_in(columns, Some(row), 1)?,
+            })
         });
         stored.collect()
     }
@@ -279,7 +285,7 @@ impl ReadWatermarks for ControlTable {
                 unanswered.extend(keys);
                 continue;
             };
-            for (place, stored) in rows {
+            for Placed { place, stored } in rows {
                 rows_of_keys[*keys.get(place).ok_or_else(unexpected_answer)?].push(stored);
             }
         }

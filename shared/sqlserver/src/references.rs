@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tidemark::error::{Answer, Error, ErrorCode};
+use tidemark::error::{Answer, Failure, Fault};
 use tidemark::model::names::ObjectName;
 
 use crate::answers::single;
@@ -102,7 +102,11 @@ impl Server {
             Some(row) => match base_of(row)? {
                 Some(base) => base,
                 None => {
-                    return Err(refused(object, "is a synonym for something in another database", ELSEWHERE).into());
+                    return Err(refused(
+                        object,
+                        "is a synonym for something in another database",
+                        ELSEWHERE,
+                    ));
                 }
             },
             None => object.clone(),
@@ -115,7 +119,7 @@ impl Server {
         match &reads.outside {
             Some(outside) => {
                 let what = format!("reads {outside}, which is in another database");
-                Err(refused(object, &what, ELSEWHERE).into())
+                Err(refused(object, &what, ELSEWHERE))
             }
             None if self.is_external(&stands_for).await? => {
                 let what = "is an external table, whose rows are in another database";
@@ -123,7 +127,7 @@ impl Server {
             }
             None if !reads.is_seen => {
                 let what = "is a view, and this login may not see whether it reads another database";
-                Err(refused(object, what, UNSEEN).into())
+                Err(refused(object, what, UNSEEN))
             }
             None => Ok(()),
         }
@@ -136,9 +140,9 @@ const ELSEWHERE: &str = "copy the table with a login of its own database, or tra
 const UNSEEN: &str =
     "grant the login VIEW DEFINITION on the view, create the view WITH SCHEMABINDING, or track by another column";
 
-fn refused(object: &ObjectName, what: &str, advice: &str) -> Error {
+fn refused(object: &ObjectName, what: &str, advice: &str) -> Failure {
     let message = format!(
         "{object} {what}: a rowversion counts the changes of one database, and rows of another one would be left out. So {advice}"
     );
-    Error::new(ErrorCode::SourceRejected, message)
+    Failure::new(Fault::Refused, message)
 }

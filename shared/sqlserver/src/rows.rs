@@ -20,7 +20,7 @@ use std::fmt;
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
-use mssql_tds::connection::tds_client::{BufferedRowPoll, ResultSet, StatementResult};
+use mssql_tds::connection::tds_client::{BufferedRowPoll, ResultSet};
 use mssql_tds::core::TdsResult;
 use mssql_tds::datatypes::column_values::ColumnValues;
 use tidemark::error::{Answer, Error, ErrorCode};
@@ -33,7 +33,7 @@ use tracing::warn;
 pub use self::batch_builder::BatchBuilder;
 use crate::login::{Credential, Login};
 use crate::masks::{self, MaskKey};
-use crate::session::{KeptConnection, Mssql, MssqlClient, Opened, Session, Timeouts, parameters, within};
+use crate::session::{KeptConnection, Mssql, MssqlClient, Opened, Session, Timeouts, within};
 use crate::source::changes::NOT_OF_REPLICAS;
 use crate::statements::{self, Statement, change_tracking};
 
@@ -132,46 +132,20 @@ impl RowReader {
         }
     }
 
-    async fn execute(&self, client: &mut MssqlClient, statement: &Statement) -> Answer<()> {
-        let silence = self.session.timeouts().silence;
-        let execute = async {
-            let executing = client.execute_sp_executesql(statement.sql.clone(), parameters(statement), ());
-            match within(silence, executing).await? {
-                StatementResult::Rows => Ok(true),
-                StatementResult::End => Ok(false),
-                // A DECLARE comes before the SELECT.
-                StatementResult::NoRows { .. } => within(silence, client.advance_to_rows()).await,
-            }
-        };
-        if self.session.watch(execute).await? {
+    async fn execute(&self, client: &mut Opened<Mssql>, statement: &Statement) -> Answer<()> {
+        if self.session.begin_rows(client, statement).await? {
             return Ok(());
         }
         Err(Error::new(ErrorCode::SchemaMismatch, "the statement returned no columns").into())
     }
 
-    /// Runs statements as one request without parameters, and ignores their results.
-    async fn request(&self, client: &mut MssqlClient, sql: &str) -> Answer<()> {
-        let run = async {
-            client.execute(sql.to_owned(), ()).await?;
-            while client.advance().await? != StatementResult::End {}
-            client.close_query().await
-        };
-        self.session.ask(run).await
-    }
-
     /// Returns whether the only value in the result of a statement is 1.
-    async fn answers_yes(&self, client: &mut MssqlClient, statement: &Statement) -> Answer<bool> {
-        self.execute(client, statement).await?;
-        let read = async {
-            let row = client.next_row().await?;
-            client.close_query().await?;
-            Ok(row)
-        };
-        let row = self.session.ask(read).await?;
-        Ok(row.is_some_and(|row| row == [ColumnValues::Int(1)]))
+    async fn answers_yes(&self, client: &mut Opened<Mssql>, statement: &Statement) -> Answer<bool> {
+        let rows = self.session.all_rows(client, statement).await?;
+        Ok(rows == [[ColumnValues::Int(1)]])
     }
 
-    async fn check(&self, client: &mut MssqlClient, changes: &Changes<'_>) -> Answer<()> {
+    async fn check(&self, client: &mut Opened<Mssql>, changes: &Changes<'_>) -> Answer<()> {
         if self
             .answers_yes(client, &change_tracking::are_complete(changes))
             .await?
@@ -243,7 +217,7 @@ impl RowReader {
     /// The database is asked each time, because the setting can be changed at any time.
     async fn changes<T: TakeBatches<RecordBatch>>(
         &self,
-        client: &mut MssqlClient,
+        client: &mut Opened<Mssql>,
         changes: &Changes<'_>,
         columns: &[Column],
         batch: BatchBuilder,
@@ -252,14 +226,14 @@ impl RowReader {
         let statement = statements::rows(&Rows::Changes(*changes), columns)?;
         let is_snapshot = self.answers_yes(client, &change_tracking::snapshot_allowed()).await?;
         if is_snapshot {
-            self.request(client, change_tracking::BEGIN_SNAPSHOT).await?;
+            self.session.request(client, change_tracking::BEGIN_SNAPSHOT).await?;
         }
         self.check(client, changes).await?;
         self.execute(client, &statement).await?;
         let rows = self.rows(client, columns, batch, batches).await?;
         self.check(client, changes).await?;
         if is_snapshot {
-            self.request(client, change_tracking::COMMIT_SNAPSHOT).await?;
+            self.session.request(client, change_tracking::COMMIT_SNAPSHOT).await?;
         }
         Ok(rows)
     }

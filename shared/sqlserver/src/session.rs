@@ -25,7 +25,6 @@ use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 pub use self::kept_connection::{KeptConnection, Opened};
-pub(crate) use self::mssql_driver::parameters;
 pub use self::mssql_driver::{Mssql, MssqlClient};
 pub use self::tiberius_driver::{Tiberius, TiberiusClient};
 use crate::errors;
@@ -205,9 +204,7 @@ impl<D: Driver> Session<D> {
             State::Closed | State::Failed { .. } => Box::pin(self.open(&mut state)).await?,
         };
         connection.set_used(true);
-        // This future and others below are boxed: the drivers' futures are large and would make every future that
-        // awaits them as large.
-        let outcome = unlogged(Box::pin(work(&mut connection))).await;
+        let outcome = unlogged(work(&mut connection)).await;
         match outcome {
             Ok(answer) => {
                 connection.set_used(false);
@@ -248,14 +245,28 @@ impl<D: Driver> Session<D> {
     }
 
     /// Runs work on a connection that was taken out of the session. The work ends when the server is silent for too long.
-    pub(crate) async fn ask<T>(&self, work: impl Future<Output = Result<T, D::Error>>) -> Answer<T> {
-        // Boxed, because the compiler follows futures within futures only so deep.
-        self.watch(Box::pin(within(self.timeouts.silence, work))).await
+    pub(crate) fn ask<T>(&self, work: impl Future<Output = Result<T, D::Error>>) -> impl Future<Output = Answer<T>> {
+        self.watch(within(self.timeouts.silence, work))
+    }
+
+    /// Runs work on a connection like [`ask`](Self::ask). When the server is silent for too long, the statement is
+    /// cancelled.
+    pub(crate) async fn ask_or_cancel<T>(
+        &self,
+        connection: &mut Opened<D>,
+        work: impl AsyncFnOnce(&mut D::Connection) -> Result<T, D::Error>,
+    ) -> Answer<T> {
+        let outcome = unlogged(within(self.timeouts.silence, work(connection))).await;
+        if outcome.as_ref().is_err_and(Silence::is_silence) {
+            self.cancel(connection).await;
+        }
+        outcome.map_err(|error| self.failure(error))
     }
 
     /// Runs work on a connection that was taken out of the session, and that ends by itself when the server is silent.
-    pub(crate) async fn watch<T>(&self, work: impl Future<Output = Result<T, D::Error>>) -> Answer<T> {
-        unlogged(Box::pin(work)).await.map_err(|error| self.failure(error))
+    pub(crate) fn watch<T>(&self, work: impl Future<Output = Result<T, D::Error>>) -> impl Future<Output = Answer<T>> {
+        let work = unlogged(work);
+        async move { work.await.map_err(|error| self.failure(error)) }
     }
 
     /// Takes the open connection out of the session, unless it is known to be broken. The caller has it alone until it
@@ -286,7 +297,7 @@ impl<D: Driver> Session<D> {
 
     /// Tells the server that the answer to the statement on a connection is no longer wanted. The connection cannot be
     /// used afterwards.
-    pub(crate) async fn cancel(&self, connection: &mut Opened<D>) {
+    async fn cancel(&self, connection: &mut Opened<D>) {
         let cancel = unlogged(D::cancel(connection));
         if tokio::time::timeout(CANCEL_TIMEOUT, cancel).await.is_err() {
             tracing::debug!("The server did not say that it gave a statement up.");
@@ -294,9 +305,11 @@ impl<D: Driver> Session<D> {
         connection.set_used(false);
     }
 
-    /// Cancels the statement that may still be running on a connection, and closes it.
+    /// Cancels the statement that may still be running on a connection, unless that was done, and closes it.
     pub(crate) async fn give_up(&self, mut connection: Box<Opened<D>>) {
-        self.cancel(&mut connection).await;
+        if connection.is_used() {
+            self.cancel(&mut connection).await;
+        }
     }
 
     /// Gives a connection back after success, and gives it up after a failure.
@@ -398,7 +411,8 @@ pub(crate) async fn within<T, E: Silence>(limit: Duration, work: impl Future<Out
         .unwrap_or_else(|_| Err(E::of(limit)))
 }
 
-/// Runs work of a driver without a subscriber. The work is boxed to keep the futures that await it small.
+/// Runs work of a driver without a subscriber. The work is boxed: the drivers' futures are large, and would make every
+/// future that awaits them as large and, for the compiler, too deep.
 pub(crate) fn unlogged<F: Future>(work: F) -> impl Future<Output = F::Output> {
     Box::pin(work).with_subscriber(NoSubscriber::new())
 }

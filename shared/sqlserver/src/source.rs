@@ -16,12 +16,13 @@ use tidemark::ports::source::{
     Catalog, CountRows, DeclaredColumn, Growth, KnowTypes, Maximum, ProbeSource, WatermarkColumn,
 };
 
-use crate::answers::{number, single, unexpected_answer};
+use crate::answers::{count, single, text, unexpected_answer};
 use crate::catalog::number as named;
 use crate::session::Server;
 pub use crate::statements::change_tracking::{OPERATION_COLUMN, VERSION_COLUMN};
+use crate::statements::watermark::HeldBack;
 use crate::statements::{self, Statement, watermark};
-use crate::types::{HeldBack, SqlType, ValueText, value_text};
+use crate::types::{SqlType, ValueText};
 
 /// The beginning of a message: why a row version cannot be a watermark on a replica.
 const ROW_VERSIONS_OF_REPLICA: &str = "a rowversion cannot be followed on a replica, which does not know which transactions are \
@@ -65,8 +66,7 @@ impl ProbeSource for Server {
 
     async fn compare(&self, one: &Watermark, other: &Watermark) -> Answer<Ordering> {
         let rows = self.rows(&watermark::ordering(one, other)?).await?;
-        let mut cells = single(&rows)?.cells().map(|(_, data)| value_text(data));
-        read_ordering(cells.next().ok_or_else(unexpected_answer)?)
+        read_ordering(text(single(&rows)?, "ordering")?)
     }
 
     async fn growth(&self, column: &WatermarkColumn<'_>, old: Option<&Watermark>) -> Answer<Growth> {
@@ -81,14 +81,11 @@ impl ProbeSource for Server {
         };
         let rows = self.rows(&statement).await?;
         let row = single(&rows)?;
-        let mut cells = row.cells().map(|(_, data)| value_text(data));
-        let (Some(maximum), Some(ordering)) = (cells.next(), cells.next()) else {
-            return Err(unexpected_answer());
-        };
-        let maximum = match maximum.map_err(|what| not_a_watermark(column, what))? {
-            Some(text) => Some(Maximum {
-                watermark: sql_type.watermark(&text)?,
-                ordering: read_ordering(ordering)?,
+        let maximum = text(row, "new_watermark")?.map_err(|what| not_a_watermark(column, what))?;
+        let maximum = match maximum {
+            Some(maximum) => Some(Maximum {
+                watermark: sql_type.watermark(&maximum)?,
+                ordering: read_ordering(text(row, "ordering")?)?,
             }),
             None => None,
         };
@@ -100,15 +97,11 @@ impl ProbeSource for Server {
                 self.refuse_outside(column.table).await?;
             }
         }
-        let count = |at| {
-            let count = number(row, at)?.and_then(|count| u64::try_from(count).ok());
-            count.ok_or_else(unexpected_answer)
-        };
         Ok(Growth {
             maximum,
-            future_rows: count(2)?,
-            null_rows: count(3)?,
-            held_back: count(4)? == 1,
+            future_rows: count(row, "future_rows")?,
+            null_rows: count(row, "null_rows")?,
+            held_back: count(row, "held_back")? == 1,
         })
     }
 

@@ -2,7 +2,6 @@
 
 use crate::error::{SqlError, SqlResult};
 use crate::value::calendar::{self, DAY, SECOND};
-use crate::value::format::DEFAULT_STYLE;
 use crate::value::{MAX, Ty, convert};
 
 /// A time zone.
@@ -78,7 +77,7 @@ impl Clock {
     /// Fails with 241 when the text is no moment, and with 9820 when there is no such zone.
     pub fn standing(utc: &str, zone: &str) -> SqlResult<Clock> {
         let text = rusqlite::types::ValueRef::Text(utc.as_bytes());
-        let moment = convert::convert(text, Ty::VarChar(MAX), Ty::DateTime2(7), DEFAULT_STYLE)?;
+        let moment = convert::convert(text, Ty::VarChar(MAX), Ty::DateTime2(7))?;
         let standing = match moment {
             rusqlite::types::Value::Integer(ticks) => Some(ticks),
             _ => None,

@@ -172,11 +172,8 @@ impl Sandbox {
     ///
     /// Fails with the first error of the script. What ran before it stays.
     pub fn execute(&self, script: &str) -> Result<Vec<ResultSet>, SqlError> {
-        let collected = self.run(script)?;
-        match collected.errors.into_iter().next() {
-            Some(error) => Err(error),
-            None => Ok(collected.sets),
-        }
+        let Collected { errors, sets, .. } = self.run(script)?;
+        errors.into_iter().next().map_or(Ok(sets), Err)
     }
 
     /// Runs a script like [`Sandbox::execute`], and returns everything that it gave: results, counts, messages and
@@ -278,11 +275,8 @@ impl OpenSession {
     ///
     /// Fails with the first error of the script.
     pub fn execute(&mut self, script: &str) -> Result<Vec<ResultSet>, SqlError> {
-        let collected = self.run(script);
-        match collected.errors.into_iter().next() {
-            Some(error) => Err(error),
-            None => Ok(collected.sets),
-        }
+        let Collected { errors, sets, .. } = self.run(script);
+        errors.into_iter().next().map_or(Ok(sets), Err)
     }
 
     /// Runs a script in this session, and returns everything that it gave.

@@ -4,7 +4,9 @@
 
 mod common;
 
-use common::{ask, sandbox};
+use common::{ask, connect, connect_mssql, sandbox};
+use mssql_tds::connection::tds_client::ResultSet;
+use mssql_tds::datatypes::column_values::ColumnValues;
 
 #[test]
 fn a_column_compares_by_its_own_collation() {
@@ -93,4 +95,91 @@ fn legacy_large_types_go_with_no_supplementary_characters() {
         let created = ask(&sandbox, &format!("CREATE TABLE #t (c {column}); DROP TABLE #t"));
         assert_eq!(created.err(), refused, "{column}");
     }
+}
+
+/// A column, what is written into it, and what is read. What the code page lacks is a question mark.
+const IN_CODE_PAGES: [(&str, &str, &str); 8] = [
+    ("varchar(20) COLLATE Cyrillic_General_CI_AS", "Привет 中é", "Привет ??"),
+    ("char(4) COLLATE Cyrillic_General_CI_AS", "да", "да  "),
+    ("varchar(20) COLLATE Chinese_PRC_CI_AS", "中文 Привет", "中文 Привет"),
+    ("varchar(max) COLLATE Japanese_CI_AS", "日本 ｶﾅ é", "日本 ｶﾅ ?"),
+    ("text COLLATE Korean_Wansung_CI_AS", "한국어 é", "한국어 ?"),
+    (
+        "varchar(20) COLLATE Latin1_General_100_CI_AS_SC_UTF8",
+        "é中文😀",
+        "é中文😀",
+    ),
+    ("varchar(20)", "é€ 中", "é€ ?"),
+    (
+        "nvarchar(20) COLLATE Cyrillic_General_CI_AS",
+        "Привет 中é",
+        "Привет 中é",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_is_in_the_code_page_of_its_collation() {
+    let sandbox = sandbox();
+    let (mut columns, mut values, mut expected) = (Vec::new(), Vec::new(), Vec::new());
+    for (at, (column, written, read)) in IN_CODE_PAGES.into_iter().enumerate() {
+        columns.push(format!("c{at} {column}"));
+        values.push(format!("N'{written}'"));
+        expected.push(read);
+    }
+    let (columns, values) = (columns.join(", "), values.join(", "));
+    let create = format!("CREATE TABLE t ({columns}); INSERT t VALUES ({values}); SELECT * INTO u FROM t");
+    sandbox.execute(&create).unwrap();
+    for select in ["SELECT * FROM t", "SELECT * FROM (SELECT * FROM u) AS d"] {
+        let mut tiberius = connect(&sandbox).await;
+        let row = tiberius
+            .simple_query(select)
+            .await
+            .unwrap()
+            .into_row()
+            .await
+            .unwrap()
+            .unwrap();
+        for (at, (column, _, read)) in IN_CODE_PAGES.into_iter().enumerate() {
+            // This driver takes UTF-8 for the code page of the language.
+            if !column.ends_with("_UTF8") {
+                assert_eq!(row.get::<&str, _>(at), Some(read), "tiberius, {select}, {column}");
+            }
+        }
+
+        let mut mssql = connect_mssql(&sandbox, sandbox.database(), 16_383).await;
+        mssql.execute(select.to_owned(), ()).await.unwrap();
+        let row = mssql.next_row().await.unwrap().unwrap();
+        let text = |value: &ColumnValues| match value {
+            ColumnValues::String(text) => text.to_utf8_string(),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(
+            row.iter().map(text).collect::<Vec<_>>(),
+            expected,
+            "mssql-tds, {select}"
+        );
+    }
+    let one = |sql: &str| ask(&sandbox, sql).unwrap();
+    assert_eq!(
+        one("SELECT DATALENGTH(c0), DATALENGTH(c2), LEN(c2), DATALENGTH(c7) FROM t"),
+        "9|17|9|18"
+    );
+    assert_eq!(
+        one("SELECT CAST(c0 AS varbinary(2)), CAST(c2 AS varbinary(2)) FROM t"),
+        "0xCFF0|0xD6D0"
+    );
+    assert_eq!(one("SELECT COUNT(*) FROM t WHERE c0 = N'ПРИВЕТ ??'"), "1");
+    assert_eq!(one("SELECT CAST(N'Привет' AS varchar(9)), 'Привет'"), "??????|??????");
+}
+
+/// Code page 850 is one that the drivers do not know by themselves.
+#[test]
+fn a_collation_may_have_a_code_page_of_dos() {
+    let sandbox = sandbox();
+    let create = "CREATE TABLE t (c varchar(9) COLLATE SQL_Latin1_General_CP850_CI_AS); INSERT t VALUES (N'é║€')";
+    sandbox.execute(create).unwrap();
+    assert_eq!(
+        ask(&sandbox, "SELECT c, CAST(c AS varbinary(9)) FROM t").unwrap(),
+        "é║?|0x82BA3F"
+    );
 }

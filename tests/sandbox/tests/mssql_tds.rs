@@ -6,11 +6,8 @@ mod common;
 use std::borrow::Cow;
 use std::time::Instant;
 
-use common::{TUTORIAL, sandbox};
-use mssql_tds::connection::client_context::ClientContext;
+use common::{TUTORIAL, connect_mssql, sandbox};
 use mssql_tds::connection::tds_client::{ResultSet, TdsClient};
-use mssql_tds::connection_provider::tds_connection_provider::TdsConnectionProvider;
-use mssql_tds::core::{EncryptionOptions, EncryptionSetting};
 use mssql_tds::datatypes::column_values::{
     ColumnValues, SqlDate, SqlDateTime, SqlDateTime2, SqlDateTimeOffset, SqlMoney, SqlSmallDateTime, SqlSmallMoney,
     SqlTime, SqlXml,
@@ -25,30 +22,7 @@ use mssql_tds::message::parameters::rpc_parameters::{RpcParameter, StatusFlags};
 use tidemark_sandbox::Sandbox;
 
 async fn connect(sandbox: &Sandbox) -> TdsClient {
-    connect_to(sandbox, sandbox.database()).await
-}
-
-async fn connect_to(sandbox: &Sandbox, database: &str) -> TdsClient {
-    connect_with(sandbox, database, 16_383).await
-}
-
-async fn connect_with(sandbox: &Sandbox, database: &str, packet_bytes: u16) -> TdsClient {
-    let mut context = ClientContext::default();
-    context.user_name = sandbox.username().to_owned();
-    context.password = sandbox.password().to_owned();
-    context.database = database.to_owned();
-    context.packet_size = packet_bytes;
-    // The tests of protocol.rs check the certificate. This driver pins it or trusts the system's roots.
-    context.encryption_options = EncryptionOptions {
-        mode: EncryptionSetting::Required,
-        trust_server_certificate: true,
-        ..EncryptionOptions::default()
-    };
-    let source = format!("tcp:127.0.0.1,{}", sandbox.port());
-    TdsConnectionProvider {}
-        .create_client(context, &source, None)
-        .await
-        .unwrap()
+    connect_mssql(sandbox, sandbox.database(), 16_383).await
 }
 
 fn text(name: &str, value: &str) -> RpcParameter {
@@ -99,12 +73,12 @@ async fn a_packet_that_is_too_long_to_be_encrypted_ends_the_connection() {
     let sandbox = sandbox();
     let long = "SELECT REPLICATE(CAST('x' AS varchar(max)), 100000) AS x";
     for (packet_bytes, survives) in [(16_383, true), (32_767, false)] {
-        let mut client = connect_with(&sandbox, sandbox.database(), packet_bytes).await;
+        let mut client = connect_mssql(&sandbox, sandbox.database(), packet_bytes).await;
         client.execute("SELECT 1 AS a".to_owned(), ()).await.unwrap();
         assert_eq!(rows(&mut client).await.len(), 1, "{packet_bytes}");
         let answered = client.execute(long.to_owned(), ()).await.is_ok() && client.next_row().await.is_ok();
         assert_eq!(answered, survives, "a row in packets of {packet_bytes}");
-        let mut client = connect_with(&sandbox, sandbox.database(), packet_bytes).await;
+        let mut client = connect_mssql(&sandbox, sandbox.database(), packet_bytes).await;
         let long = format!("SELECT 1 AS a -- {}", "x".repeat(40_000));
         let answered = client.execute(long, ()).await.is_ok();
         assert_eq!(answered, survives, "a statement in packets of {packet_bytes}");
@@ -199,7 +173,7 @@ async fn errors_and_cancellation_leave_the_connection_usable() {
 async fn a_reset_leads_back_to_the_database_of_the_login() {
     let sandbox = sandbox();
     sandbox.execute("CREATE DATABASE other").unwrap();
-    let mut client = connect_to(&sandbox, "other").await;
+    let mut client = connect_mssql(&sandbox, "other", 16_383).await;
     let first = sandbox.database().to_owned();
     for (statement, database) in [
         (format!("USE {first}"), first.as_str()),

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{all, sandbox};
+use common::{all, ask, sandbox};
 
 #[test]
 fn clr_types_keep_their_bytes() {
@@ -141,6 +141,123 @@ fn dates_have_the_servers_values() {
             ("SELECT CASE WHEN CAST('2020-01-01' AS date) > 1 THEN 1 END", Err(206)),
             (
                 "SELECT CASE WHEN GETUTCDATE() <= SYSUTCDATETIME() OR 1 = 1 THEN 1 END",
+                Ok("1"),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn numbers_are_converted_as_documented() {
+    all(
+        &sandbox(),
+        &[
+            ("SELECT CAST(99999999999 AS int)", Err(8115)),
+            ("SELECT CAST('99999999999' AS int)", Err(248)),
+            ("SELECT CAST('abc' AS bigint)", Err(8114)),
+            ("SELECT CAST('x' AS decimal(3,1))", Err(8114)),
+            ("SELECT CAST('1000' AS decimal(3,1))", Err(8115)),
+            (
+                "SELECT CAST('1.25' AS decimal(3,1)), 0.1 + 0.01, 1.25 * 2.0",
+                Ok("1.3|0.11|2.500"),
+            ),
+            ("SELECT CAST(70000 AS smallint)", Err(220)),
+            (
+                "SELECT CAST(-0.05 AS varchar(9)), CAST(CAST(1234567.89 AS money) AS varchar(20)), CAST(0.1e0 AS varchar(20)), CAST(123456789e0 AS varchar(20))",
+                Ok("-0.05|1234567.89|0.1|1.23457e+008"),
+            ),
+            (
+                "SELECT CAST(CAST('6F9619FF-8B86-D011-B42D-00C04FC964FF' AS uniqueidentifier) AS binary(2)), CAST(CAST('{6F9619FF-8B86-D011-B42D-00C04FC964FF}' AS uniqueidentifier) AS char(36))",
+                Ok("0xFF19|6F9619FF-8B86-D011-B42D-00C04FC964FF"),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn texts_become_dates_as_documented() {
+    all(
+        &sandbox(),
+        &[
+            ("SELECT CAST('2017-13-05' AS datetime2)", Err(241)),
+            ("SELECT CAST('13/13/2017' AS datetime)", Err(242)),
+            ("SELECT CAST('2017-02-29' AS datetime)", Err(242)),
+            ("SELECT CAST('2017-09-08 24:00:00' AS datetime)", Err(242)),
+            ("SELECT CAST('soon' AS datetime)", Err(241)),
+            ("SELECT CAST('2017-09-08x' AS datetime)", Err(241)),
+            (
+                "SELECT CAST('9/1/2017 12:56:00 AM' AS datetime), CAST('1/1/2015 0:00:00 AM' AS datetime), CAST('' AS datetime)",
+                Ok("2017-09-01 00:56:00.000|2015-01-01 00:00:00.000|1900-01-01 00:00:00.000"),
+            ),
+            (
+                "SELECT CAST('2017-09-08T00:00:00Z' AS datetime2(0)), CAST('20170908 11:00 pm' AS datetime2(0)), CAST('2017-09-08 01:02:03.1234567 +05:30' AS datetimeoffset)",
+                Ok("2017-09-08 00:00:00|2017-09-08 23:00:00|2017-09-08 01:02:03.1234567 +05:30"),
+            ),
+            (
+                "SELECT CAST('2017-09-01 00:00:00.001' AS datetime), CAST('2017-09-01 00:00:00.997' AS datetime)",
+                Ok("2017-09-01 00:00:00.000|2017-09-01 00:00:00.997"),
+            ),
+            (
+                "SELECT CAST(CAST('2017-09-01' AS datetime) AS int), CASE WHEN CAST('2017-09-01' AS date) = 1 THEN 1 END",
+                Err(206),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn literals_names_and_comments_are_told_apart() {
+    all(
+        &sandbox(),
+        &[
+            (
+                "SELECT N'it''s' /* x /* y */ */ -- z\n, 1.5e3, .5, 0xfF, @@TRANCOUNT AS [a]]b]",
+                Ok("it's|1500|0.5|0xFF|0"),
+            ),
+            ("SELECT 'open", Err(105)),
+            ("SELECT 1 ` 2", Err(102)),
+            ("CREATE VIEW v AS SELECT 1 AS a\nGO\nSELECT a FROM v\ngo;\n\n", Ok("1")),
+        ],
+    );
+}
+
+#[test]
+fn decimals_are_rounded_half_away_from_zero_and_ordered_as_numbers() {
+    let most = "1".to_owned() + &"0".repeat(37);
+    let order = format!(
+        "SELECT v FROM (VALUES (CAST(5 AS decimal(38,0))), (-1), (0), (-{most}), ({most}), (1)) AS t (v) ORDER BY v"
+    );
+    let sandbox = sandbox();
+    assert_eq!(ask(&sandbox, &order).unwrap(), format!("-{most}\n-1\n0\n1\n5\n{most}"));
+    all(
+        &sandbox,
+        &[(
+            "SELECT CAST(1.25 AS decimal(2,1)), CAST(-1.25 AS decimal(2,1)), CAST(1.24 AS decimal(2,1)), CAST(1 AS decimal(38,37))",
+            Ok("1.3|-1.3|1.2|1.0000000000000000000000000000000000000"),
+        )],
+    );
+}
+
+#[test]
+fn days_are_counted_over_the_whole_range() {
+    all(
+        &sandbox(),
+        &[
+            (
+                "SELECT COUNT(*), SUM(CASE WHEN CAST(CAST(d AS varchar(10)) AS date) = d THEN 0 ELSE 1 END), MIN(d), MAX(d) FROM \
+                 (SELECT DATEADD(day, value, CAST('0001-01-01' AS date)) AS d FROM GENERATE_SERIES(0, 3652058, 367)) AS t",
+                Ok("9952|0|0001-01-01|9999-11-20"),
+            ),
+            (
+                "SELECT CAST('9999-12-31' AS date), DATEADD(day, 1, CAST('9999-12-31' AS date))",
+                Err(517),
+            ),
+            (
+                "SELECT CAST(CAST(CAST('1753-01-01 23:59:59.997' AS datetime) AS datetime2(7)) AS datetime)",
+                Ok("1753-01-01 23:59:59.997"),
+            ),
+            (
+                "SELECT CASE WHEN CAST('2020-01-01 00:00 +14:00' AS datetimeoffset) < CAST('2019-12-31 11:00 -14:00' AS datetimeoffset) THEN 1 END",
                 Ok("1"),
             ),
         ],

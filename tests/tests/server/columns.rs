@@ -1,4 +1,4 @@
-//! Columns that `SELECT *` leaves out, or does not have as they are.
+//! Columns that `SELECT *` leaves out or does not have as they are, and columns in code pages of their own.
 
 use serde_json::json;
 use tidemark::error::ErrorCode;
@@ -97,4 +97,26 @@ async fn a_column_that_its_clients_encrypt_is_refused_by_name_unless_it_is_left_
     let mut copy = TableCopy::of(&world.login(), spec(json!({ "exclude": ["ssn"] })));
     copy.run().await;
     assert_eq!(copy.lines(), ["1,a"]);
+}
+
+/// A key, a watermark and values in several code pages.
+const CODE_PAGES: &str = "create table t (id varchar(9) collate Chinese_PRC_CI_AS primary key, v int, \
+     ru varchar(9) collate Cyrillic_General_CI_AS, jp char(3) collate Japanese_CI_AS, kr varchar(max) collate Korean_Wansung_CI_AS, \
+     dos varchar(9) collate SQL_Latin1_General_CP850_CI_AS, utf8 varchar(20) collate Latin1_General_100_CI_AS_SC_UTF8, plain varchar(9)); \
+     insert into t values (N'中', 1, N'Привет', N'日', N'한국', N'é║', N'é😀', N'é€'), (N'文', 2, N'é', N'é', N'é', N'€', N'', N'中')";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_is_copied_from_the_code_page_of_its_column() {
+    let world = World::new(CODE_PAGES).await;
+    let mut copy = TableCopy::new(&world, "t", &[], &json!({ "column": "v", "settle_seconds": 0 }));
+    copy.spec.columns = None;
+    assert_eq!(copy.run().await.committed[0].rows, 2);
+    assert_eq!(
+        copy.lines(),
+        [
+            "中,1,Привет,\"日 \",한국,é║,é😀,é€",
+            // What a code page lacks was a question mark before it was copied.
+            "文,2,?,\"?  \",?,?,\"\",?",
+        ]
+    );
 }

@@ -4,7 +4,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod complete;
 mod plans;
 mod records;
 mod scene;
+mod scenes;
+mod tamper;
 mod watched;

@@ -1,13 +1,10 @@
 //! Plans that somebody changed in the bucket: each field is changed, and nothing else is run or opened for it.
 
-use crate::scene::{Scene, Table, changes, into_a_sink, into_files, load, reinit, tamper};
-
-/// Prepares the same scene with a slice copied.
-async fn copied<T: Table>(scene: impl Future<Output = Scene<T>>) -> Scene<T> {
-    let scene = scene.await;
-    scene.copy().await;
-    scene
-}
+use crate::scenes::{
+    backfilled, changes, copied, given_up, into_a_sink, into_files, load, masked, reinit, reloaded, unchanged,
+    with_loaders,
+};
+use crate::tamper::tamper;
 
 #[tokio::test(start_paused = true)]
 async fn a_plan_of_files() {
@@ -61,4 +58,53 @@ async fn a_plan_of_changes() {
         "/columns/3/name",
         "/schema",
     ]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_of_masked_columns_and_an_audit() {
+    let places = [
+        "/mask_key",
+        "/columns/1/values/masked",
+        "/columns/8/values/audit/window",
+        "/columns/9/values/audit/copied_at",
+        "/columns/10/values/audit/operation",
+        "/columns/5/form/timestamp",
+        "/field_ids/*",
+        "/format/parquet/decimals",
+    ];
+    tamper(masked, "plan").await.holds(&places);
+    tamper(|| copied(masked()), "plan").await.holds(&places);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_with_manifests_for_loaders() {
+    tamper(with_loaders, "plan").await.reached(&[
+        "/loader_manifests/0",
+        "/loader_manifests/1",
+        "/format/jsonl/compression",
+    ]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_of_a_backfill() {
+    tamper(backfilled, "plan")
+        .await
+        .reached(&["/replaces/column", "/replaces/through", "/content/interval/column"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_of_a_reload_and_of_the_window_that_it_supersedes() {
+    tamper(reloaded, "plan")
+        .await
+        .reached(&["/content/interval/in_place_of", "/table"]);
+    tamper(given_up, "plan")
+        .await
+        .holds(&["/content/superseded/by", "/table"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_without_changes() {
+    tamper(unchanged, "plan")
+        .await
+        .holds(&["/content", "/new_watermark/value"]);
 }

@@ -2,75 +2,62 @@
 
 use serde_json::json;
 use tidemark::error::ErrorCode;
-use tidemark::testing::{MemoryTable, MemoryTracked};
+use tidemark::testing::MemoryTable;
 
-use crate::scene::{Scene, changes, into_a_sink, into_files, load, superseded, tamper};
+use crate::scene::Scene;
+use crate::scenes::{changes, copied, into_a_sink, into_files, load, masked, split, superseded, without_rows};
+use crate::tamper::tamper;
 
 const RECORD: &str = "record-00000";
 
 async fn uploaded() -> Scene<MemoryTable> {
-    let scene = into_files().await;
-    scene.copy().await;
-    scene
-}
-
-async fn merged() -> Scene<MemoryTable> {
-    let scene = into_a_sink().await;
-    scene.copy().await;
-    scene
-}
-
-async fn split() -> Scene<MemoryTable> {
-    let scene = into_files().await;
-    scene.steps().split("before", &scene.window, 0.into()).await.unwrap();
-    scene
-}
-
-async fn load_split() -> Scene<MemoryTracked> {
-    let scene = load().await;
-    scene.steps().split("before", &scene.window, 0.into()).await.unwrap();
-    scene
-}
-
-async fn changes_split() -> Scene<MemoryTracked> {
-    let scene = changes().await;
-    scene.steps().split("before", &scene.window, 0.into()).await.unwrap();
-    scene
+    copied(into_files()).await
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_record_of_an_upload() {
-    let cases = tamper(uploaded, RECORD).await;
-    for place in [
+    tamper(uploaded, RECORD).await.holds(&[
         "/window",
         "/decision",
         "/upload/key",
         "/upload/upload_id",
         "/upload/token",
         "/upload/crc64nvme",
-    ] {
-        assert!(cases.texts.iter().any(|text| text == place), "{cases:?}");
-    }
+    ]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_of_masked_columns_and_malformed_texts() {
+    tamper(|| copied(masked()), RECORD)
+        .await
+        .holds(&["/mask_key", "/malformed_texts/*", "/plan/run_id"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_record_of_a_merge() {
-    let cases = tamper(merged, RECORD).await;
+    let cases = tamper(|| copied(into_a_sink()), RECORD).await;
     assert_eq!(
-        cases.texts,
+        cases.places,
         ["/decision", "/plan/created_at", "/plan/run_id", "/run_id", "/window"]
     );
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_of_no_rows() {
+    tamper(|| copied(without_rows()), RECORD)
+        .await
+        .holds(&["/decision", "/run_id", "/window"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_record_of_a_split() {
-    tamper(split, RECORD)
+    tamper(|| split(into_files()), RECORD)
         .await
         .reached(&["/slices/0/new/value", "/slices/1/old/type"]);
-    tamper(load_split, RECORD)
+    tamper(|| split(load()), RECORD)
         .await
         .reached(&["/slices/0/key/column", "/slices/0/key/up_to/value"]);
-    tamper(changes_split, RECORD)
+    tamper(|| split(changes()), RECORD)
         .await
         .reached(&["/slices/0/key/column", "/slices/1/key/above/type"]);
 }
@@ -125,7 +112,7 @@ async fn a_record_whose_upload_names_another_key_is_refused_at_commit() {
 #[tokio::test(start_paused = true)]
 async fn a_split_that_cannot_hold_the_rows_of_its_slice_is_refused() {
     for left in 0..2 {
-        let scene = split().await;
+        let scene = split(into_files()).await;
         let window = &scene.window;
         for slice in 1..4_u32 {
             scene.steps().copy_slice("before", window, slice).await.unwrap();

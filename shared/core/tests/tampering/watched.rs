@@ -37,6 +37,8 @@ pub struct Watched<'a, T> {
     pub inner: T,
     /// What it was asked for.
     pub seen: &'a Seen,
+    /// What is found in rows beside their number.
+    pub found: fn(&mut RowsRead),
 }
 
 impl<T: ExplainRows> ExplainRows for Watched<'_, T> {
@@ -63,7 +65,9 @@ impl<T: ReadRows> ReadRows for Watched<'_, T> {
             filter,
             columns: columns.iter().map(|column| column.name.clone()).collect(),
         });
-        self.inner.read(rows, columns, batches).await
+        let mut read = self.inner.read(rows, columns, batches).await?;
+        (self.found)(&mut read);
+        Ok(read)
     }
 }
 

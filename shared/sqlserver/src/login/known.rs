@@ -11,7 +11,7 @@ use tidemark::ports::tokens::{Identity, IssueTokens, Token};
 
 use super::{Login, Proof, ServerSettings, SignIn};
 use crate::masks::MaskSecret;
-use crate::moment::Moment;
+use crate::since::Since;
 
 /// The time for which a login is used without reading its secret again. A changed secret, which may name another
 /// server, takes effect within it.
@@ -28,8 +28,35 @@ pub struct Logins {
 struct Shared {
     secrets: Arc<dyn ReadSecrets>,
     tokens: Option<Arc<dyn IssueTokens>>,
-    known: Mutex<HashMap<ServerSettings, (Login, Moment)>>,
-    issued: Mutex<HashMap<Identity, (Token, Moment)>>,
+    logins: Mutex<HashMap<ServerSettings, Known<Login>>>,
+    issued: Mutex<HashMap<Identity, Known<Token>>>,
+}
+
+/// Something that was read, and the time since which it is known.
+#[derive(Clone)]
+struct Known<T> {
+    value: T,
+    since: Since,
+}
+
+impl<T> Known<T> {
+    fn now(value: T) -> Self {
+        let since = Since::now();
+        Self { value, since }
+    }
+}
+
+/// A token, and whether it was issued just now.
+struct Issued {
+    token: Secret,
+    is_new: bool,
+}
+
+/// Where a login comes from.
+#[derive(Clone)]
+struct Origin {
+    logins: Logins,
+    server: ServerSettings,
 }
 
 impl fmt::Debug for Logins {
@@ -57,7 +84,7 @@ impl Logins {
         let shared = Shared {
             secrets,
             tokens,
-            known: Mutex::default(),
+            logins: Mutex::default(),
             issued: Mutex::default(),
         };
         Self {
@@ -71,13 +98,19 @@ impl Logins {
     ///
     /// Those of [`ReadSecrets::secret`], and `InvalidConfig` when the secret lacks something that a login needs.
     pub async fn credential(&self, server: &ServerSettings) -> Answer<Credential> {
-        let known = locked(&self.shared.known).get(server).cloned();
-        let (login, is_new) = match known.filter(|(_, at)| at.elapsed() < AGE_LIMIT) {
-            Some((login, _)) => (login, false),
-            None => (self.read(server).await?, true),
+        let known = locked(&self.shared.logins).get(server).cloned();
+        let known = known.filter(|known| known.since.elapsed() < AGE_LIMIT);
+        let is_new = known.is_none();
+        let login = match known {
+            Some(known) => known.value,
+            None => self.read(server).await?,
+        };
+        let origin = Origin {
+            logins: self.clone(),
+            server: server.clone(),
         };
         Ok(Credential {
-            origin: Some((self.clone(), server.clone())),
+            origin: Some(origin),
             masks: None,
             state: Arc::new(Mutex::new(State {
                 login: Arc::new(login),
@@ -90,24 +123,30 @@ impl Logins {
     async fn read(&self, server: &ServerSettings) -> Answer<Login> {
         let secret = self.shared.secrets.secret(&server.secret).await?;
         let login = Login::from_secret(server, &secret)?;
-        locked(&self.shared.known).insert(server.clone(), (login.clone(), Moment::now()));
+        locked(&self.shared.logins).insert(server.clone(), Known::now(login.clone()));
         Ok(login)
     }
 
-    /// Returns a token for an identity, and whether it was issued just now.
-    async fn token(&self, identity: &Identity) -> Answer<(Secret, bool)> {
-        let issued = locked(&self.shared.issued).get(identity).cloned();
-        let is_good = |(token, at): &(Token, Moment)| at.elapsed() + TOKEN_RESERVE < token.lifetime;
-        if let Some((token, _)) = issued.filter(is_good) {
-            return Ok((token.value, false));
+    /// Returns a token for an identity.
+    async fn token(&self, identity: &Identity) -> Answer<Issued> {
+        let known = locked(&self.shared.issued).get(identity).cloned();
+        let is_good = |known: &Known<Token>| known.since.elapsed() + TOKEN_RESERVE < known.value.lifetime;
+        if let Some(known) = known.filter(is_good) {
+            return Ok(Issued {
+                token: known.value.value,
+                is_new: false,
+            });
         }
         let Some(tokens) = &self.shared.tokens else {
             return Err(Error::new(ErrorCode::InvalidConfig, "this process cannot ask for tokens").into());
         };
         let token = tokens.token(identity).await?;
-        let value = token.value.clone();
-        locked(&self.shared.issued).insert(identity.clone(), (token, Moment::now()));
-        Ok((value, true))
+        let issued = Issued {
+            token: token.value.clone(),
+            is_new: true,
+        };
+        locked(&self.shared.issued).insert(identity.clone(), Known::now(token));
+        Ok(issued)
     }
 }
 
@@ -120,7 +159,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// has been accepted.
 #[derive(Clone)]
 pub struct Credential {
-    origin: Option<(Logins, ServerSettings)>,
+    origin: Option<Origin>,
     masks: Option<MaskSecret>,
     state: Arc<Mutex<State>>,
 }
@@ -197,18 +236,18 @@ impl Credential {
     }
 
     async fn token(&self, identity: &Identity) -> Answer<Secret> {
-        let Some((logins, _)) = &self.origin else {
+        let Some(origin) = &self.origin else {
             return Err(Error::new(ErrorCode::InvalidConfig, "a login without a secret has no token").into());
         };
-        let (token, is_new) = logins.token(identity).await?;
-        locked(&self.state).is_token_new = is_new;
-        Ok(token)
+        let issued = origin.logins.token(identity).await?;
+        locked(&self.state).is_token_new = issued.is_new;
+        Ok(issued.token)
     }
 
     /// Returns whether a new login or token is available. The one that was just refused is not tried again, because
     /// repeated attempts could lock the login.
     async fn is_renewed(&self) -> bool {
-        let Some((logins, server)) = &self.origin else {
+        let Some(Origin { logins, server }) = &self.origin else {
             return false;
         };
         let (login, is_new, is_token_new) = {
@@ -224,7 +263,7 @@ impl Credential {
         }
         if is_new {
             // It is too late for this invocation, but the next one reads the secret again.
-            locked(&logins.shared.known).remove(server);
+            locked(&logins.shared.logins).remove(server);
             return is_renewed;
         }
         // The caller must see the earlier failure, so that of reading the secret is dropped.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::Driver;
 use crate::login::Login;
-use crate::moment::Moment;
+use crate::since::Since;
 
 /// The longest time that a connection may have been idle, ten seconds less than AWS allows. NAT gateways and Network
 /// Load Balancers drop a connection after 350 s
@@ -31,7 +31,7 @@ pub struct Opened<D: Driver> {
     /// The connection, present until this is dropped.
     connection: Option<D::Connection>,
     login: Login,
-    at: Moment,
+    at: Since,
     is_used: bool,
 }
 
@@ -40,9 +40,14 @@ impl<D: Driver> Opened<D> {
         Self {
             connection: Some(connection),
             login: login.clone(),
-            at: Moment::now(),
+            at: Since::now(),
             is_used: false,
         }
+    }
+
+    /// Returns whether somebody uses the connection.
+    pub(super) const fn is_used(&self) -> bool {
+        self.is_used
     }
 
     /// Sets whether somebody uses the connection, so that a statement may be running on it.
@@ -97,7 +102,7 @@ pub struct KeptConnection<D: Driver> {
 /// A connection that nobody uses, and the moment since when.
 struct Idle<D: Driver> {
     opened: Opened<D>,
-    since: Moment,
+    since: Since,
 }
 
 impl<D: Driver> Default for KeptConnection<D> {
@@ -137,7 +142,7 @@ impl<D: Driver> KeptConnection<D> {
     /// remain in its session.
     pub(super) fn put(&self, mut opened: Opened<D>) {
         opened.set_used(false);
-        let since = Moment::now();
+        let since = Since::now();
         *self.idle() = Some(Idle { opened, since });
     }
 

@@ -26,7 +26,7 @@ use tidemark::error::{Answer, Failure};
 
 use tokio::runtime::Handle;
 
-use super::{CANCEL_TIMEOUT, Driver, PACKET_BYTES, Silence, Timeouts, stranger, unlogged, within};
+use super::{CANCEL_TIMEOUT, Driver, Opened, PACKET_BYTES, Session, Silence, Timeouts, stranger, unlogged, within};
 use crate::errors::of_mssql;
 use crate::login::{Login, Proof, Tls};
 use crate::statements::{NO_TRANSACTION, Statement};
@@ -141,8 +141,9 @@ impl Driver for Mssql {
     async fn is_clean(client: &mut TdsClient) -> bool {
         let database = client.database().to_owned();
         client.prepare_reset_connection(false);
-        let answer = first_value(client, NO_TRANSACTION).await;
-        matches!(answer, Ok(Some(ColumnValues::Int(1)))) && client.database() == database
+        let mut rows = Vec::new();
+        let answer = run(client, NO_TRANSACTION, |row| rows.push(row)).await;
+        answer.is_ok() && rows == [[ColumnValues::Int(1)]] && client.database() == database
     }
 
     fn is_broken(client: &TdsClient) -> bool {
@@ -167,15 +168,89 @@ impl Driver for Mssql {
     }
 }
 
-/// Runs a statement without parameters. Returns the first value of its first row.
-async fn first_value(client: &mut TdsClient, sql: &str) -> TdsResult<Option<ColumnValues>> {
-    let mut value = None;
-    if client.execute(sql.to_owned(), ()).await? == StatementResult::Rows {
-        let row = client.next_row().await?;
-        value = row.and_then(|row| row.into_iter().next());
+impl Session<Mssql> {
+    /// Runs statements as one request without parameters, so that what they create and set stays in the server's
+    /// session. Their results are ignored.
+    pub(crate) async fn request(&self, connection: &mut Opened<Mssql>, sql: &str) -> Answer<()> {
+        self.ask_or_cancel(connection, async |client: &mut TdsClient| run(client, sql, drop).await)
+            .await
     }
-    client.close_query().await?;
-    Ok(value)
+
+    /// Runs a statement. Returns the rows of all its results.
+    pub(crate) async fn all_rows(
+        &self,
+        connection: &mut Opened<Mssql>,
+        statement: &Statement,
+    ) -> Answer<Vec<Vec<ColumnValues>>> {
+        let mut rows = Vec::new();
+        self.call(connection, statement, |row| rows.push(row)).await?;
+        Ok(rows)
+    }
+
+    /// Runs a statement. Returns the first value of the last row of all its results. The counts that the server sends
+    /// are of no use, because a trigger without `NOCOUNT` adds its own to them.
+    pub(crate) async fn last_value(
+        &self,
+        connection: &mut Opened<Mssql>,
+        statement: &Statement,
+    ) -> Answer<Option<ColumnValues>> {
+        let mut last = None;
+        self.call(connection, statement, |row| last = row.into_iter().next())
+            .await?;
+        Ok(last)
+    }
+
+    /// Runs a statement up to its first row. Returns `false` when it has no columns.
+    pub(crate) async fn begin_rows(&self, connection: &mut Opened<Mssql>, statement: &Statement) -> Answer<bool> {
+        let begin = async |client: &mut TdsClient| match execute(client, statement).await? {
+            StatementResult::Rows => Ok(true),
+            StatementResult::End => Ok(false),
+            // A DECLARE comes before the SELECT.
+            StatementResult::NoRows { .. } => client.advance_to_rows().await,
+        };
+        self.ask_or_cancel(connection, begin).await
+    }
+
+    async fn call(
+        &self,
+        connection: &mut Opened<Mssql>,
+        statement: &Statement,
+        take: impl FnMut(Vec<ColumnValues>),
+    ) -> Answer<()> {
+        let call = async |client: &mut TdsClient| {
+            let first = execute(client, statement).await?;
+            read_all(client, first, take).await
+        };
+        self.ask_or_cancel(connection, call).await
+    }
+}
+
+async fn execute(client: &mut TdsClient, statement: &Statement) -> TdsResult<StatementResult> {
+    let executing = client.execute_sp_executesql(statement.sql.clone(), parameters(statement), ());
+    executing.await
+}
+
+async fn run(client: &mut TdsClient, sql: &str, take: impl FnMut(Vec<ColumnValues>)) -> TdsResult<()> {
+    let first = client.execute(sql.to_owned(), ()).await?;
+    read_all(client, first, take).await
+}
+
+/// Reads all results from the first one on, and passes their rows on.
+async fn read_all(
+    client: &mut TdsClient,
+    first: StatementResult,
+    mut take: impl FnMut(Vec<ColumnValues>),
+) -> TdsResult<()> {
+    let mut result = first;
+    while result != StatementResult::End {
+        if result == StatementResult::Rows {
+            while let Some(row) = client.next_row().await? {
+                take(row);
+            }
+        }
+        result = client.advance().await?;
+    }
+    client.close_query().await
 }
 
 impl Silence for DriverError {
@@ -190,7 +265,7 @@ impl Silence for DriverError {
 }
 
 /// Converts the parameters of a statement to those of the driver.
-pub(crate) fn parameters(statement: &Statement) -> Vec<RpcParameter> {
+fn parameters(statement: &Statement) -> Vec<RpcParameter> {
     let values = statement.parameters.iter().enumerate();
     values
         .map(|(index, value)| {

@@ -10,7 +10,7 @@ use tidemark::ports::merge::{Newest, SliceToMerge};
 
 use super::keys::position;
 use super::sink_columns::{SinkColumn, SinkTable};
-use crate::statements::merge::{MappedColumn, Merge, StagedColumn};
+use crate::statements::merge::{MappedColumn, Merge, Procedure, StagedColumn};
 use crate::types::SqlType;
 
 /// The catalog's description of the sink table and of the table type.
@@ -36,6 +36,7 @@ impl Merge {
         } = *slice;
         let table = sink.table(source).clone();
         let procedure = sink.procedure.clone().zip(sink.table_type.clone());
+        let procedure = procedure.map(|(name, table_type)| Procedure { name, table_type });
         if slice.newest == Newest::Version && procedure.is_some() {
             let message = format!("a procedure cannot be told of deletions: merge {table} by keys, without procedure");
             return Err(Error::new(ErrorCode::InvalidInput, message));
@@ -49,13 +50,13 @@ impl Merge {
                 what: sink_table.what.clone(),
                 columns: sink_table.columns,
             },
-            Some((_, table_type)) => SinkTable {
+            Some(Procedure { table_type, .. }) => SinkTable {
                 what: format!("the table type {table_type}"),
                 columns: &tables.table_type,
             },
         };
         let order = Order::of(slice, &table)?;
-        let (staged, mapped) = stage_columns(columns, &order, &written)?;
+        let Staging { staged, mapped } = stage_columns(columns, &order, &written)?;
         written.check_required(&mapped)?;
 
         let keys = sink_table.keys(sink, columns, procedure.is_some())?;
@@ -111,13 +112,15 @@ impl Order {
     }
 }
 
-/// Returns the columns of the staging table, and the columns that they fill.
-fn stage_columns(
-    columns: &[Column],
-    order: &Order,
-    written: &SinkTable<'_>,
-) -> Result<(Vec<StagedColumn>, Vec<MappedColumn>)> {
-    let (mut staged, mut mapped) = (Vec::new(), Vec::new());
+/// The columns of the staging table, and the columns that they fill.
+#[derive(Default)]
+struct Staging {
+    staged: Vec<StagedColumn>,
+    mapped: Vec<MappedColumn>,
+}
+
+fn stage_columns(columns: &[Column], order: &Order, written: &SinkTable<'_>) -> Result<Staging> {
+    let Staging { mut staged, mut mapped } = Staging::default();
     for (index, column) in columns.iter().enumerate() {
         let source = SqlType::of_copied(column)?;
         match written.find(&column.name) {
@@ -131,7 +134,7 @@ fn stage_columns(
             Err(error) => return Err(error),
         }
     }
-    Ok((staged, mapped))
+    Ok(Staging { staged, mapped })
 }
 
 /// Refuses an identity column that is not a key, because it cannot be updated.

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use mssql_tds::connection::bulk_copy::{BulkCopy, ColumnMapping};
-use mssql_tds::connection::tds_client::{ResultSet, StatementResult};
-use mssql_tds::core::TdsResult;
 use mssql_tds::datatypes::bulk_copy_metadata::SqlDbType;
 use mssql_tds::datatypes::column_values::ColumnValues;
 use mssql_tds::error::Error as DriverError;
@@ -19,7 +17,7 @@ use tidemark::ports::merge::{Merged, SliceToMerge, StagedRows};
 use super::cells::{Cells, Row};
 use super::mapping::SinkTables;
 use super::sink_columns::SinkColumn;
-use crate::session::{Mssql, MssqlClient, Opened, Session, Silence, parameters, unlogged, within};
+use crate::session::{Mssql, MssqlClient, Opened, Session, unlogged, within};
 use crate::statements::Statement;
 use crate::statements::merge::{Merge, STAGING, drop_staging, lock, session, staged_name, unlock};
 use crate::statements::sink_table::{sink_columns, table_type_columns};
@@ -80,57 +78,27 @@ impl StagedSlice {
         Ok(staged)
     }
 
-    /// Runs work of the driver on the connection. If the work takes longer than the timeout for silence, its statement
-    /// is cancelled.
-    async fn run<T>(&mut self, work: impl AsyncFnOnce(&mut MssqlClient) -> TdsResult<T>) -> Answer<T> {
-        let done = unlogged(within(self.session.timeouts().silence, work(&mut self.connection))).await;
-        match done {
-            Ok(answer) => Ok(answer),
-            Err(error) => {
-                if error.is_silence() {
-                    self.session.cancel(&mut self.connection).await;
-                }
-                Err(self.session.failure(error))
-            }
-        }
-    }
-
     /// Runs a statement as a request without parameters, so that what it creates and sets stays in the session.
     async fn request(&mut self, statement: &Statement) -> Answer<()> {
-        let sql = statement.sql.clone();
-        self.run(async |client: &mut MssqlClient| {
-            let first = client.execute(sql, ()).await?;
-            drain(client, first).await
-        })
-        .await
+        self.session.request(&mut self.connection, &statement.sql).await
     }
 
-    /// Runs a statement, and ignores its results.
-    async fn execute(&mut self, statement: &Statement) -> Answer<()> {
-        self.run(async |client: &mut MssqlClient| {
-            let executing = client.execute_sp_executesql(statement.sql.clone(), parameters(statement), ());
-            let first = executing.await?;
-            drain(client, first).await
-        })
-        .await
-        .map_err(|failure| self.session.withheld(failure))
+    /// Runs a statement in which triggers or procedures of others run. Returns the last value that it answers.
+    async fn execute(&mut self, statement: &Statement) -> Answer<Option<ColumnValues>> {
+        let last = self.session.last_value(&mut self.connection, statement).await;
+        last.map_err(|failure| self.session.withheld(failure))
     }
 
     /// Runs a statement that answers, after whatever triggers answer, with the number of rows that it changed.
     async fn changed(&mut self, statement: &Statement) -> Answer<u64> {
-        let last = self
-            .run(async |client: &mut MssqlClient| last_value(client, statement).await)
-            .await
-            .map_err(|failure| self.session.withheld(failure))?;
+        let last = self.execute(statement).await?;
         let rows = last.as_ref().and_then(number);
         rows.and_then(|rows| u64::try_from(rows).ok()).ok_or_else(no_number)
     }
 
     /// Returns the only row of a statement's answer.
     async fn row(&mut self, statement: &Statement) -> Answer<Vec<ColumnValues>> {
-        let rows = self
-            .run(async |client: &mut MssqlClient| rows(client, statement).await)
-            .await?;
+        let rows = self.session.all_rows(&mut self.connection, statement).await?;
         let row = <[_; 1]>::try_from(rows).map(|[row]| row);
         row.map_err(|_| no_number())
     }
@@ -298,16 +266,22 @@ impl StagedRows<RecordBatch> for StagedSlice {
         if let Some(statement) = self.merge.keep_newest() {
             self.execute(&statement).await?;
         }
-        self.run(async |client: &mut MssqlClient| {
+        let Self {
+            session, connection, ..
+        } = self;
+        let begin = async |client: &mut MssqlClient| {
             client
                 .begin_transaction(TransactionIsolationLevel::NoChange, None)
                 .await
-        })
-        .await?;
+        };
+        session.ask_or_cancel(connection, begin).await?;
         // After an error the connection is dropped, and the transaction with it.
         let merged = self.change().await?;
-        self.run(async |client: &mut MssqlClient| client.commit_transaction(None, None).await)
-            .await?;
+        let Self {
+            session, connection, ..
+        } = self;
+        let commit = async |client: &mut MssqlClient| client.commit_transaction(None, None).await;
+        session.ask_or_cancel(connection, commit).await?;
         Ok(merged)
     }
 
@@ -324,12 +298,12 @@ impl StagedRows<RecordBatch> for StagedSlice {
 /// Reads the columns of a table or of a table type of the sink.
 async fn columns(
     session: &Session<Mssql>,
-    client: &mut MssqlClient,
+    connection: &mut Opened<Mssql>,
     statement: &Statement,
     kind: &str,
     name: &ObjectName,
 ) -> Answer<Vec<SinkColumn>> {
-    let described = session.ask(rows(client, statement)).await?;
+    let described = session.all_rows(connection, statement).await?;
     if described.is_empty() {
         let message = format!(
             "the sink's database has no {kind} {name}, or the login may not see it: create it, or grant the rights"
@@ -345,51 +319,6 @@ async fn columns(
         Ok(column?)
     });
     columns.collect()
-}
-
-/// Returns the rows of the first result of a statement.
-async fn rows(client: &mut MssqlClient, statement: &Statement) -> TdsResult<Vec<Vec<ColumnValues>>> {
-    let mut rows = Vec::new();
-    let executing = client.execute_sp_executesql(statement.sql.clone(), parameters(statement), ());
-    let has_rows = match executing.await? {
-        StatementResult::Rows => true,
-        StatementResult::NoRows { .. } => client.advance_to_rows().await?,
-        StatementResult::End => false,
-    };
-    if has_rows {
-        while let Some(row) = client.next_row().await? {
-            rows.push(row);
-        }
-    }
-    client.close_query().await?;
-    Ok(rows)
-}
-
-/// Reads all results of the statements.
-async fn drain(client: &mut MssqlClient, first: StatementResult) -> TdsResult<()> {
-    let mut result = first;
-    while result != StatementResult::End {
-        result = client.advance().await?;
-    }
-    client.close_query().await
-}
-
-/// Returns the first value of the last row of all results of a statement. The counts that the server sends are of no
-/// use, because a trigger without `NOCOUNT` adds its own to them.
-async fn last_value(client: &mut MssqlClient, statement: &Statement) -> TdsResult<Option<ColumnValues>> {
-    let mut last = None;
-    let executing = client.execute_sp_executesql(statement.sql.clone(), parameters(statement), ());
-    let mut result = executing.await?;
-    while result != StatementResult::End {
-        if result == StatementResult::Rows {
-            while let Some(row) = client.next_row().await? {
-                last = row.into_iter().next();
-            }
-        }
-        result = client.advance().await?;
-    }
-    client.close_query().await?;
-    Ok(last)
 }
 
 const fn number(value: &ColumnValues) -> Option<i64> {
@@ -438,7 +367,8 @@ mod tests {
         let login = Login::new("127.0.0.1", server.port(), "u", "p", "d");
         let session = Session::with_driver(Mssql::unencrypted(), login);
         let mut connection = session.connect().await.unwrap();
-        let last = last_value(&mut connection, &Statement::new("UPDATE …")).await.unwrap();
+        let statement = Statement::new("UPDATE …");
+        let last = session.last_value(&mut connection, &statement).await.unwrap();
         assert_eq!(last, Some(ColumnValues::Int(2)));
     }
 }

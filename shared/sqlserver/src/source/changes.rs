@@ -35,11 +35,11 @@ impl ProbeChanges for Server {
         if named(row, "is_replica")? == 1 {
             return Err(self.is_replica(NOT_OF_REPLICAS));
         }
-        match (number(row, 0)?, number(row, 1)?) {
+        match (number(row, "current_version")?, number(row, "min_valid_version")?) {
             (Some(current), Some(min_valid)) => Ok(Versions {
                 current,
                 min_valid,
-                begun: number(row, 2)?,
+                begun: number(row, "begin_version")?,
             }),
             (current, _) => {
                 let seen = self.seen(table).await?;
@@ -83,16 +83,16 @@ impl Server {
     pub async fn retention(&self) -> Answer<Option<Duration>> {
         let rows = self.rows(&change_tracking::retention()).await?;
         let Some(row) = rows.first() else { return Ok(None) };
-        if number(row, 0)? == Some(0) {
+        if number(row, "is_auto_cleanup_on")? == Some(0) {
             return Ok(None);
         }
-        let minutes = match number(row, 2)? {
+        let minutes = match number(row, "retention_period_units")? {
             Some(1) => 1,
             Some(2) => 60,
             Some(3) => 24 * 60,
             _ => return Ok(None),
         };
-        let period = number(row, 1)?.and_then(|period| u64::try_from(period).ok());
+        let period = number(row, "retention_period")?.and_then(|period| u64::try_from(period).ok());
         Ok(period.map(|period| Duration::from_secs(period * minutes * 60)))
     }
 
@@ -101,12 +101,12 @@ impl Server {
         let row = single(&rows)?;
         let is_there = |column| Ok::<_, Failure>(number(row, column)?.is_some_and(|count| count > 0));
         Ok(Seen {
-            table: is_there(0)?,
-            tracked_database: is_there(1)?,
-            tracked_table: is_there(2)?,
-            primary_key: is_there(3)?,
-            view: is_there(4)?,
-            synonym: is_there(5)?,
+            table: is_there("tables")?,
+            tracked_database: is_there("tracked_databases")?,
+            tracked_table: is_there("tracked_tables")?,
+            primary_key: is_there("primary_keys")?,
+            view: is_there("views")?,
+            synonym: is_there("synonyms")?,
         })
     }
 }

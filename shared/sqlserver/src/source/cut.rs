@@ -20,11 +20,11 @@ impl CutSource for Server {
             return Ok(None);
         };
         let row = single(&rows)?;
-        let size = |at: usize| {
-            let value = number(row, at)?.and_then(|value| u64::try_from(value).ok());
+        let size = |column: &str| {
+            let value = number(row, column)?.and_then(|value| u64::try_from(value).ok());
             Ok::<_, Failure>(value)
         };
-        let (rows, bytes) = (size(0)?, size(1)?);
+        let (rows, bytes) = (size("rows")?, size("bytes")?);
         Ok(rows.zip(bytes).map(|(rows, bytes)| Extent { rows, bytes }))
     }
 

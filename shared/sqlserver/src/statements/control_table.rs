@@ -4,6 +4,7 @@ use tidemark::error::Result;
 use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::watermark::{StoreType, Watermark};
 
+use super::conversions::of_text;
 use super::{Quoted, Statement};
 use crate::types::SqlType;
 
@@ -136,7 +137,7 @@ pub(crate) fn move_watermark_if(
         (Some(expected), StoreType::Typed(sql_type)) => (
             format!(
                 "EXISTS ({row} AND {column} = {})",
-                SqlType::of(sql_type)?.of_parameter("@P3")
+                of_text("@P3", SqlType::of(sql_type)?)
             ),
             vec![new.value(), table_name, expected],
         ),

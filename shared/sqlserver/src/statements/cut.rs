@@ -7,6 +7,7 @@ use tidemark::model::slice::KeyBounds;
 use tidemark::model::watermark::Watermark;
 use tidemark::ports::source::{CutColumn, RowsToCut};
 
+use super::conversions::of_variant;
 use super::{Query, Quoted, Statement, Values, select, where_key};
 use crate::types::SqlType;
 
@@ -93,7 +94,7 @@ pub(crate) fn histogram(
     below: Option<&Watermark>,
 ) -> Result<Statement> {
     let sql_type = SqlType::of(&column.sql_type)?;
-    let key = sql_type.of_variant("[h].[range_high_key]");
+    let key = of_variant("[h].[range_high_key]", sql_type);
     let mut values = Values::default();
     let (object, number) = (values.text(&table.quoted()), values.text(&statistics.to_string()));
     let source = format!("sys.dm_db_stats_histogram(OBJECT_ID({object}), CAST({number} AS int))");

@@ -14,8 +14,9 @@ use std::str::FromStr;
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::names::{Identifier, ObjectName, printable};
 
+use super::conversions::{cast, of_text};
 use super::{Quoted, Statement};
-use crate::types::SqlType;
+use crate::types::{Conversion, SqlType};
 
 /// The name of the staging table.
 pub(crate) const STAGING: &str = "#tidemark";
@@ -118,6 +119,15 @@ impl StagedColumn {
     }
 }
 
+/// A procedure that merges rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Procedure {
+    /// Its name.
+    pub name: ObjectName,
+    /// The type of its first parameter, a table.
+    pub table_type: ObjectName,
+}
+
 /// The merge of staged rows into a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Merge {
@@ -135,8 +145,8 @@ pub(crate) struct Merge {
     pub newest: usize,
     /// The number of the staged column that shows whether a row is a deletion.
     pub operation: Option<usize>,
-    /// The procedure that does the merge, and its table type.
-    pub procedure: Option<(ObjectName, ObjectName)>,
+    /// The procedure that does the merge, if it is not done by keys.
+    pub procedure: Option<Procedure>,
 }
 
 impl Merge {
@@ -325,7 +335,7 @@ impl Merge {
     /// Calls the procedure with the staged rows that are numbered above `from` and up to `to`, in that order, as its
     /// first parameter. `None` without a procedure.
     pub(crate) fn call(&self, from: u64, to: u64) -> Option<Statement> {
-        let (procedure, table_type) = self.procedure.as_ref()?;
+        let Procedure { name, table_type } = self.procedure.as_ref()?;
         let sql = format!(
             "DECLARE @rows AS {}; INSERT INTO @rows ({}) SELECT {} FROM {STAGING} AS [s] \
              WHERE [s].[row] > CAST(@P1 AS bigint) AND [s].[row] <= CAST(@P2 AS bigint) ORDER BY [s].[row]; \
@@ -333,7 +343,7 @@ impl Merge {
             table_type.quoted(),
             names(&self.columns),
             self.values(),
-            procedure.quoted()
+            name.quoted()
         );
         Some(Statement::with(sql, &[&from.to_string(), &to.to_string()]))
     }
@@ -377,8 +387,8 @@ impl Merge {
         let Some(staged) = self.staged.get(column.staged) else {
             return value;
         };
-        if let Some(value) = column.sql_type.of_staged_text(&value) {
-            return value;
+        if staged.sql_type.is_text() && column.sql_type.of_text() == Conversion::Style1 {
+            return of_text(&value, column.sql_type);
         }
         // The collation comes before the cast, because it determines the code page of the cast.
         if let Some(collation) = &column.collation
@@ -390,7 +400,7 @@ impl Merge {
         if wanted == staged.sql_type {
             value
         } else {
-            format!("CAST({value} AS {wanted})")
+            cast(&value, wanted)
         }
     }
 }

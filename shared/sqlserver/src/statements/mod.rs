@@ -11,6 +11,7 @@
 pub(crate) mod catalog;
 pub(crate) mod change_tracking;
 pub(crate) mod control_table;
+mod conversions;
 pub(crate) mod cut;
 pub(crate) mod inventory;
 pub(crate) mod merge;
@@ -25,6 +26,7 @@ use tidemark::model::slice::KeyBounds;
 use tidemark::model::types::{Column, of_source};
 use tidemark::model::watermark::Watermark;
 
+use self::conversions::of_text;
 use crate::types::SqlType;
 
 /// A statement and its parameters.
@@ -150,11 +152,7 @@ impl Values {
         }
         let parameter = self.text(value.value());
         let name = format!("@B{}", self.declarations.len() + 1);
-        let declaration = format!(
-            "{name} {} = {}",
-            sql_type.of_variable(),
-            sql_type.of_parameter(&parameter)
-        );
+        let declaration = format!("{name} {} = {}", sql_type.of_variable(), of_text(&parameter, sql_type));
         self.declarations.push(declaration);
         Ok(name)
     }
@@ -244,7 +242,7 @@ fn where_key(range: Option<&KeyBounds>, values: &mut Values) -> Result<String> {
 fn selected(alias: Option<&str>, column: &Column) -> Result<String> {
     let name = column.name.quoted();
     let value = alias.map_or_else(|| name.clone(), |alias| format!("[{alias}].{name}"));
-    let cast = SqlType::of(&column.sql_type)?.selected(&value);
+    let cast = conversions::selected(&value, SqlType::of(&column.sql_type)?);
     Ok(cast.map_or(value, |cast| format!("{cast} AS {name}")))
 }
 

@@ -3,12 +3,23 @@
 use tidemark::error::Result;
 use tidemark::model::predicate::Predicate;
 use tidemark::model::rows::Interval;
+use tidemark::model::table::Clock;
 use tidemark::model::types::Column;
 use tidemark::model::watermark::{Watermark, WatermarkKind};
 use tidemark::ports::source::WatermarkColumn;
 
+use super::conversions::cast;
 use super::{IS_REPLICA, Query, Quoted, Statement, Values, and, key_conditions, selected};
-use crate::types::{HeldBack, SqlType};
+use crate::types::{ServerClock, SqlType};
+
+/// The distance that a window keeps from the server's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HeldBack {
+    /// The window ends at the clock.
+    No,
+    /// The window ends one hour before the clock, because the clock is about to show an hour for a second time.
+    OneHour,
+}
 
 /// Asks for one row with these values:
 ///
@@ -29,12 +40,14 @@ use crate::types::{HeldBack, SqlType};
 pub(crate) fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>, held: HeldBack) -> Result<Statement> {
     let sql_type = SqlType::of(column.sql_type)?;
     let (name, table) = (column.name.quoted(), column.table.quoted());
-    let below_clock = sql_type.below_clock(column.clock, held);
+    let below_clock = below_clock(sql_type, column.clock, held);
     let below = |word: &str| {
         let below = below_clock.as_ref();
         below.map_or_else(String::new, |bound| format!(" {word} {name} {bound}"))
     };
-    let future = sql_type.clock(column.clock).map(|clock| format!("{name} > {clock}"));
+    let future = sql_type
+        .clock(column.clock)
+        .map(|clock| format!("{name} > {}", cast(now(clock), sql_type)));
     let counts = format!(
         "{} AS [future_rows], {} AS [null_rows], {NONE} AS [held_back]",
         rows_where(column, future),
@@ -61,6 +74,30 @@ pub(crate) fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>, held
         below("WHERE")
     );
     Ok(values.statement(&sql))
+}
+
+/// Writes the server's clock.
+const fn now(clock: ServerClock) -> &'static str {
+    match clock {
+        ServerClock::Utc => "SYSUTCDATETIME()",
+        ServerClock::Local => "SYSDATETIME()",
+        ServerClock::WithOffset => "SYSDATETIMEOFFSET()",
+    }
+}
+
+/// Writes the end of a condition that keeps a watermark below the server's clock, or nothing when its type is not a
+/// time.
+fn below_clock(sql_type: SqlType, clock: Clock, held: HeldBack) -> Option<String> {
+    let below = sql_type.below_clock(clock)?;
+    let mut bound = now(below.clock).to_owned();
+    if held == HeldBack::OneHour {
+        bound = format!("DATEADD(hour, -1, {bound})");
+    }
+    if below.minus_secs > 0 {
+        bound = format!("DATEADD(second, -{}, {bound})", below.minus_secs);
+    }
+    let operator = if below.includes_it { "<=" } else { "<" };
+    Some(format!("{operator} {}", cast(&bound, sql_type)))
 }
 
 /// Asks for one row: 1, 0 or -1, as the first of two watermarks of one type is greater than, equal to or less than the
@@ -181,7 +218,6 @@ pub(super) fn select(interval: &Interval<'_>, what: &str) -> Result<Query> {
 mod tests {
     use tidemark::error::ErrorCode;
     use tidemark::model::names::{Identifier, ObjectName};
-    use tidemark::model::table::Clock;
     use tidemark::model::types::{Form, TypeName};
     use tidemark::model::values::Values;
 

@@ -10,7 +10,7 @@ use tidemark::model::value_text;
 use tidemark::model::watermark::WatermarkKind;
 
 use super::SqlType;
-use super::family::{Arguments, Catalogued, Family, Recognised, ValueText, is_long_enough, no_wire_name};
+use super::family::{Arguments, Catalogued, Conversion, Family, InTiberius, Recognised, ValueText, is_long_enough};
 use super::texts::MAX;
 
 /// The longest length in bytes, except for `(max)`.
@@ -30,9 +30,12 @@ pub enum Bytes {
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
     catalogued: Some(catalogued),
+};
+
+/// How the driver of lookups shows these types.
+pub(super) const IN_TIBERIUS: InTiberius = InTiberius {
     described,
-    wire_name: no_wire_name,
-    read,
+    read: Some(read),
 };
 
 fn declared(name: &str, arguments: Arguments<'_>) -> Option<SqlType> {
@@ -157,22 +160,12 @@ impl Family for Bytes {
 
     /// Returns `binary(8)` for a rowversion: text is not cast to a rowversion, and a variable cannot be one, but it can
     /// hold its bytes.
-    fn of_variable(&self) -> String {
-        match self {
-            Self::RowVersion => format!("binary({ROWVERSION_BYTES})"),
-            _ => self.to_string(),
-        }
+    fn of_variable(&self) -> Option<SqlType> {
+        (*self == Self::RowVersion).then_some(SqlType::Bytes(Self::Binary(ROWVERSION_BYTES)))
     }
 
-    fn of_parameter(&self, parameter: &str) -> String {
-        format!("CONVERT({}, {parameter}, 1)", self.of_variable())
-    }
-
-    fn of_variant(&self, value: &str) -> String {
-        match self {
-            Self::RowVersion => format!("CAST({value} AS binary({ROWVERSION_BYTES}))"),
-            _ => format!("CAST({value} AS {self})"),
-        }
+    fn of_text(&self) -> Conversion {
+        Conversion::Style1
     }
 
     fn holds(&self, source: SqlType) -> bool {

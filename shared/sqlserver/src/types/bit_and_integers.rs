@@ -9,10 +9,10 @@ use tidemark::model::types::{Form, WantedForms};
 use tidemark::model::watermark::WatermarkKind;
 
 use super::SqlType;
-use super::family::{Arguments, Family, Recognised, ValueText, read_as_is};
+use super::family::{Arguments, Family, InTiberius, Precision, Recognised, ValueText, read_as_is};
 
 /// An integer type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Integer {
     Bit,
     TinyInt,
@@ -24,9 +24,12 @@ pub enum Integer {
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
     catalogued: None,
+};
+
+/// How the driver of lookups shows these types.
+pub(super) const IN_TIBERIUS: InTiberius = InTiberius {
     described,
-    wire_name,
-    read,
+    read: Some(read),
 };
 
 fn declared(name: &str, arguments: Arguments<'_>) -> Option<SqlType> {
@@ -62,7 +65,7 @@ fn described(info: &TypeInfo) -> Option<SqlType> {
     Some(SqlType::Integer(integer))
 }
 
-fn wire_name(wire: Wire, length: usize) -> Option<&'static str> {
+pub(super) fn wire_name(wire: Wire, length: usize) -> Option<&'static str> {
     Some(match (wire, length) {
         (Wire::BitN, _) => "bit",
         (Wire::IntN, 1) => "tinyint",
@@ -137,22 +140,22 @@ impl Family for Integer {
         (least..=greatest).contains(&number).then(|| number.to_string())
     }
 
-    fn digits(&self) -> Option<(u8, u8)> {
-        let digits = match self {
+    fn precision(&self) -> Option<Precision> {
+        let precision = match self {
             Self::Bit => 1,
             Self::TinyInt => 3,
             Self::SmallInt => 5,
             Self::Int => 10,
             Self::BigInt => 19,
         };
-        Some((digits, 0))
+        Some(Precision { precision, scale: 0 })
     }
 
     fn holds(&self, source: SqlType) -> bool {
         let SqlType::Integer(source) = source else {
             return false;
         };
-        // The types are in the order of their sizes, and so are their digits.
-        source.digits() <= self.digits()
+        // The types are in the order of their sizes.
+        source <= *self
     }
 }

@@ -12,7 +12,7 @@ use tidemark::model::types::{Form, WantedForms};
 
 use super::SqlType;
 use super::binaries::{Bytes, is_carried_as_bytes};
-use super::family::{Arguments, Family, Recognised, no_wire_name, unread};
+use super::family::{Arguments, Family, InTiberius, Recognised};
 
 /// A CLR type that belongs to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,10 +25,10 @@ pub enum Clr {
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
     catalogued: None,
-    described,
-    wire_name: no_wire_name,
-    read: unread,
 };
+
+/// How the driver of lookups shows these types.
+pub(super) const IN_TIBERIUS: InTiberius = InTiberius { described, read: None };
 
 fn declared(name: &str, arguments: Arguments<'_>) -> Option<SqlType> {
     arguments.none()?;
@@ -71,8 +71,8 @@ impl Family for Clr {
         is_carried_as_bytes(sent.data_type)
     }
 
-    fn selected(&self, value: &str) -> Option<String> {
-        Some(format!("CAST({value} AS varbinary(max))"))
+    fn selected(&self) -> Option<SqlType> {
+        Some(SqlType::Bytes(Bytes::VarBinary(None)))
     }
 
     fn holds(&self, source: SqlType) -> bool {

@@ -8,7 +8,7 @@ use tiberius::{TypeInfo, VarLenType};
 use tidemark::model::types::{Form, WantedForms};
 
 use super::SqlType;
-use super::family::{Arguments, Family, Recognised, no_wire_name, unread};
+use super::family::{Arguments, Conversion, Family, InTiberius, Recognised};
 use super::texts::{Text, is_carried_as_text};
 
 /// A type of documents that the server parses.
@@ -21,10 +21,10 @@ pub enum Document {
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
     catalogued: None,
-    described,
-    wire_name: no_wire_name,
-    read: unread,
 };
+
+/// How the driver of lookups shows these types.
+pub(super) const IN_TIBERIUS: InTiberius = InTiberius { described, read: None };
 
 fn declared(name: &str, arguments: Arguments<'_>) -> Option<SqlType> {
     arguments.none()?;
@@ -69,7 +69,7 @@ impl Family for Document {
     }
 
     /// Uses conversion style 1, which keeps the white space of the source.
-    fn of_staged_text(&self, value: &str) -> Option<String> {
-        Some(format!("CONVERT({self}, {value}, 1)"))
+    fn of_text(&self) -> Conversion {
+        Conversion::Style1
     }
 }

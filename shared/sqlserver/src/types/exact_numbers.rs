@@ -10,7 +10,7 @@ use tidemark::model::value_text;
 use tidemark::model::watermark::WatermarkKind;
 
 use super::SqlType;
-use super::family::{Arguments, Catalogued, Family, Recognised, ValueText};
+use super::family::{Arguments, Catalogued, Family, InTiberius, Precision, Recognised, ValueText};
 
 /// The most digits of a number.
 const MOST_DIGITS: u8 = 38;
@@ -21,12 +21,7 @@ pub(crate) const MONEY_SCALE: u8 = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ExactNumber {
     /// `decimal(precision, scale)`.
-    Decimal {
-        /// The number of digits in all.
-        precision: u8,
-        /// The number of digits after the point.
-        scale: u8,
-    },
+    Decimal(Precision),
     /// `money`.
     Money,
     /// `smallmoney`.
@@ -36,20 +31,22 @@ pub enum ExactNumber {
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
     catalogued: Some(catalogued),
-    described,
-    wire_name,
-    read,
 };
 
-fn decimal(precision: u8, scale: u8) -> Option<SqlType> {
-    let is_one = (1..=MOST_DIGITS).contains(&precision) && scale <= precision;
-    is_one.then_some(SqlType::ExactNumber(ExactNumber::Decimal { precision, scale }))
+/// How the driver of lookups shows these types.
+pub(super) const IN_TIBERIUS: InTiberius = InTiberius {
+    described,
+    read: Some(read),
+};
+
+fn decimal(declared: Precision) -> Option<SqlType> {
+    let is_one = (1..=MOST_DIGITS).contains(&declared.precision) && declared.scale <= declared.precision;
+    is_one.then_some(SqlType::ExactNumber(ExactNumber::Decimal(declared)))
 }
 
 fn declared(name: &str, arguments: Arguments<'_>) -> Option<SqlType> {
     if name == "decimal" {
-        let (precision, scale) = arguments.precision_and_scale()?;
-        return decimal(precision, scale);
+        return decimal(arguments.precision_and_scale()?);
     }
     arguments.none()?;
     match name {
@@ -61,14 +58,17 @@ fn declared(name: &str, arguments: Arguments<'_>) -> Option<SqlType> {
 
 fn catalogued(described: &Catalogued<'_>) -> Option<SqlType> {
     match described.name {
-        "decimal" | "numeric" => decimal(described.precision.try_into().ok()?, described.scale.try_into().ok()?),
+        "decimal" | "numeric" => decimal(Precision {
+            precision: described.precision.try_into().ok()?,
+            scale: described.scale.try_into().ok()?,
+        }),
         name => declared(name, Arguments(None)),
     }
 }
 
 fn described(info: &TypeInfo) -> Option<SqlType> {
     let number = match info {
-        TypeInfo::VarLenSizedPrecision { precision, scale, .. } => return decimal(*precision, *scale),
+        &TypeInfo::VarLenSizedPrecision { precision, scale, .. } => return decimal(Precision { precision, scale }),
         TypeInfo::FixedLen(FixedLenType::Money) => ExactNumber::Money,
         TypeInfo::FixedLen(FixedLenType::Money4) => ExactNumber::SmallMoney,
         TypeInfo::VarLenSized(context) => match (context.r#type(), context.len()) {
@@ -81,7 +81,7 @@ fn described(info: &TypeInfo) -> Option<SqlType> {
     Some(SqlType::ExactNumber(number))
 }
 
-fn wire_name(wire: Wire, length: usize) -> Option<&'static str> {
+pub(super) fn wire_name(wire: Wire, length: usize) -> Option<&'static str> {
     Some(match (wire, length) {
         (Wire::MoneyN, 4) => "smallmoney",
         (Wire::MoneyN, _) => "money",
@@ -103,13 +103,18 @@ fn read(data: &ColumnData<'_>) -> Option<ValueText> {
 }
 
 impl ExactNumber {
-    /// Returns the precision and scale of the decimal as which values are selected, because drivers decode money
-    /// through a float.
-    const fn as_decimal(self) -> (u8, u8) {
+    /// Returns the precision of the decimal as which values are selected, because drivers decode money through a float.
+    const fn as_decimal(self) -> Precision {
         match self {
-            Self::Decimal { precision, scale } => (precision, scale),
-            Self::Money => (19, MONEY_SCALE),
-            Self::SmallMoney => (10, MONEY_SCALE),
+            Self::Decimal(precision) => precision,
+            Self::Money => Precision {
+                precision: 19,
+                scale: MONEY_SCALE,
+            },
+            Self::SmallMoney => Precision {
+                precision: 10,
+                scale: MONEY_SCALE,
+            },
         }
     }
 }
@@ -117,7 +122,7 @@ impl ExactNumber {
 impl fmt::Display for ExactNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Decimal { precision, scale } => write!(f, "decimal({precision},{scale})"),
+            Self::Decimal(Precision { precision, scale }) => write!(f, "decimal({precision},{scale})"),
             Self::Money => f.write_str("money"),
             Self::SmallMoney => f.write_str("smallmoney"),
         }
@@ -126,40 +131,39 @@ impl fmt::Display for ExactNumber {
 
 impl Family for ExactNumber {
     fn form(&self, _: WantedForms) -> Result<Form, String> {
-        let (precision, scale) = self.as_decimal();
+        let Precision { precision, scale } = self.as_decimal();
         Ok(Form::Decimal { precision, scale })
     }
 
     fn is_carried_by(&self, sent: &ColumnMetadata) -> bool {
         let (wire, length) = (sent.data_type, sent.type_info.length);
-        let (precision, scale) = self.as_decimal();
+        let Precision { precision, scale } = self.as_decimal();
         let is_decimal = matches!(wire, Wire::Decimal | Wire::Numeric | Wire::DecimalN | Wire::NumericN)
             && sent.get_scale() == Some(scale)
             && sent.get_precision().is_some_and(|sent| sent <= precision);
         is_decimal
             || match self {
-                Self::Decimal { .. } => false,
+                Self::Decimal(_) => false,
                 Self::Money => wire == Wire::Money || (wire == Wire::MoneyN && length == 8),
                 Self::SmallMoney => wire == Wire::Money4 || (wire == Wire::MoneyN && length == 4),
             }
     }
 
-    fn selected(&self, value: &str) -> Option<String> {
-        let (precision, scale) = self.as_decimal();
+    fn selected(&self) -> Option<SqlType> {
         match self {
-            Self::Decimal { .. } => None,
-            Self::Money | Self::SmallMoney => Some(format!("CAST({value} AS decimal({precision},{scale}))")),
+            Self::Decimal(_) => None,
+            Self::Money | Self::SmallMoney => Some(SqlType::ExactNumber(Self::Decimal(self.as_decimal()))),
         }
     }
 
     fn watermark(&self) -> Option<WatermarkKind> {
-        matches!(self, Self::Decimal { .. }).then_some(WatermarkKind::Number)
+        matches!(self, Self::Decimal(_)).then_some(WatermarkKind::Number)
     }
 
     /// Writes all digits of the scale, so that `-1.5` at scale 2 becomes `-1.50`. More digits than the type holds are
     /// refused.
     fn canonical(&self, text: &str) -> Option<String> {
-        let Self::Decimal { precision, scale } = *self else {
+        let Self::Decimal(Precision { precision, scale }) = *self else {
             return None;
         };
         let (precision, scale) = (usize::from(precision), usize::from(scale));
@@ -187,19 +191,13 @@ impl Family for ExactNumber {
         })
     }
 
-    fn digits(&self) -> Option<(u8, u8)> {
-        Some(match self {
-            Self::Decimal { precision, scale } => (precision - scale, *scale),
-            Self::Money => (15, MONEY_SCALE),
-            Self::SmallMoney => (6, MONEY_SCALE),
-        })
+    fn precision(&self) -> Option<Precision> {
+        Some(self.as_decimal())
     }
 
     fn holds(&self, source: SqlType) -> bool {
         match (source, self) {
-            (_, Self::Decimal { precision, scale }) => source
-                .digits()
-                .is_some_and(|(whole, fraction)| fraction <= *scale && whole <= precision - scale),
+            (_, Self::Decimal(own)) => source.precision().is_some_and(|needed| own.holds(needed)),
             (SqlType::ExactNumber(Self::SmallMoney), Self::Money) => true,
             // Not every number of 19 digits fits into `money`, which has 64 bits.
             (SqlType::ExactNumber(source), _) => source == *self,

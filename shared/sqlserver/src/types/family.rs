@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use mssql_tds::datatypes::sqldatatypes::TdsDataType;
 use mssql_tds::query::metadata::ColumnMetadata;
 use tiberius::{ColumnData, TypeInfo};
 use tidemark::model::table::Clock;
@@ -11,13 +10,51 @@ use tidemark::model::watermark::WatermarkKind;
 
 use super::SqlType;
 
-/// The distance that a window keeps from the server's clock.
+/// How the server makes a value of a type from its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum HeldBack {
-    /// The window ends at the clock.
-    No,
-    /// The window ends one hour before the clock, because the clock is about to show an hour for a second time.
-    OneHour,
+pub(crate) enum Conversion {
+    /// By a cast.
+    Cast,
+    /// By a conversion of style 1: text with `0x` becomes the bytes it shows, and a document keeps its white space.
+    Style1,
+}
+
+/// A clock of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ServerClock {
+    /// The time in UTC.
+    Utc,
+    /// The time of the server's wall clock.
+    Local,
+    /// The time of the server's wall clock, with its difference from UTC.
+    WithOffset,
+}
+
+/// The server's clock as the upper bound of a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Below {
+    /// The clock, converted to the type of the time.
+    pub(crate) clock: ServerClock,
+    /// The seconds that are subtracted from the clock first, because the conversion rounds up.
+    pub(crate) minus_secs: u8,
+    /// Whether a time that equals the clock is below the bound.
+    pub(crate) includes_it: bool,
+}
+
+/// The most digits that an exact number has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Precision {
+    /// The number of digits in all.
+    pub(super) precision: u8,
+    /// The number of digits after the point.
+    pub(super) scale: u8,
+}
+
+impl Precision {
+    /// Returns whether numbers of this precision are all numbers of the other one.
+    pub(super) const fn holds(self, other: Self) -> bool {
+        other.scale <= self.scale && other.precision - other.scale <= self.precision - self.scale
+    }
 }
 
 /// A type of a family. The methods with a default concern only few types. `Display` writes the type as a statement
@@ -35,8 +72,8 @@ pub(super) trait Family: fmt::Display {
     /// Returns whether a result's column of mssql-tds carries the values exactly.
     fn is_carried_by(&self, sent: &ColumnMetadata) -> bool;
 
-    /// Returns the expression that selects `value`, if the plain value would not arrive exactly.
-    fn selected(&self, _value: &str) -> Option<String> {
+    /// Returns the type as which values are selected, if they would not arrive exactly as they are.
+    fn selected(&self) -> Option<SqlType> {
         None
     }
 
@@ -56,34 +93,28 @@ pub(super) trait Family: fmt::Display {
         None
     }
 
-    /// Returns the type of a variable that holds a value for comparisons.
-    fn of_variable(&self) -> String {
-        self.to_string()
-    }
-
-    /// Returns the expression for the value of a parameter that holds it as text.
-    fn of_parameter(&self, parameter: &str) -> String {
-        format!("CAST({parameter} AS {self})")
-    }
-
-    /// Returns the expression for the value in a variant, which must be cast before it is compared.
-    fn of_variant(&self, value: &str) -> String {
-        format!("CAST({value} AS {self})")
-    }
-
-    /// Returns the expression for the server's clock in this type, or `None` when the type is not a time.
-    fn clock(&self, _clock: Clock) -> Option<String> {
+    /// Returns the type of a variable that holds a value for comparisons, if it cannot be this one.
+    fn of_variable(&self) -> Option<SqlType> {
         None
     }
 
-    /// Returns the end of a condition that keeps a watermark below the server's clock, or `None` when the type is not a
-    /// time.
-    fn below_clock(&self, _clock: Clock, _held: HeldBack) -> Option<String> {
+    /// Returns how the server makes a value from its text.
+    fn of_text(&self) -> Conversion {
+        Conversion::Cast
+    }
+
+    /// Returns the server's clock to compare values with, or `None` when the type is not a time.
+    fn clock(&self, _clock: Clock) -> Option<ServerClock> {
         None
     }
 
-    /// Returns the digits before and after the point of an exact number.
-    fn digits(&self) -> Option<(u8, u8)> {
+    /// Returns the bound that keeps a watermark below the server's clock, or `None` when the type is not a time.
+    fn below_clock(&self, _clock: Clock) -> Option<Below> {
+        None
+    }
+
+    /// Returns the most digits of a number, or `None` when the type is not one of exact numbers.
+    fn precision(&self) -> Option<Precision> {
         None
     }
 
@@ -105,11 +136,6 @@ pub(super) trait Family: fmt::Display {
     fn assigned_as(&self) -> Option<SqlType> {
         None
     }
-
-    /// Returns the expression that converts a staged text to this type, if a cast does not.
-    fn of_staged_text(&self, _value: &str) -> Option<String> {
-        None
-    }
 }
 
 /// The functions by which a family recognises its types.
@@ -118,12 +144,16 @@ pub(super) struct Recognised {
     pub(super) declared: fn(&str, Arguments<'_>) -> Option<SqlType>,
     /// Recognises a type by its description in the catalog. `None` where its name says everything.
     pub(super) catalogued: Option<fn(&Catalogued<'_>) -> Option<SqlType>>,
-    /// Recognises a type by tiberius' description of a result's column.
+}
+
+/// The functions by which a family recognises what tiberius receives. They are apart from [`Recognised`], so that a
+/// function that reads rows does not have the code of the other driver.
+pub(super) struct InTiberius {
+    /// Recognises a type by the description of a result's column.
     pub(super) described: fn(&TypeInfo) -> Option<SqlType>,
-    /// Names a type for which mssql-tds has a common wire type, by its length.
-    pub(super) wire_name: fn(TdsDataType, usize) -> Option<&'static str>,
-    /// Reads the text of a value from tiberius; the text is canonical where the type can be a watermark.
-    pub(super) read: fn(&ColumnData<'_>) -> Option<ValueText>,
+    /// Reads the text of a value; the text is canonical where the type can be a watermark. `None` for a family whose
+    /// values are never read as text.
+    pub(super) read: Option<fn(&ColumnData<'_>) -> Option<ValueText>>,
 }
 
 /// The text of a value, `None` for NULL, or an error that says what is wrong with it, as the end of a sentence.
@@ -171,25 +201,18 @@ impl Arguments<'_> {
     }
 
     /// Reads the number of digits in all, and that of the digits after the point.
-    pub(super) fn precision_and_scale(self) -> Option<(u8, u8)> {
+    pub(super) fn precision_and_scale(self) -> Option<Precision> {
         let (precision, scale) = self.0?.split_once(',')?;
-        Some((precision.parse().ok()?, scale.parse().ok()?))
+        Some(Precision {
+            precision: precision.parse().ok()?,
+            scale: scale.parse().ok()?,
+        })
     }
 }
 
 /// Formats a value with `Display`, as the result of a family's `read`.
 pub(super) fn read_as_is(value: Option<impl fmt::Display>) -> Option<ValueText> {
     Some(Ok(value.map(|value| value.to_string())))
-}
-
-/// Returns `None`, as the `wire_name` of a family whose wire types need no name.
-pub(super) fn no_wire_name(_: TdsDataType, _: usize) -> Option<&'static str> {
-    None
-}
-
-/// Returns `None`, as the `read` of a family whose values are never read as text.
-pub(super) fn unread(_: &ColumnData<'_>) -> Option<ValueText> {
-    None
 }
 
 /// Returns whether a type with a limit to its length holds every value of one with this length. Without a length, both

@@ -9,7 +9,7 @@ use tidemark::model::types::{Form, WantedForms};
 
 use super::SqlType;
 use super::bit_and_integers::Integer;
-use super::family::{Arguments, Family, Recognised, unread};
+use super::family::{Arguments, Family, InTiberius, Recognised};
 
 /// A type of binary floating-point numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,10 +23,10 @@ pub enum Float {
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
     catalogued: None,
-    described,
-    wire_name,
-    read: unread,
 };
+
+/// How the driver of lookups shows these types.
+pub(super) const IN_TIBERIUS: InTiberius = InTiberius { described, read: None };
 
 fn declared(name: &str, arguments: Arguments<'_>) -> Option<SqlType> {
     arguments.none()?;
@@ -51,7 +51,7 @@ fn described(info: &TypeInfo) -> Option<SqlType> {
     Some(SqlType::Float(float))
 }
 
-fn wire_name(wire: Wire, length: usize) -> Option<&'static str> {
+pub(super) fn wire_name(wire: Wire, length: usize) -> Option<&'static str> {
     Some(match (wire, length) {
         (Wire::FltN, 4) => "real",
         (Wire::FltN, _) => "float",

@@ -8,7 +8,7 @@ use tiberius::{ColumnData, TypeInfo, VarLenType};
 use tidemark::model::types::{Form, WantedForms};
 
 use super::SqlType;
-use super::family::{Arguments, Family, Recognised, ValueText, no_wire_name};
+use super::family::{Arguments, Family, InTiberius, Recognised, ValueText};
 
 /// The type of identifiers of sixteen bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,9 +17,12 @@ pub struct UniqueIdentifier;
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
     catalogued: None,
+};
+
+/// How the driver of lookups shows these types.
+pub(super) const IN_TIBERIUS: InTiberius = InTiberius {
     described,
-    wire_name: no_wire_name,
-    read,
+    read: Some(read),
 };
 
 fn declared(name: &str, arguments: Arguments<'_>) -> Option<SqlType> {

@@ -6,6 +6,7 @@
 mod binaries;
 mod bit_and_integers;
 mod clr;
+mod dates_and_times;
 mod documents;
 mod exact_numbers;
 mod family;
@@ -13,8 +14,7 @@ mod floats;
 #[cfg(test)]
 mod holding_tests;
 mod identifiers;
-mod moment_text;
-mod moments;
+mod temporal_text;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -36,15 +36,15 @@ use tidemark::model::watermark::{Watermark, WatermarkKind};
 use self::binaries::Bytes;
 use self::bit_and_integers::Integer;
 use self::clr::Clr;
+use self::dates_and_times::Temporal;
 use self::documents::Document;
 use self::exact_numbers::ExactNumber;
 pub(crate) use self::exact_numbers::MONEY_SCALE;
-use self::family::{Arguments, Catalogued, Family, Recognised};
-pub(crate) use self::family::{HeldBack, ValueText};
+use self::family::{Arguments, Catalogued, Family, InTiberius, Precision, Recognised};
+pub(crate) use self::family::{Below, Conversion, ServerClock, ValueText};
 use self::floats::Float;
 use self::identifiers::UniqueIdentifier;
-pub(crate) use self::moment_text::{EPOCH_1900_DAYS, LAST_DAY, ticks_of_datetime};
-use self::moments::Moment;
+pub(crate) use self::temporal_text::{EPOCH_1900_DAYS, LAST_DAY, ticks_of_datetime};
 use self::texts::Text;
 use self::variant::Variant;
 
@@ -56,7 +56,7 @@ pub(crate) enum SqlType {
     Float(Float),
     Text(Text),
     Bytes(Bytes),
-    Moment(Moment),
+    Temporal(Temporal),
     UniqueIdentifier(UniqueIdentifier),
     Document(Document),
     Clr(Clr),
@@ -70,11 +70,25 @@ const FAMILIES: [Recognised; 10] = [
     floats::RECOGNISED,
     texts::RECOGNISED,
     binaries::RECOGNISED,
-    moments::RECOGNISED,
+    dates_and_times::RECOGNISED,
     identifiers::RECOGNISED,
     documents::RECOGNISED,
     clr::RECOGNISED,
     variant::RECOGNISED,
+];
+
+/// What all families recognise in the driver of lookups.
+const IN_TIBERIUS: [InTiberius; 10] = [
+    bit_and_integers::IN_TIBERIUS,
+    exact_numbers::IN_TIBERIUS,
+    floats::IN_TIBERIUS,
+    texts::IN_TIBERIUS,
+    binaries::IN_TIBERIUS,
+    dates_and_times::IN_TIBERIUS,
+    identifiers::IN_TIBERIUS,
+    documents::IN_TIBERIUS,
+    clr::IN_TIBERIUS,
+    variant::IN_TIBERIUS,
 ];
 
 impl fmt::Display for SqlType {
@@ -102,7 +116,7 @@ impl SqlType {
             Self::Float(one) => one,
             Self::Text(one) => one,
             Self::Bytes(one) => one,
-            Self::Moment(one) => one,
+            Self::Temporal(one) => one,
             Self::UniqueIdentifier(one) => one,
             Self::Document(one) => one,
             Self::Clr(one) => one,
@@ -171,7 +185,7 @@ impl SqlType {
 
     /// Returns the type of a result's column, or the name of a type that cannot be copied.
     pub(crate) fn of_result(info: &TypeInfo) -> std::result::Result<Self, String> {
-        let known = FAMILIES.iter().find_map(|family| (family.described)(info));
+        let known = IN_TIBERIUS.iter().find_map(|family| (family.described)(info));
         known.ok_or_else(|| match info {
             TypeInfo::Udt(udt) => format!("{}.{}", udt.schema_name, udt.type_name),
             TypeInfo::VarLenSized(context) => format!("{:?} of length {}", context.r#type(), context.len()),
@@ -214,9 +228,9 @@ impl SqlType {
         self.family().is_carried_by(sent)
     }
 
-    /// Returns the expression that selects `value`, if the plain value would not arrive exactly.
-    pub(crate) fn selected(self, value: &str) -> Option<String> {
-        self.family().selected(value)
+    /// Returns the type as which values are selected, if they would not arrive exactly as they are.
+    pub(crate) fn selected(self) -> Option<Self> {
+        self.family().selected()
     }
 
     /// Returns what a watermark column of this type counts, or `None` when the type cannot be a watermark.
@@ -256,48 +270,43 @@ impl SqlType {
     /// Returns a watermark of this type as people write it.
     fn example(self) -> Option<&'static str> {
         let (version, number) = ("0x00000000000007E4", "42");
-        let moments = ["2017-09-05T08:06:00", "2017-09-05T08:06:00Z", "2017-09-05"];
+        let examples = ["2017-09-05T08:06:00", "2017-09-05T08:06:00Z", "2017-09-05"];
         match self.watermark_kind()? {
             WatermarkKind::Exact => Some(version),
             WatermarkKind::Number => Some(number),
-            WatermarkKind::Time => moments.into_iter().find(|text| self.family().canonical(text).is_some()),
+            WatermarkKind::Time => examples
+                .into_iter()
+                .find(|text| self.family().canonical(text).is_some()),
         }
     }
 
     /// Returns the type of a variable that holds a value for comparisons.
-    pub(crate) fn of_variable(self) -> String {
-        self.family().of_variable()
+    pub(crate) fn of_variable(self) -> Self {
+        self.family().of_variable().unwrap_or(self)
     }
 
-    /// Returns the expression for the value of a parameter that holds it as canonical text.
-    pub(crate) fn of_parameter(self, parameter: &str) -> String {
-        self.family().of_parameter(parameter)
+    /// Returns how the server makes a value from its text.
+    pub(crate) fn of_text(self) -> Conversion {
+        self.family().of_text()
     }
 
-    /// Returns the expression for the value in a variant.
-    pub(crate) fn of_variant(self, value: &str) -> String {
-        self.family().of_variant(value)
-    }
-
-    /// Returns the expression for the server's clock in this type, so that it is compared in that type, or `None` when
-    /// the type is not a time.
-    pub(crate) fn clock(self, clock: Clock) -> Option<String> {
+    /// Returns the server's clock to compare values with, or `None` when the type is not a time.
+    pub(crate) fn clock(self, clock: Clock) -> Option<ServerClock> {
         self.family().clock(clock)
     }
 
-    /// Returns the end of a condition that keeps a watermark below the server's clock, or `None` when the type is not a
-    /// time.
-    pub(crate) fn below_clock(self, clock: Clock, held: HeldBack) -> Option<String> {
-        self.family().below_clock(clock, held)
+    /// Returns the bound that keeps a watermark below the server's clock, or `None` when the type is not a time.
+    pub(crate) fn below_clock(self, clock: Clock) -> Option<Below> {
+        self.family().below_clock(clock)
     }
 
     /// Returns whether the values come from a clock that shows one hour twice in autumn.
     pub(crate) fn repeats_an_hour(self, clock: Clock) -> bool {
-        clock == Clock::Local && matches!(self, Self::Moment(moment) if moment.is_without_zone())
+        clock == Clock::Local && matches!(self, Self::Temporal(temporal) if temporal.is_without_zone())
     }
 
-    fn digits(&self) -> Option<(u8, u8)> {
-        self.family().digits()
+    fn precision(&self) -> Option<Precision> {
+        self.family().precision()
     }
 
     /// Returns whether a column of this type holds every value of type `source` unchanged, without rounding, cutting or
@@ -317,7 +326,7 @@ impl SqlType {
             None | Some(WatermarkKind::Exact) => false,
             kind @ Some(WatermarkKind::Number) => is_like(kind) && self.holds(column),
             kind @ Some(WatermarkKind::Time) => {
-                let is_datetime = |sql_type| sql_type == Self::Moment(Moment::DateTime);
+                let is_datetime = |sql_type| sql_type == Self::Temporal(Temporal::DateTime);
                 is_like(kind) && self.holds(column) && (!is_datetime(column) || is_datetime(self))
             }
         }
@@ -358,11 +367,6 @@ impl SqlType {
     pub(crate) fn assigned_as(self) -> Self {
         self.family().assigned_as().unwrap_or(self)
     }
-
-    /// Returns the expression that converts a staged text to this type, if a cast does not.
-    pub(crate) fn of_staged_text(self, value: &str) -> Option<String> {
-        self.family().of_staged_text(value)
-    }
 }
 
 /// Returns the form of the values of a column.
@@ -395,6 +399,6 @@ pub(crate) fn is_variant(name: &TypeName) -> bool {
 /// Reads the text of a value from tiberius; the text is canonical if the type can be a watermark. An error names what
 /// the value is instead, as the end of a sentence.
 pub(crate) fn value_text(data: &ColumnData<'_>) -> ValueText {
-    let text = FAMILIES.iter().find_map(|family| (family.read)(data));
+    let text = IN_TIBERIUS.iter().find_map(|family| family.read?(data));
     text.unwrap_or(Err("a value of a type that cannot be a watermark"))
 }

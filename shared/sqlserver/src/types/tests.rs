@@ -1,4 +1,4 @@
-//! Tests the name, the forms and the SQL of every type.
+//! Tests the name and the forms of every type.
 
 use proptest::prelude::*;
 use tiberius::{FixedLenType, TypeInfo};
@@ -302,32 +302,6 @@ fn a_variant_is_text_or_refused() {
         "{refused}"
     );
     assert_eq!(parse("int").form(WantedForms::Exact { variants }), Ok(Form::Int32));
-}
-
-#[test]
-fn a_value_that_would_not_arrive_as_it_is_is_cast() {
-    for (name, expected) in [
-        ("money", Some("CAST([c] AS decimal(19,4))")),
-        ("smallmoney", Some("CAST([c] AS decimal(10,4))")),
-        ("hierarchyid", Some("CAST([c] AS varbinary(max))")),
-        ("decimal(19,4)", None),
-        ("sql_variant", None),
-    ] {
-        assert_eq!(parse(name).selected("[c]").as_deref(), expected, "{name}");
-    }
-}
-
-#[test]
-fn a_parameter_becomes_a_value_of_the_type() {
-    for (name, expected) in [
-        ("datetime2(3)", "CAST(@P1 AS datetime2(3))"),
-        ("uniqueidentifier", "CAST(@P1 AS uniqueidentifier)"),
-        ("rowversion", "CONVERT(binary(8), @P1, 1)"),
-    ] {
-        assert_eq!(parse(name).of_parameter("@P1"), expected);
-    }
-    assert_eq!(SqlType::ROWVERSION.of_variant("[v]"), "CAST([v] AS binary(8))");
-    assert_eq!(SqlType::BIGINT.of_variant("[v]"), "CAST([v] AS bigint)");
 }
 
 proptest! {

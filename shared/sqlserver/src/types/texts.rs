@@ -11,7 +11,7 @@ use tiberius::{ColumnData, TypeInfo, VarLenType};
 use tidemark::model::types::{Form, WantedForms};
 
 use super::SqlType;
-use super::family::{Arguments, Catalogued, Family, Recognised, ValueText, is_long_enough, no_wire_name};
+use super::family::{Arguments, Catalogued, Family, InTiberius, Recognised, ValueText, is_long_enough};
 
 /// The longest length in bytes of text in a code page, except for `(max)`.
 const MOST_BYTES: u16 = 8_000;
@@ -36,9 +36,12 @@ pub enum Text {
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
     catalogued: Some(catalogued),
+};
+
+/// How the driver of lookups shows these types.
+pub(super) const IN_TIBERIUS: InTiberius = InTiberius {
     described,
-    wire_name: no_wire_name,
-    read,
+    read: Some(read),
 };
 
 fn declared(name: &str, arguments: Arguments<'_>) -> Option<SqlType> {

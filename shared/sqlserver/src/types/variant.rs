@@ -11,7 +11,7 @@ use tiberius::{TypeInfo, VarLenType};
 use tidemark::model::types::{Form, VariantColumns, WantedForms};
 
 use super::SqlType;
-use super::family::{Arguments, Family, Recognised, no_wire_name, unread};
+use super::family::{Arguments, Family, InTiberius, Recognised};
 
 /// The type whose values can be of most other types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,10 +20,10 @@ pub struct Variant;
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
     catalogued: None,
-    described,
-    wire_name: no_wire_name,
-    read: unread,
 };
+
+/// How the driver of lookups shows these types.
+pub(super) const IN_TIBERIUS: InTiberius = InTiberius { described, read: None };
 
 fn declared(name: &str, arguments: Arguments<'_>) -> Option<SqlType> {
     arguments.none()?;

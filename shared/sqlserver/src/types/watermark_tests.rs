@@ -169,7 +169,7 @@ fn values() -> impl Strategy<Value = (String, String)> {
         0..86_400_u32,
         0..10_000_000_u32,
     );
-    let moments = parts.prop_map(|(digits, year, month, day, seconds, ticks)| {
+    let points = parts.prop_map(|(digits, year, month, day, seconds, ticks)| {
         let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
         let ticks = format!("{ticks:07}");
         let fraction = match &ticks[..digits] {
@@ -183,10 +183,10 @@ fn values() -> impl Strategy<Value = (String, String)> {
         any::<i64>().prop_map(|number| ("bigint".to_owned(), format!("{number}.00"))),
         any::<u64>().prop_map(|number| ("rowversion".to_owned(), format!("0x{number:016x}"))),
         any::<i64>().prop_map(|number| ("decimal(38,7)".to_owned(), format!("{number}.5"))),
-        moments
+        points
             .clone()
             .prop_map(|(digits, text)| (format!("datetime2({digits})"), text)),
-        moments.prop_map(|(digits, text)| (format!("datetimeoffset({digits})"), format!("{text}Z"))),
+        points.prop_map(|(digits, text)| (format!("datetimeoffset({digits})"), format!("{text}Z"))),
     ]
 }
 

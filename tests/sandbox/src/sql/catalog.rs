@@ -7,8 +7,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::Period;
-use crate::value::Ty;
-use crate::value::collation::{self, Collation};
+use crate::value::collation::{self, Collation, Label};
+use crate::value::{Page, Ty};
 
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +45,19 @@ impl Column {
     /// Returns whether its values are text that is compared.
     pub fn is_collated(&self) -> bool {
         self.ty.is_string() && self.ty != Ty::Xml
+    }
+
+    /// Returns the collation of an expression that is nothing but the column.
+    pub fn label(&self) -> Option<Label> {
+        self.is_collated().then_some(Label {
+            collation: self.collation,
+            explicit: false,
+        })
+    }
+
+    /// Returns how its characters become bytes.
+    pub fn page(&self) -> Page {
+        self.collation.page(self.ty)
     }
 
     /// Returns the declaration in SQLite of a column of its type and collation.

@@ -270,7 +270,3 @@ pub fn batches(script: &str) -> Vec<String> {
     out.retain(|batch| !batch.trim().is_empty());
     out
 }
-
-#[cfg(test)]
-#[path = "../../tests/unit/lexer.rs"]
-mod tests;

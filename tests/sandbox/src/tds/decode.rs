@@ -2,13 +2,12 @@
 
 use rusqlite::types::Value;
 use tidemark_tds::reader::Reader;
-use tidemark_tds::tokens::from_utf16;
 
 use super::incorrect;
 use crate::error::{SqlError, SqlResult};
 use crate::value::calendar::{DATETIME_DAY, DAY};
 use crate::value::datum::Datum;
-use crate::value::{MAX, Ty, text};
+use crate::value::{Collation, MAX, Page, Ty, collation};
 
 /// A type on the wire, and how its values are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +15,7 @@ pub struct WireType {
     /// The type.
     pub ty: Ty,
     form: Form,
-    utf8: bool,
+    page: Page,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +33,10 @@ enum Form {
 /// Fails with 8009 for a type that is unknown, and with 40510 for one that is not offered.
 pub fn type_info(r: &mut Reader<'_>) -> SqlResult<WireType> {
     let token = r.u8()?;
-    let plain = |ty: Ty, form: Form| Ok(WireType { ty, form, utf8: false });
+    let plain = |ty: Ty, form: Form| {
+        let page = collation::DEFAULT.page(ty);
+        Ok(WireType { ty, form, page })
+    };
     if let Some(ty) = Ty::of_token(token, None) {
         let bytes = usize::try_from(ty.max_length()).map_err(|_| incorrect())?;
         return plain(ty, Form::Fixed(bytes));
@@ -55,8 +57,9 @@ pub fn type_info(r: &mut Reader<'_>) -> SqlResult<WireType> {
                 0x23 => Ty::Text,
                 _ => Ty::NText,
             };
-            r.bytes(5)?;
-            plain(ty, Form::Pointer)
+            let page = Collation::of_wire(r.bytes(5)?).page(ty);
+            let form = Form::Pointer;
+            Ok(WireType { ty, form, page })
         }
         0xF1 => {
             if r.u8()? != 0 {
@@ -105,9 +108,14 @@ fn sized(r: &mut Reader<'_>, token: u8) -> SqlResult<WireType> {
         0xE7 => Ty::NVarChar(units),
         _ => Ty::NChar(units),
     };
-    let utf8 = ty.is_string() && r.bytes(5)?[3] & 0x04 != 0 && !ty.is_unicode();
+    let collation = if ty.is_string() {
+        Collation::of_wire(r.bytes(5)?)
+    } else {
+        collation::DEFAULT
+    };
+    let page = collation.page(ty);
     let form = if n == MAX { Form::Plp } else { Form::Short };
-    Ok(WireType { ty, form, utf8 })
+    Ok(WireType { ty, form, page })
 }
 
 fn unknown(token: u8) -> SqlError {
@@ -240,10 +248,9 @@ fn read(bytes: Option<Vec<u8>>, wire: WireType) -> SqlResult<Value> {
                 .strip_prefix(&[0xFF, 0xFE])
                 .filter(|_| ty == Ty::Xml)
                 .unwrap_or(&bytes);
-            Datum::Str(from_utf16(bytes))
+            Datum::Str(wire.page.decode(bytes))
         }
-        _ if wire.utf8 => Datum::Str(String::from_utf8_lossy(&bytes).into_owned()),
-        _ => Datum::Str(text::from_bytes(&bytes)),
+        _ => Datum::Str(wire.page.decode(&bytes)),
     };
     Ok(datum.write_as(ty))
 }

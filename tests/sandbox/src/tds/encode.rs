@@ -1,14 +1,13 @@
 //! Types and values as the server sends them.
 
 use rusqlite::types::ValueRef;
-use tidemark_tds::login::LATIN1;
 use tidemark_tds::tokens::{b_varchar, us_varchar};
 
 use crate::error::SqlResult;
 use crate::value::calendar::{DATETIME_DAY, DAY};
 use crate::value::datum::{bad, blob_decimal, blob_guid, blob_offset};
 use crate::value::ty::{decimal_bytes, time_bytes};
-use crate::value::{MAX, Ty, text};
+use crate::value::{Collation, MAX, Page, Ty};
 
 /// The most bytes of a `(max)` value in one piece. Clients refuse pieces of many megabytes.
 const CHUNK: usize = 8_000;
@@ -19,7 +18,7 @@ pub fn user_type(ty: Ty) -> u32 {
 }
 
 /// Writes TYPE_INFO of a column or an output value.
-pub fn type_info(out: &mut Vec<u8>, ty: Ty, nullable: bool) {
+pub fn type_info(out: &mut Vec<u8>, ty: Ty, nullable: bool, collation: Collation) {
     let (fixed, varying) = ty.tokens();
     if fixed != 0 && !nullable {
         out.push(fixed);
@@ -38,7 +37,7 @@ pub fn type_info(out: &mut Vec<u8>, ty: Ty, nullable: bool) {
         _ => out.push(ty.max_length().to_le_bytes()[0]),
     }
     if ty.is_string() && ty != Ty::Xml {
-        out.extend_from_slice(&LATIN1);
+        out.extend_from_slice(&collation.wire());
     }
 }
 
@@ -76,10 +75,10 @@ fn null(out: &mut Vec<u8>, ty: Ty) {
     }
 }
 
-/// Writes one value of a row.
+/// Writes one value of a row, text in the code page.
 ///
 /// Fails with 8624 when the stored value does not have the column's type, which is a fault of the stand-in.
-pub fn value(out: &mut Vec<u8>, ty: Ty, nullable: bool, value: ValueRef<'_>) -> SqlResult<()> {
+pub fn value(out: &mut Vec<u8>, ty: Ty, nullable: bool, page: Page, value: ValueRef<'_>) -> SqlResult<()> {
     match value {
         ValueRef::Null if nullable => null(out, ty),
         ValueRef::Null => return Err(bad(&format!("{} not null", ty.name()))),
@@ -87,7 +86,7 @@ pub fn value(out: &mut Vec<u8>, ty: Ty, nullable: bool, value: ValueRef<'_>) -> 
         ValueRef::Real(f) => real(out, ty, nullable, f)?,
         ValueRef::Text(t) => {
             let s = std::str::from_utf8(t).map_err(|_| bad(ty.name()))?;
-            string(out, ty, s)?;
+            string(out, ty, page, s)?;
         }
         ValueRef::Blob(b) => blob(out, ty, b)?,
     }
@@ -153,40 +152,25 @@ fn real(out: &mut Vec<u8>, ty: Ty, nullable: bool, f: f64) -> SqlResult<()> {
     Ok(())
 }
 
-fn utf16(out: &mut Vec<u8>, s: &str) {
-    if s.is_ascii() {
-        out.reserve(s.len() * 2);
-        for b in s.bytes() {
-            out.extend_from_slice(&[b, 0]);
-        }
-    } else {
-        out.extend(s.encode_utf16().flat_map(u16::to_le_bytes));
+fn fill_text(out: &mut Vec<u8>, page: Page, s: &str) {
+    match page {
+        Page::Utf16 if s.is_ascii() => out.extend(s.bytes().flat_map(|b| [b, 0])),
+        _ if s.is_ascii() => out.extend_from_slice(s.as_bytes()),
+        _ => out.extend_from_slice(&page.encode(s)),
     }
 }
 
-fn narrow(out: &mut Vec<u8>, s: &str) {
-    if s.is_ascii() {
-        out.extend_from_slice(s.as_bytes())
-    } else {
-        out.extend(s.chars().map(text::byte_of))
-    }
-}
-
-fn fill_text(out: &mut Vec<u8>, ty: Ty, s: &str) {
-    if ty.is_unicode() { utf16(out, s) } else { narrow(out, s) }
-}
-
-fn string(out: &mut Vec<u8>, ty: Ty, s: &str) -> SqlResult<()> {
+fn string(out: &mut Vec<u8>, ty: Ty, page: Page, s: &str) -> SqlResult<()> {
     match ty {
-        Ty::VarChar(MAX) | Ty::NVarChar(MAX) | Ty::Xml => large(out, |out| fill_text(out, ty, s)),
+        Ty::VarChar(MAX) | Ty::NVarChar(MAX) | Ty::Xml => large(out, |out| fill_text(out, page, s)),
         Ty::Char(_) | Ty::VarChar(_) | Ty::NChar(_) | Ty::NVarChar(_) => {
             let at = out.len();
             out.extend([0, 0]);
-            fill_text(out, ty, s);
+            fill_text(out, page, s);
             let length = u16::try_from(out.len() - at - 2).map_err(|_| bad(ty.name()))?;
             out[at..at + 2].copy_from_slice(&length.to_le_bytes());
         }
-        Ty::Text | Ty::NText => legacy(out, |out| fill_text(out, ty, s)),
+        Ty::Text | Ty::NText => legacy(out, |out| fill_text(out, page, s)),
         _ => return Err(bad(ty.name())),
     }
     Ok(())

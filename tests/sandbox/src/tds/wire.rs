@@ -14,7 +14,7 @@ use crate::error::{SqlError, SqlResult};
 use crate::fault::Action;
 use crate::sql::bind::OutColumn;
 use crate::sql::exec::{Sink, Transition};
-use crate::value::Ty;
+use crate::value::{Page, Ty, collation};
 
 const MORE: u16 = 0x01;
 const ERROR: u16 = 0x02;
@@ -46,7 +46,7 @@ pub struct Wire {
     gone: bool,
     pending: Option<Done>,
     nested: u32,
-    columns: Vec<(Ty, bool)>,
+    columns: Vec<(Ty, bool, Page)>,
     any_nullable: bool,
     compressed: bool,
     /// Whether column metadata is not sent again.
@@ -192,8 +192,9 @@ impl Wire {
                 Ty::Image => Ty::VarBinary(crate::value::MAX),
                 other => *other,
             };
-            encode::type_info(out, ty, true);
-            encode::value(out, ty, true, value.into())?;
+            let collation = collation::DEFAULT;
+            encode::type_info(out, ty, true, collation);
+            encode::value(out, ty, true, collation.page(ty), value.into())?;
         }
         Ok(())
     }
@@ -268,7 +269,7 @@ impl Wire {
                 None => flags |= 0x20,
             }
             out.extend_from_slice(&flags.to_le_bytes());
-            encode::type_info(out, column.ty, column.nullable);
+            encode::type_info(out, column.ty, column.nullable, column.collation());
             if matches!(column.ty, Ty::Text | Ty::NText | Ty::Image) {
                 let parts = column.origin.as_ref().map(|o| o.table.as_slice()).unwrap_or_default();
                 out.push(parts.len().to_le_bytes()[0]);
@@ -292,18 +293,18 @@ impl Wire {
         }
         if nulls == 0 {
             self.payload.push(0xD1);
-            for (at, (ty, nullable)) in self.columns.iter().enumerate() {
-                encode::value(&mut self.payload, *ty, *nullable, row.get_ref(at)?)?;
+            for (at, (ty, nullable, page)) in self.columns.iter().enumerate() {
+                encode::value(&mut self.payload, *ty, *nullable, *page, row.get_ref(at)?)?;
             }
             return Ok(());
         }
         self.payload.push(0xD2);
         let bitmap = self.payload.len();
         self.payload.resize(bitmap + count.div_ceil(8), 0);
-        for (at, (ty, nullable)) in self.columns.iter().enumerate() {
+        for (at, (ty, nullable, page)) in self.columns.iter().enumerate() {
             match row.get_ref(at)? {
                 ValueRef::Null if *nullable => self.payload[bitmap + at / 8] |= 1 << (at % 8),
-                value => encode::value(&mut self.payload, *ty, *nullable, value)?,
+                value => encode::value(&mut self.payload, *ty, *nullable, *page, value)?,
             }
         }
         Ok(())
@@ -312,7 +313,8 @@ impl Wire {
 
 impl Sink for Wire {
     fn columns(&mut self, columns: &[OutColumn]) -> SqlResult<()> {
-        self.columns = columns.iter().map(|c| (c.ty, c.nullable)).collect();
+        let shown = |c: &OutColumn| (c.ty, c.nullable, c.collation().page(c.ty));
+        self.columns = columns.iter().map(shown).collect();
         self.any_nullable = columns.iter().any(|c| c.nullable);
         self.metadata(columns);
         Ok(())

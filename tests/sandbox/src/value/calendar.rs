@@ -69,7 +69,3 @@ pub fn utc_now() -> i64 {
         .unwrap_or_default();
     EPOCH_1970 * DAY + i64::try_from(since.as_nanos() / 100).unwrap_or(0)
 }
-
-#[cfg(test)]
-#[path = "../../tests/unit/calendar.rs"]
-mod tests;

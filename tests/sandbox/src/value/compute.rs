@@ -131,7 +131,3 @@ pub fn as_float(value: &Datum) -> f64 {
         _ => 0.0,
     }
 }
-
-#[cfg(test)]
-#[path = "../../tests/unit/compute.rs"]
-mod tests;

@@ -164,7 +164,3 @@ pub fn rescale(value: i128, from: u8, to: u8) -> Option<i128> {
 pub fn fits(value: i128, precision: u8) -> bool {
     value.unsigned_abs() < pow10(precision).unsigned_abs()
 }
-
-#[cfg(test)]
-#[path = "../../tests/unit/datum.rs"]
-mod tests;

@@ -176,7 +176,3 @@ fn temporal(datum: &Datum, ty: Ty, style: i64) -> SqlResult<String> {
         _ => format!("{date}{between}{time}{zone}"),
     })
 }
-
-#[cfg(test)]
-#[path = "../../tests/unit/format.rs"]
-mod tests;

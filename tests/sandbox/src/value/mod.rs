@@ -13,4 +13,5 @@ pub mod ty;
 
 pub use collation::Collation;
 pub use datum::Datum;
+pub use text::Page;
 pub use ty::{MAX, Ty};

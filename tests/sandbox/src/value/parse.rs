@@ -187,7 +187,3 @@ fn read_offset(s: &mut Scanner<'_>, moment: &mut Moment) -> Result<(), Bad> {
     moment.offset = Some(if sign == '-' { -total } else { total });
     Ok(())
 }
-
-#[cfg(test)]
-#[path = "../../tests/unit/parse.rs"]
-mod tests;

@@ -1,6 +1,10 @@
 //! What the tests of the stand-in share.
 #![allow(dead_code, clippy::panic, clippy::unwrap_used)]
 
+use mssql_tds::connection::client_context::ClientContext;
+use mssql_tds::connection::tds_client::TdsClient;
+use mssql_tds::connection_provider::tds_connection_provider::TdsConnectionProvider;
+use mssql_tds::core::{EncryptionOptions, EncryptionSetting};
 use tiberius::{AuthMethod, Client, Config, EncryptionLevel};
 use tidemark_sandbox::{OpenSession, Options, ResultSet, Sandbox};
 use tokio::net::TcpStream;
@@ -46,6 +50,26 @@ pub async fn connect_with(config: Config, port: u16) -> tiberius::Result<Tiberiu
 /// Connects with the configuration of [`config`].
 pub async fn connect(sandbox: &Sandbox) -> Tiberius {
     connect_with(config(sandbox), sandbox.port()).await.unwrap()
+}
+
+/// Connects with Microsoft's own driver.
+pub async fn connect_mssql(sandbox: &Sandbox, database: &str, packet_bytes: u16) -> TdsClient {
+    let mut context = ClientContext::default();
+    context.user_name = sandbox.username().to_owned();
+    context.password = sandbox.password().to_owned();
+    context.database = database.to_owned();
+    context.packet_size = packet_bytes;
+    // The tests of protocol.rs check the certificate. This driver pins it or trusts the system's roots.
+    context.encryption_options = EncryptionOptions {
+        mode: EncryptionSetting::Required,
+        trust_server_certificate: true,
+        ..EncryptionOptions::default()
+    };
+    let source = format!("tcp:127.0.0.1,{}", sandbox.port());
+    TdsConnectionProvider {}
+        .create_client(context, &source, None)
+        .await
+        .unwrap()
 }
 
 /// Returns the number of a server error.

@@ -10,7 +10,7 @@ use crate::sql::ast::Expr;
 use crate::sql::catalog::literal;
 use crate::value::convert::decimal_text;
 use crate::value::format::DEFAULT_STYLE;
-use crate::value::{Collation, MAX, Ty, text};
+use crate::value::{Collation, MAX, Page, Ty};
 
 fn is_condition(e: &Expr) -> bool {
     matches!(
@@ -81,8 +81,10 @@ impl Binder<'_> {
                 let [column] = bound.columns.as_slice() else {
                     return Err(SqlError::of(116, &[]));
                 };
-                let ty = column.ty;
-                Ok(Bound::new(format!("({})", bound.sql), ty))
+                Ok(Bound {
+                    collation: column.label,
+                    ..Bound::new(format!("({})", bound.sql), column.ty)
+                })
             }
             Expr::Case(operand, arms, otherwise) => self.case(operand.as_deref(), arms, otherwise.as_deref()),
             Expr::Cast(value, ty, style) => {
@@ -102,12 +104,9 @@ impl Binder<'_> {
     /// Binds a string literal.
     pub fn text(&mut self, s: &str, national: bool) -> Bound {
         let limit = if national { 4000 } else { 8000 };
-        let kept = if national {
-            s.to_owned()
-        } else {
-            text::narrowed(s.to_owned())
-        };
-        let size = length(text::units(&kept, national), limit);
+        let page = if national { Page::Utf16 } else { Page::Windows1252 };
+        let kept = page.narrowed(s.to_owned());
+        let size = length(page.units(&kept), limit);
         let ty = if national {
             Ty::NVarChar(size)
         } else {

@@ -137,7 +137,7 @@ impl Binder<'_> {
         };
         let mut sql = form.replace("{t}", &ty.code().to_string());
         for (at, value) in values.iter().enumerate() {
-            let typed = sql.replace(&format!("{{{at}t}}"), &value.ty.code().to_string());
+            let typed = sql.replace(&format!("{{{at}t}}"), &value.code().to_string());
             sql = typed.replace(&format!("{{{at}}}"), &value.sql);
         }
         Ok(Bound::new(sql, ty).nullable(values.iter().any(|value| value.nullable)))

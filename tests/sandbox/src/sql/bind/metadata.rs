@@ -50,7 +50,7 @@ impl Binder<'_> {
             "SPID" => Self::int(i64::from(s.spid), Ty::SmallInt),
             "CONNECTIONS" => Self::int(s.engine.connections.load(Ordering::Relaxed), Ty::Int),
             "SERVERNAME" | "SERVICENAME" => self.name_value(Some("sandbox".to_owned())),
-            "LOCK_TIMEOUT" => Self::int(s.options.lock_timeout, Ty::Int),
+            "LOCK_TIMEOUT" => Self::int(s.options.lock_timeout.map_or(-1, |limit| limit as i64), Ty::Int),
             "DBTS" => Bound::required(format!("t_dbts({})", literal(&s.db)), Ty::VarBinary(8)),
             _ => {
                 return Err(SqlError::of(137, &[&format!("@{name}")]));

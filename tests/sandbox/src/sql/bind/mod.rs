@@ -21,7 +21,8 @@ use crate::clock::Clock;
 use crate::error::{SqlError, SqlResult};
 use crate::locks::locked;
 use crate::sql::exec::Session;
-use crate::value::{Collation, Ty, collation};
+use crate::value::collation::{self, Label};
+use crate::value::{Collation, Ty};
 
 /// The column that stands for the identity of a table's row. No statement can write its name.
 pub const ROW: &str = "\u{1}row";
@@ -41,32 +42,6 @@ pub struct Bound {
     pub column: Option<ColumnFlags>,
     /// The collation of text, or `None` for text that takes that of the other operand.
     pub collation: Option<Label>,
-}
-
-/// A collation and its weight
-/// (<https://learn.microsoft.com/en-us/sql/t-sql/statements/collation-precedence-transact-sql>).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Label {
-    /// The collation.
-    pub collation: Collation,
-    /// Whether it comes from `COLLATE` and not from a column.
-    pub explicit: bool,
-}
-
-impl Label {
-    /// Returns the collation by which two expressions are compared, or an error with both when they do not agree.
-    pub fn of_both(a: Option<Label>, b: Option<Label>) -> Result<Option<Label>, (Collation, Collation)> {
-        let (Some(one), Some(other)) = (a, b) else {
-            return Ok(a.or(b));
-        };
-        if one.explicit != other.explicit {
-            return Ok(Some(if one.explicit { one } else { other }));
-        }
-        if one.collation == other.collation {
-            return Ok(Some(one));
-        }
-        Err((one.collation, other.collation))
-    }
 }
 
 /// The information in COLMETADATA about a column that comes straight from a table.
@@ -93,6 +68,8 @@ pub struct OutColumn {
     pub nullable: bool,
     /// The table column that it is, or `None` for an expression.
     pub origin: Option<ColumnFlags>,
+    /// The collation of text, or `None` for that of the database.
+    pub label: Option<Label>,
 }
 
 impl OutColumn {
@@ -103,7 +80,13 @@ impl OutColumn {
             ty,
             nullable,
             origin: None,
+            label: None,
         }
+    }
+
+    /// Returns the collation of its text.
+    pub fn collation(&self) -> Collation {
+        self.label.map_or(collation::DEFAULT, |label| label.collation)
     }
 }
 
@@ -209,6 +192,12 @@ impl Bound {
     /// Returns the `COLLATE` clause by which SQLite compares it, which is empty unless it is text.
     pub fn collate(&self) -> String {
         collate(self.ty, self.collation)
+    }
+
+    /// Returns its type as one number, with the code page of its text.
+    pub fn code(&self) -> i64 {
+        let label = self.collation.map_or(collation::DEFAULT, |label| label.collation);
+        label.code(self.ty)
     }
 
     /// Makes an expression that is never NULL.

@@ -7,6 +7,7 @@ use crate::sql::ast::{Body, Item, Query, Select};
 use crate::value::Ty;
 
 /// A body before its order is added. The items of each select are still apart from the text around them.
+#[derive(Default)]
 pub(super) struct Part {
     pub(super) items: Vec<(Bound, String)>,
     head: &'static str,
@@ -25,6 +26,7 @@ impl Part {
                 ty: b.ty,
                 nullable: b.nullable,
                 origin: b.column.clone(),
+                label: b.collation,
             })
             .collect()
     }
@@ -100,10 +102,8 @@ impl Binder<'_> {
                 let whole = format!("SELECT {columns} FROM ({}) AS {handle}", bound.sql);
                 Ok(Part {
                     items,
-                    head: "",
-                    tail: String::new(),
-                    scope: None,
                     whole: Some(whole),
+                    ..Part::default()
                 })
             }
             Body::Set(op, left, right) => {
@@ -131,6 +131,7 @@ impl Binder<'_> {
                         },
                         nullable: a.nullable || b.nullable,
                         origin: None,
+                        label: a.collation,
                     })
                     .collect();
                 retype(&mut left, &columns)?;
@@ -144,10 +145,8 @@ impl Binder<'_> {
                 let whole = format!("SELECT {} FROM ({inner}) AS {handle}", numbered(items.len()));
                 Ok(Part {
                     items,
-                    head: "",
-                    tail: String::new(),
-                    scope: None,
                     whole: Some(whole),
+                    ..Part::default()
                 })
             }
         }
@@ -174,10 +173,8 @@ impl Binder<'_> {
             let items = referred(&columns, &handle);
             return Ok(Part {
                 items,
-                head: "",
                 tail: format!(" FROM ({whole}) AS {handle}"),
-                scope: None,
-                whole: None,
+                ..Part::default()
             });
         }
         Ok(part)
@@ -243,8 +240,7 @@ impl Binder<'_> {
             items,
             head: if select.distinct { "DISTINCT " } else { "" },
             tail,
-            scope: None,
-            whole: None,
+            ..Part::default()
         })
     }
 
@@ -309,6 +305,7 @@ pub(super) fn referred(columns: &[OutColumn], handle: &str) -> Vec<(Bound, Strin
         .map(|(at, c)| {
             let mut bound = Bound::new(format!("{handle}.c{at}"), c.ty).nullable(c.nullable);
             bound.column.clone_from(&c.origin);
+            bound.collation = c.label;
             (bound, c.name.clone())
         })
         .collect()

@@ -112,6 +112,10 @@ impl Binder<'_> {
                 return Err(SqlError::of(8156, &[&name, &alias]));
             }
             let mut bound = Bound::new(format!("{handle}.c{at}"), column.ty).nullable(column.nullable);
+            bound.collation = column.label.map(|label| Label {
+                explicit: false,
+                ..label
+            });
             bound.column = column.origin.clone().map(|o| ColumnFlags {
                 name: name.clone(),
                 ..o
@@ -288,10 +292,7 @@ impl Binder<'_> {
             let mut bound =
                 Bound::new(format!("{prefix}{}", catalog::quote(&column.name)), column.ty).nullable(column.nullable);
             bound.column = Some(flags(column));
-            bound.collation = column.is_collated().then_some(Label {
-                collation: column.collation,
-                explicit: false,
-            });
+            bound.collation = column.label();
             source.columns.push(SourceColumn {
                 name: column.name.clone(),
                 bound,

@@ -48,7 +48,10 @@ impl Binder<'_> {
         let (table, tracked) = self.tracked_table(&source.table)?;
         let key = tracking::key(self.session.conn(), &table)?;
         let (sql, mut columns) = self.changes_since(&table, &key, tracked, &source.since)?;
-        columns.extend(key.iter().map(|c| OutColumn::new(&c.name, c.ty, true)));
+        columns.extend(key.iter().map(|c| OutColumn {
+            label: c.label(),
+            ..OutColumn::new(&c.name, c.ty, true)
+        }));
         self.derived(&sql, &columns, alias, &source.columns)
     }
 

@@ -18,7 +18,7 @@ pub fn cast(value: Bound, to: Ty, style: &str) -> Bound {
             ..value
         };
     }
-    let sql = format!("t_cv({}, {}, {}, {style})", value.sql, value.ty.code(), to.code());
+    let sql = format!("t_cv({}, {}, {}, {style})", value.sql, value.code(), to.code());
     Bound {
         collation: value.collation.filter(|_| to.is_string()),
         ..Bound::new(sql, to).nullable(value.nullable)
@@ -239,7 +239,3 @@ pub fn decimal_result(op: &str, p1: u8, s1: u8, p2: u8, s2: u8) -> Ty {
 pub fn incomparable(op: &str, a: Ty, b: Ty) -> SqlError {
     SqlError::of(402, &[&a.name(), &b.name(), &operator(op)])
 }
-
-#[cfg(test)]
-#[path = "../../../tests/unit/bound_types.rs"]
-mod tests;

@@ -24,8 +24,11 @@ impl Session {
             return Err(SqlError::unsupported(format!("sp_getapplock @LockMode = '{mode}'")));
         }
         let (since, resource) = (Instant::now(), self.app_resource(&request.resource));
-        let limit = request.timeout.unwrap_or(self.options.lock_timeout);
-        let limit = u64::try_from(limit).ok().map(Duration::from_millis);
+        let limit = match request.timeout {
+            Some(timeout) => u64::try_from(timeout).ok(),
+            None => self.options.lock_timeout,
+        };
+        let limit = limit.map(Duration::from_millis);
         let mut waited = 0;
         while !self.engine.app_locks.take(&resource, self.spid) {
             if sink.cancelled() {

@@ -196,12 +196,6 @@ fn collation_of(def: &ColumnDef, ty: Ty) -> SqlResult<Collation> {
     if collation.is_supplementary() && matches!(ty, Ty::Text | Ty::NText) {
         return Err(SqlError::of(4188, &[&def.name, &ty.name(), &collation.name()]));
     }
-    if !collation.is_latin() && !ty.is_unicode() {
-        return Err(SqlError::unsupported(format!(
-            "{} in the code page of {name}",
-            ty.name()
-        )));
-    }
     Ok(collation)
 }
 

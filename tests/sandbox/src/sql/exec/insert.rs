@@ -54,10 +54,7 @@ impl Session {
     /// Runs a change of a table. Waits for a transaction that has changed its unique keys.
     pub(super) fn run_dml(&self, table: &Table, sql: &str, params: &[Value]) -> SqlResult<u64> {
         self.unique_in_any_case(table, || {
-            let mut statement = self
-                .conn()
-                .prepare_cached(sql)
-                .map_err(|e| self.storage_error(&e, sql))?;
+            let mut statement = self.prepared(sql)?;
             Ok(statement.execute(params_from_iter(params))? as u64)
         })
     }
@@ -163,7 +160,7 @@ impl Session {
             let mut all = params.clone();
             for ((value, (_, from)), column) in row.iter().zip(columns).zip(&targets.given) {
                 let label = format!("{}.{}.{}|{}", table.db, table.schema, table.name, column.name);
-                all.push(convert::store(value.into(), *from, column.ty, &label)?);
+                all.push(convert::store(value.into(), *from, column.ty, column.page(), &label)?);
             }
             statement.execute(params_from_iter(all))?;
             count += 1;

@@ -8,7 +8,6 @@ use crate::sql::ast::{Module, Name};
 use crate::sql::bind::{Binder, OutColumn};
 use crate::sql::catalog::{self, Column};
 use crate::sql::parser;
-use crate::value::collation;
 
 impl Session {
     /// Runs `CREATE VIEW`, `ALTER VIEW` and `CREATE SYNONYM`, inside [`Session::write`].
@@ -45,7 +44,9 @@ impl Session {
             return Ok(());
         }
         let columns = Binder::new(self).query(&parser::view(text)?)?.columns;
-        for (OutColumn { name, ty, nullable, .. }, number) in columns.into_iter().zip(1..) {
+        for (column, number) in columns.into_iter().zip(1..) {
+            let collation = column.collation();
+            let OutColumn { name, ty, nullable, .. } = column;
             if name.is_empty() {
                 return Err(SqlError::of(4511, &[&number]));
             }
@@ -54,7 +55,7 @@ impl Session {
                 name,
                 ty,
                 type_name: ty.name().to_owned(),
-                collation: collation::DEFAULT,
+                collation,
                 nullable,
                 identity: None,
                 default: None,

@@ -4,7 +4,7 @@ use super::Session;
 use crate::error::{SqlError, SqlResult};
 
 /// The options that change what statements do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// `NOCOUNT`
     pub nocount: bool,
@@ -14,8 +14,8 @@ pub struct Options {
     pub implicit_transactions: bool,
     /// `FMTONLY`
     pub fmtonly: bool,
-    /// `LOCK_TIMEOUT` in milliseconds, -1 for ever
-    pub lock_timeout: i64,
+    /// `LOCK_TIMEOUT` in milliseconds, `None` for ever
+    pub lock_timeout: Option<u64>,
     /// `TRANSACTION ISOLATION LEVEL SNAPSHOT`
     pub snapshot: bool,
     /// `TRANSACTION ISOLATION LEVEL READ UNCOMMITTED`
@@ -26,32 +26,10 @@ pub struct Options {
     pub identity_insert: Option<i64>,
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            nocount: false,
-            xact_abort: false,
-            implicit_transactions: false,
-            fmtonly: false,
-            lock_timeout: -1,
-            snapshot: false,
-            dirty: false,
-            keeps_locks: false,
-            identity_insert: None,
-        }
-    }
-}
-
 impl Session {
     /// Runs `SET option value`. It refuses an option whose other value would change results.
     pub(super) fn set_option(&mut self, option: &str, value: &str) -> SqlResult<()> {
-        let refuse = || {
-            Err(SqlError::unsupported(format!(
-                "SET {} {}",
-                option.to_uppercase(),
-                value.to_uppercase()
-            )))
-        };
+        let refuse = || Err(SqlError::unsupported(format!("SET {option} {value}").to_uppercase()));
         let on = value == "on";
         match option {
             "isolation" => {
@@ -59,7 +37,7 @@ impl Session {
                 self.options.dirty = value == "read uncommitted";
                 self.options.keeps_locks = matches!(value, "repeatable read" | "serializable");
             }
-            "lock_timeout" => self.options.lock_timeout = value.parse().unwrap_or(-1),
+            "lock_timeout" => self.options.lock_timeout = value.parse().ok(),
             "dateformat" if !value.eq_ignore_ascii_case("mdy") => return refuse(),
             "datefirst" if value != "7" => return refuse(),
             "language" if !["us_english", "english"].iter().any(|l| l.eq_ignore_ascii_case(value)) => return refuse(),

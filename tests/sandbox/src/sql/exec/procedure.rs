@@ -12,7 +12,6 @@ use crate::sql::catalog::{self, Procedure};
 use crate::sql::parser;
 use crate::value::Ty;
 use crate::value::convert;
-use crate::value::format::DEFAULT_STYLE;
 
 /// An argument of a call, evaluated.
 #[derive(Clone, Debug)]
@@ -293,7 +292,7 @@ fn converted(argument: &Argument, ty: Ty) -> SqlResult<Value> {
     if argument.value != Value::Null {
         check_implicit(argument.ty, ty)?;
     }
-    let value = convert::convert((&argument.value).into(), argument.ty, ty, DEFAULT_STYLE);
+    let value = convert::convert((&argument.value).into(), argument.ty, ty);
     value.map_err(|e| match e.number {
         241 | 242 | 245 => SqlError::of(8114, &[&argument.ty.message_name(), &ty.message_name()]),
         _ => e,

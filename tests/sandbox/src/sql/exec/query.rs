@@ -1,7 +1,7 @@
 //! The execution of queries: sending rows, assigning variables, `SELECT INTO`.
 
-use rusqlite::params_from_iter;
 use rusqlite::types::Value;
+use rusqlite::{CachedStatement, params_from_iter};
 
 use super::{Session, Sink};
 use crate::error::{SqlError, SqlResult};
@@ -44,10 +44,7 @@ impl Session {
 
     /// Sends the rows of a bound query.
     pub(super) fn stream(&self, bound: &BoundQuery, params: Vec<Value>, sink: &mut dyn Sink) -> SqlResult<u64> {
-        let mut statement = self
-            .conn()
-            .prepare_cached(&bound.sql)
-            .map_err(|e| self.storage_error(&e, &bound.sql))?;
+        let mut statement = self.prepared(&bound.sql)?;
         let mut rows = statement.query(params_from_iter(params))?;
         // The first step may fail, at a conversion of a constant, so it comes before the columns are sent.
         let mut next = rows.next()?;
@@ -59,6 +56,12 @@ impl Session {
             next = rows.next()?;
         }
         Ok(count)
+    }
+
+    /// Prepares a statement that may come again.
+    pub(super) fn prepared(&self, sql: &str) -> SqlResult<CachedStatement<'_>> {
+        let prepared = self.conn().prepare_cached(sql);
+        prepared.map_err(|e| self.storage_error(&e, sql))
     }
 
     /// Makes the error of a statement that SQLite does not take, with its text. It is a fault of the translation.
@@ -97,10 +100,7 @@ impl Session {
             let params = std::mem::take(&mut binder.params);
             let mut last: Option<Vec<Value>> = None;
             let mut count = 0;
-            let mut statement = self
-                .conn()
-                .prepare_cached(&bound.sql)
-                .map_err(|e| self.storage_error(&e, &bound.sql))?;
+            let mut statement = self.prepared(&bound.sql)?;
             let mut rows = statement.query(params_from_iter(params))?;
             while let Some(row) = rows.next()? {
                 last = Some((0..targets.len()).map(|at| row.get(at)).collect::<Result<_, _>>()?);
@@ -136,10 +136,7 @@ impl Session {
             let bound = binder.query(&rows_query)?;
             let params = std::mem::take(&mut binder.params);
             let width = bound.columns.len();
-            let mut statement = self
-                .conn()
-                .prepare_cached(&bound.sql)
-                .map_err(|e| self.storage_error(&e, &bound.sql))?;
+            let mut statement = self.prepared(&bound.sql)?;
             let mapped = statement.query_map(params_from_iter(params), |row| {
                 (0..width).map(|at| row.get(at)).collect::<Result<_, _>>()
             })?;
@@ -175,10 +172,7 @@ impl Session {
             let bound = binder.expr(e)?;
             let params = std::mem::take(&mut binder.params);
             let sql = format!("SELECT {}", bound.sql);
-            let mut statement = self
-                .conn()
-                .prepare_cached(&sql)
-                .map_err(|e| self.storage_error(&e, &sql))?;
+            let mut statement = self.prepared(&sql)?;
             // SQLite takes no more values than the statement has parameters.
             let count = statement.parameter_count();
             let value: Value = statement.query_row(params_from_iter(params.into_iter().take(count)), |r| r.get(0))?;
@@ -226,6 +220,7 @@ impl Session {
                     (ty, _) => ty,
                 }),
                 nullable: Some(column.nullable),
+                collation: column.label.map(|label| label.collation.name().to_owned()),
                 ..ColumnDef::default()
             });
         }

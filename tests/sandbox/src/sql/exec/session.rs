@@ -22,8 +22,7 @@ use crate::sql::bind::{Binder, Bound, types};
 use crate::sql::catalog::{self, Place, Table};
 use crate::sql::connection;
 use crate::value::convert::{self, is_noop};
-use crate::value::format::DEFAULT_STYLE;
-use crate::value::{MAX, Ty};
+use crate::value::{MAX, Page, Ty};
 
 /// A variable.
 #[derive(Clone, Debug)]
@@ -176,7 +175,7 @@ impl Session {
         if *value != Value::Null {
             types::check_implicit(ty, target)?;
         }
-        let value = convert::convert(value.into(), ty, target, DEFAULT_STYLE)?;
+        let value = convert::convert(value.into(), ty, target)?;
         self.declare(name, Variable { ty: target, value });
         Ok(())
     }
@@ -278,7 +277,7 @@ impl Session {
     /// Returns the value of an expression as text.
     pub(crate) fn evaluate_text(&self, e: &Expr) -> SqlResult<Option<String>> {
         let (ty, value) = self.evaluate(e)?;
-        match convert::convert((&value).into(), ty, Ty::NVarChar(MAX), DEFAULT_STYLE)? {
+        match convert::convert((&value).into(), ty, Ty::NVarChar(MAX))? {
             Value::Text(s) => Ok(Some(s)),
             _ => Ok(None),
         }
@@ -312,16 +311,14 @@ impl Session {
             return Ok("NULL".to_owned());
         }
         types::check_implicit(value.ty, column.ty)?;
-        if is_noop(value.ty, column.ty) {
+        let code = column.collation.code(column.ty);
+        if is_noop(value.ty, column.ty)
+            && (column.ty.is_unicode() || Page::of_code(value.code()) == Page::of_code(code))
+        {
             return Ok(value.sql);
         }
         let label = catalog::literal(&format!("{}.{}.{}|{}", table.db, table.schema, table.name, column.name));
-        Ok(format!(
-            "t_store({}, {}, {}, {label})",
-            value.sql,
-            value.ty.code(),
-            column.ty.code()
-        ))
+        Ok(format!("t_store({}, {}, {code}, {label})", value.sql, value.code()))
     }
 }
 

@@ -4,7 +4,7 @@ use rusqlite::Row;
 
 use crate::error::{SqlError, SqlResult};
 use crate::sql::bind::OutColumn;
-use crate::value::{Datum, Ty, convert, format};
+use crate::value::{Datum, MAX, Page, Ty, convert, format};
 
 /// A change of the transaction that drivers are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +131,7 @@ fn as_text(value: Datum, ty: Ty) -> SqlResult<Option<String>> {
         }
         _ => format::DEFAULT_STYLE,
     };
-    match convert::datum(value, ty, Ty::NVarChar(crate::value::MAX), style)? {
+    match convert::datum(value, ty, Ty::NVarChar(MAX), Page::Utf16, style)? {
         Datum::Str(s) => Ok(Some(s)),
         _ => Ok(None),
     }

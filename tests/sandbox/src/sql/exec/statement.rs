@@ -49,7 +49,7 @@ impl Session {
     pub(super) fn patience<'p>(&self, cancelled: &'p dyn Fn() -> bool) -> Patience<'p> {
         Patience {
             spid: self.spid,
-            limit: u64::try_from(self.options.lock_timeout).ok().map(Duration::from_millis),
+            limit: self.options.lock_timeout.map(Duration::from_millis),
             cancelled,
         }
     }

@@ -11,7 +11,6 @@ use crate::sql::bind::{BoundQuery, OutColumn};
 use crate::sql::catalog::literal;
 use crate::sql::parser;
 use crate::value::convert;
-use crate::value::format::DEFAULT_STYLE;
 use crate::value::{MAX, Ty};
 
 /// The status, the output values by position of the argument, and how the call ended.
@@ -21,7 +20,7 @@ fn text(argument: Option<&Argument>) -> SqlResult<String> {
     let Some(argument) = argument else {
         return Ok(String::new());
     };
-    match convert::convert((&argument.value).into(), argument.ty, Ty::NVarChar(MAX), DEFAULT_STYLE)? {
+    match convert::convert((&argument.value).into(), argument.ty, Ty::NVarChar(MAX))? {
         Value::Text(s) => Ok(s),
         _ => Ok(String::new()),
     }
@@ -30,7 +29,7 @@ fn text(argument: Option<&Argument>) -> SqlResult<String> {
 fn number(argument: Option<&Argument>) -> SqlResult<i32> {
     let missing = || SqlError::of(8179, &[&0]);
     let argument = argument.ok_or_else(missing)?;
-    match convert::convert((&argument.value).into(), argument.ty, Ty::Int, DEFAULT_STYLE)? {
+    match convert::convert((&argument.value).into(), argument.ty, Ty::Int)? {
         Value::Integer(i) => i32::try_from(i).map_err(|_| missing()),
         _ => Ok(0),
     }
@@ -126,17 +125,14 @@ impl Session {
             .columns
             .iter()
             .map(|c| {
-                let collated = c.ty.is_string() && c.ty != Ty::Xml;
-                let (bytes, collation) = if collated {
-                    ("x'0904D00034'", "'SQL_Latin1_General_CP1_CI_AS'")
+                let (bytes, collation) = if c.is_collated() {
+                    let bytes = c.collation.wire().map(|byte| format!("{byte:02X}"));
+                    (format!("x'{}'", bytes.concat()), literal(c.collation.name()))
                 } else {
-                    ("NULL", "NULL")
+                    ("NULL".to_owned(), "NULL".to_owned())
                 };
-                format!(
-                    "SELECT {} AS c0, {} AS c1, {bytes} AS c2, {collation} AS c3",
-                    c.id,
-                    literal(&c.name)
-                )
+                let name = literal(&c.name);
+                format!("SELECT {} AS c0, {name} AS c1, {bytes} AS c2, {collation} AS c3", c.id)
             })
             .collect();
         let column = |name: &str, ty: Ty| OutColumn::new(name, ty, true);

@@ -24,6 +24,18 @@ pub(crate) struct Tracked {
     pub cleanup: i64,
 }
 
+impl Tracked {
+    /// Makes the state of a table whose tracking begins.
+    pub(super) fn since(begin: i64) -> Self {
+        let (min_valid, cleanup) = (begin, begin);
+        Tracked {
+            min_valid,
+            begin,
+            cleanup,
+        }
+    }
+}
+
 /// Returns the name of the table that holds a table's changes, quoted.
 pub(crate) fn changes(table: i64) -> String {
     quote(&format!("_ct:{table}"))
@@ -204,14 +216,6 @@ impl Session {
             [self.tx() as i64],
         )?;
         let now = version(self.conn(), &table.db)?.unwrap_or(0);
-        set_valid(
-            self.conn(),
-            table.id,
-            Tracked {
-                min_valid: now,
-                begin: now,
-                cleanup: now,
-            },
-        )
+        set_valid(self.conn(), table.id, Tracked::since(now))
     }
 }

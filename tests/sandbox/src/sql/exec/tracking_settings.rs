@@ -87,15 +87,7 @@ impl Session {
             "INSERT INTO main._ct_table(table_id, columns) VALUES(?1, ?2)",
             params![table.id, columns],
         )?;
-        set_valid(
-            self.conn(),
-            table.id,
-            Tracked {
-                min_valid: now,
-                begin: now,
-                cleanup: now,
-            },
-        )
+        set_valid(self.conn(), table.id, Tracked::since(now))
     }
 
     /// Runs `ALTER TABLE … DISABLE CHANGE_TRACKING`.

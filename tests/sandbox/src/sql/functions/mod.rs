@@ -16,7 +16,7 @@ use crate::engine::{Engine, Local};
 use crate::error::{SqlError, SqlResult};
 use crate::value::convert;
 use crate::value::datum::bad;
-use crate::value::{Datum, Ty};
+use crate::value::{Datum, Page, Ty};
 
 const PURE: FunctionFlags = FunctionFlags::SQLITE_UTF8.union(FunctionFlags::SQLITE_DETERMINISTIC);
 const IMPURE: FunctionFlags = FunctionFlags::SQLITE_UTF8;
@@ -55,6 +55,15 @@ impl<'a> Args<'a, '_> {
 
     fn ty(&self, at: usize) -> SqlResult<Ty> {
         Ty::from_code(self.int(at)?).ok_or_else(|| bad("type"))
+    }
+
+    /// Reads the code page that goes with a type.
+    fn page(&self, at: usize) -> SqlResult<Page> {
+        Ok(if self.ty(at)?.is_unicode() {
+            Page::Utf16
+        } else {
+            Page::of_code(self.int(at)?)
+        })
     }
 
     fn datum(&self, at: usize, ty: Ty) -> SqlResult<Datum> {
@@ -104,10 +113,11 @@ pub fn register(conn: &Connection, engine: &Arc<Engine>, local: &Arc<Local>) -> 
 
 fn conversions(conn: &Connection) -> SqlResult<()> {
     scalar(conn, "t_cv", 4, PURE, |a| {
-        convert::convert(a.raw(0), a.ty(1)?, a.ty(2)?, a.int(3)?)
+        let page = Page::of_code(a.int(1)?);
+        convert::cast(a.raw(0), a.ty(1)?, a.ty(2)?, page, a.int(3)?)
     })?;
     scalar(conn, "t_store", 4, PURE, |a| {
-        convert::store(a.raw(0), a.ty(1)?, a.ty(2)?, a.text(3)?)
+        convert::store(a.raw(0), a.ty(1)?, a.ty(2)?, a.page(2)?, a.text(3)?)
     })?;
     scalar(conn, "t_type", 3, PURE, |a| type_fact(a.ty(0)?, a.text(1)?, a.text(2)?))
 }

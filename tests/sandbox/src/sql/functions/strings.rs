@@ -5,7 +5,7 @@ use rusqlite::types::{Value, ValueRef};
 
 use super::{PURE, scalar, strict};
 use crate::error::{SqlError, SqlResult};
-use crate::value::{Datum, MAX, text};
+use crate::value::{Datum, MAX, Page, text};
 
 fn text_value(s: impl Into<String>) -> SqlResult<Value> {
     Ok(Value::Text(s.into()))
@@ -25,13 +25,18 @@ fn slice(s: &str, start: i64, count: i64) -> SqlResult<Value> {
 
 pub(super) fn register(conn: &Connection) -> SqlResult<()> {
     strict(conn, "t_len", 2, |a| {
-        let units = text::units(a.text(0)?.trim_end_matches(' '), a.ty(1)?.is_unicode());
+        let text = a.text(0)?.trim_end_matches(' ');
+        let units = if a.ty(1)?.is_unicode() {
+            Page::Utf16.units(text)
+        } else {
+            text.chars().count()
+        };
         Ok(Value::Integer(i64::try_from(units).unwrap_or(0)))
     })?;
     strict(conn, "t_datalength", 2, |a| {
         let ty = a.ty(1)?;
         let length = match a.datum(0, ty)? {
-            Datum::Str(s) => text::units(&s, ty.is_unicode()) * if ty.is_unicode() { 2 } else { 1 },
+            Datum::Str(s) => a.page(1)?.encode(&s).len(),
             Datum::Bytes(b) => b.len(),
             _ => usize::try_from(ty.max_length()).unwrap_or(0),
         };
@@ -56,7 +61,7 @@ pub(super) fn register(conn: &Connection) -> SqlResult<()> {
             Some(length) => usize::from(length),
         };
         let full = s.repeat(count.min(limit / s.chars().count().max(1) + 1));
-        text_value(text::cut(&full, limit, ty.is_unicode()))
+        text_value(a.page(2)?.cut(&full, limit))
     })?;
     strict(conn, "t_nchar", 1, |a| {
         let c = u32::try_from(a.int(0)?).ok().and_then(char::from_u32);

@@ -172,11 +172,7 @@ impl<'a> Parser<'a> {
 
     /// Returns the text from a place to the end of the last token taken.
     fn source(&self, from: usize) -> String {
-        let end = if self.at == 0 {
-            from
-        } else {
-            self.tokens[self.at - 1].end
-        };
+        let end = self.at.checked_sub(1).map_or(from, |last| self.tokens[last].end);
         self.text[from..end].to_owned()
     }
 
@@ -265,16 +261,10 @@ impl<'a> Parser<'a> {
 
     /// Parses a name of one part.
     fn ident(&mut self) -> SqlResult<String> {
-        match self.tok() {
-            Tok::Quoted(s) if !s.is_empty() => {
-                let s = s.clone();
+        match self.tok().clone() {
+            Tok::Quoted(name) | Tok::Word(name) if self.is_ident() && !name.is_empty() => {
                 self.bump();
-                Ok(s)
-            }
-            Tok::Word(w) if !is_reserved(w) => {
-                let w = w.clone();
-                self.bump();
-                Ok(w)
+                Ok(name)
             }
             _ => self.unexpected(),
         }

@@ -120,12 +120,7 @@ impl Parser<'_> {
                 self.expr_list()?
             };
             self.expect_sym(")")?;
-            let alias = self.table_alias()?;
-            let columns = if alias.is_some() {
-                self.optional_idents()?
-            } else {
-                Vec::new()
-            };
+            let (alias, columns) = self.alias_and_columns()?;
             return Ok(Table::Function {
                 name,
                 args,
@@ -196,6 +191,13 @@ impl Parser<'_> {
             _ => false,
         };
         if free { Ok(Some(self.ident()?)) } else { Ok(None) }
+    }
+
+    pub(super) fn alias_and_columns(&mut self) -> SqlResult<(Option<String>, Vec<String>)> {
+        Ok(match self.table_alias()? {
+            None => (None, Vec::new()),
+            alias => (alias, self.optional_idents()?),
+        })
     }
 
     pub(super) fn derived_alias(&mut self) -> SqlResult<(String, Vec<String>)> {

@@ -108,12 +108,7 @@ impl Parser<'_> {
             self.expect("forceseek")?;
         }
         self.expect_sym(")")?;
-        let alias = self.table_alias()?;
-        let columns = if alias.is_some() {
-            self.optional_idents()?
-        } else {
-            Vec::new()
-        };
+        let (alias, columns) = self.alias_and_columns()?;
         Ok(Table::Changes(Box::new(ChangeTable {
             table,
             since,

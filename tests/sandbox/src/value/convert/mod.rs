@@ -14,18 +14,24 @@ use rusqlite::types::{Value, ValueRef};
 
 use crate::error::{SqlError, SqlResult};
 use crate::value::format::DEFAULT_STYLE;
-use crate::value::{Datum, MAX, Ty, text};
+use crate::value::{Datum, MAX, Page, Ty};
 
-/// Converts a stored value from one type to another, and cuts strings that are too long, as `CAST` does.
-pub fn convert(value: ValueRef<'_>, from: Ty, to: Ty, style: i64) -> SqlResult<Value> {
+/// Converts a stored value from one type to another in the default style, in the code page of the database.
+pub fn convert(value: ValueRef<'_>, from: Ty, to: Ty) -> SqlResult<Value> {
+    cast(value, from, to, Page::Windows1252, DEFAULT_STYLE)
+}
+
+/// Converts a stored value from one type to another, and cuts strings that are too long, as `CAST` does. Text that is
+/// not Unicode is in the code page.
+pub fn cast(value: ValueRef<'_>, from: Ty, to: Ty, page: Page, style: i64) -> SqlResult<Value> {
     if value == ValueRef::Null {
         return Ok(Value::Null);
     }
-    Ok(datum(Datum::read(value, from)?, from, to, style)?.write_as(to))
+    Ok(datum(Datum::read(value, from)?, from, to, page, style)?.write_as(to))
 }
 
 /// Converts for storing into a column. Fails with 2628 for a string that would be cut.
-pub fn store(value: ValueRef<'_>, from: Ty, to: Ty, column: &str) -> SqlResult<Value> {
+pub fn store(value: ValueRef<'_>, from: Ty, to: Ty, page: Page, column: &str) -> SqlResult<Value> {
     if value == ValueRef::Null {
         return Ok(Value::Null);
     }
@@ -34,11 +40,9 @@ pub fn store(value: ValueRef<'_>, from: Ty, to: Ty, column: &str) -> SqlResult<V
         let limit = usize::from(limit);
         let (long, shown) = match &read {
             Datum::Str(s) if to.is_string() => {
-                let kept = s.trim_end_matches(' ');
-                (
-                    text::units(kept, to.is_unicode()) > limit,
-                    text::cut(s, limit, to.is_unicode()).to_owned(),
-                )
+                let page = if to.is_unicode() { Page::Utf16 } else { page };
+                let length = page.units(s.trim_end_matches(' '));
+                (length > limit, page.cut(s, limit).to_owned())
             }
             Datum::Bytes(b) if to.is_binary() => (b.len() > limit, String::new()),
             _ => (false, String::new()),
@@ -48,7 +52,7 @@ pub fn store(value: ValueRef<'_>, from: Ty, to: Ty, column: &str) -> SqlResult<V
             return Err(SqlError::of(2628, &[&table, &column, &shown]));
         }
     }
-    Ok(datum(read, from, to, DEFAULT_STYLE)?.write_as(to))
+    Ok(datum(read, from, to, page, DEFAULT_STYLE)?.write_as(to))
 }
 
 /// Returns whether a stored value of one type is a stored value of the other without a change.
@@ -80,7 +84,7 @@ pub fn is_noop(from: Ty, to: Ty) -> bool {
 }
 
 /// Converts a value in memory.
-pub fn datum(value: Datum, from: Ty, to: Ty, style: i64) -> SqlResult<Datum> {
+pub fn datum(value: Datum, from: Ty, to: Ty, page: Page, style: i64) -> SqlResult<Datum> {
     if value == Datum::Null {
         return Ok(Datum::Null);
     }
@@ -95,8 +99,8 @@ pub fn datum(value: Datum, from: Ty, to: Ty, style: i64) -> SqlResult<Datum> {
         Ty::SmallMoney => exact(value, from, to, 10, 4),
         Ty::Float | Ty::Real => approximate(value, from, to),
         _ if to.is_temporal() => temporal(value, from, to),
-        _ if to.is_string() => string(value, from, to, style),
-        _ if to.is_binary() => binary(value, from, to, style),
+        _ if to.is_string() => string(value, from, to, page, style),
+        _ if to.is_binary() => binary(value, from, to, page, style),
         _ => guid(value, from, to),
     }
 }
@@ -113,7 +117,3 @@ fn failed(from: Ty, text: &str, to: Ty) -> SqlError {
 fn cannot(from: Ty, to: Ty) -> SqlError {
     SqlError::of(8114, &[&from.message_name(), &to.message_name()])
 }
-
-#[cfg(test)]
-#[path = "../../../tests/unit/convert.rs"]
-mod tests;

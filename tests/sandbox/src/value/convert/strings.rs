@@ -4,48 +4,43 @@ use super::{cannot, not_allowed};
 use crate::error::{SqlError, SqlResult};
 use crate::value::calendar::DATETIME_DAY;
 use crate::value::format::{self};
-use crate::value::{Datum, MAX, Ty, text};
+use crate::value::{Datum, MAX, Page, Ty};
 
-pub(super) fn string(value: Datum, from: Ty, to: Ty, style: i64) -> SqlResult<Datum> {
-    let was_number = from.is_number();
+pub(super) fn string(value: Datum, from: Ty, to: Ty, page: Page, style: i64) -> SqlResult<Datum> {
+    let page = if to.is_unicode() { Page::Utf16 } else { page };
     let mut result = match value {
         Datum::Str(s) => s,
         Datum::Bytes(b) if matches!(style, 1 | 2) => {
             let hex: String = b.iter().map(|byte| format!("{byte:02X}")).collect();
             if style == 1 { format!("0x{hex}") } else { hex }
         }
-        Datum::Bytes(b) if to.is_unicode() => tidemark_tds::tokens::from_utf16(&b),
-        Datum::Bytes(b) => text::from_bytes(&b),
+        Datum::Bytes(b) => page.decode(&b),
         other => format::text(&other, from, style)?,
     };
-    if !to.is_unicode() {
-        result = text::narrowed(result);
-    }
+    result = page.narrowed(result);
     if let Some(limit) = to.length().filter(|n| *n != MAX) {
         let limit = usize::from(limit);
-        let length = text::units(&result, to.is_unicode());
+        let length = page.units(&result);
         if length > limit {
-            if was_number && from.is_int() && !to.is_unicode() {
+            if from.is_int() && !to.is_unicode() {
                 result = "*".to_owned();
-            } else if was_number || from == Ty::Guid {
-                return Err(if from == Ty::Guid {
-                    SqlError::of(8170, &[])
-                } else {
-                    SqlError::of(8115, &[&from.message_name(), &to.name()])
-                });
+            } else if from == Ty::Guid {
+                return Err(SqlError::of(8170, &[]));
+            } else if from.is_number() {
+                return Err(SqlError::of(8115, &[&from.message_name(), &to.name()]));
             } else {
-                result = text::cut(&result, limit, to.is_unicode()).to_owned();
+                result = page.cut(&result, limit).to_owned();
             }
         }
         if matches!(to, Ty::Char(_) | Ty::NChar(_)) {
-            let length = text::units(&result, to.is_unicode());
+            let length = page.units(&result);
             result.extend(std::iter::repeat_n(' ', limit.saturating_sub(length)));
         }
     }
     Ok(Datum::Str(result))
 }
 
-pub(super) fn binary(value: Datum, from: Ty, to: Ty, style: i64) -> SqlResult<Datum> {
+pub(super) fn binary(value: Datum, from: Ty, to: Ty, page: Page, style: i64) -> SqlResult<Datum> {
     let limit = to.length().filter(|n| *n != MAX).map(usize::from);
     let number = from.is_int();
     let mut bytes = match value {
@@ -53,8 +48,8 @@ pub(super) fn binary(value: Datum, from: Ty, to: Ty, style: i64) -> SqlResult<Da
         Datum::Str(s) if matches!(style, 1 | 2) => {
             hex_bytes(s.strip_prefix("0x").unwrap_or(&s)).ok_or_else(|| cannot(from, to))?
         }
-        Datum::Str(s) if from.is_unicode() => tidemark_tds::tokens::utf16(&s),
-        Datum::Str(s) => text::to_bytes(&s),
+        Datum::Str(s) if from.is_unicode() => Page::Utf16.encode(&s),
+        Datum::Str(s) => page.encode(&s),
         Datum::Int(i) => {
             let wide = i.to_be_bytes();
             let width = usize::try_from(from.max_length()).unwrap_or(8);

@@ -93,7 +93,7 @@ pub(super) fn date_of(text: &str) -> Option<String> {
 }
 
 /// Parses a point in time such as `2017-09-05T08:06:00.1`, and writes it with `digits` fractional digits.
-pub(super) fn moment(text: &str, digits: Digits) -> Option<String> {
+pub(super) fn date_and_time_of(text: &str, digits: Digits) -> Option<String> {
     let digits = usize::from(digits);
     let (date, clock) = text.split_once('T')?;
     let (clock, fraction) = clock_and_fraction(clock)?;
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn values_become_exact_text() {
         let day = |days| tiberius::time::Date::new(days);
-        let moment = |days, increments, scale| DateTime2::new(day(days), tiberius::time::Time::new(increments, scale));
+        let point = |days, increments, scale| DateTime2::new(day(days), tiberius::time::Time::new(increments, scale));
         let cases = [
             (
                 ColumnData::DateTime(Some(DateTime::new(42_981, 8 * 3600 * 300 + 6 * 60 * 300))),
@@ -153,15 +153,15 @@ mod tests {
                 "2079-06-06T23:59:00",
             ),
             (
-                ColumnData::DateTime2(Some(moment(0, 1, 7))),
+                ColumnData::DateTime2(Some(point(0, 1, 7))),
                 "0001-01-01T00:00:00.0000001",
             ),
             (
-                ColumnData::DateTime2(Some(moment(3_652_058, 863_999_999_999, 7))),
+                ColumnData::DateTime2(Some(point(3_652_058, 863_999_999_999, 7))),
                 "9999-12-31T23:59:59.9999999",
             ),
             (
-                ColumnData::DateTime2(Some(moment(736_576, 86_399, 0))),
+                ColumnData::DateTime2(Some(point(736_576, 86_399, 0))),
                 "2017-09-05T23:59:59",
             ),
             (ColumnData::Date(Some(day(736_576))), "2017-09-05"),

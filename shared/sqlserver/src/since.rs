@@ -4,15 +4,16 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// A moment on both clocks of a process: during a freeze one may stand still, and the other may be set back.
+/// The time since which something is so, on both clocks of a process: during a freeze one may stand still, and the
+/// other may be set back.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment {
+pub(crate) struct Since {
     monotonic: Instant,
     wall: SystemTime,
 }
 
-impl Moment {
-    /// Returns the present moment.
+impl Since {
+    /// Returns the present time.
     pub(crate) fn now() -> Self {
         Self {
             monotonic: Instant::now(),
@@ -20,7 +21,7 @@ impl Moment {
         }
     }
 
-    /// Returns the time since this moment, by the clock that shows more of it.
+    /// Returns the time since then, by the clock that shows more of it.
     pub(crate) fn elapsed(self) -> Duration {
         self.monotonic.elapsed().max(self.wall.elapsed().unwrap_or_default())
     }
@@ -34,13 +35,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn either_clock_may_stand_still_in_a_freeze() {
-        let now = Moment::now();
-        let earlier = Moment {
+        let now = Since::now();
+        let earlier = Since {
             wall: now.wall - Duration::from_secs(400),
             ..now
         };
         assert!(earlier.elapsed() >= Duration::from_secs(400));
-        let set_back = Moment {
+        let set_back = Since {
             wall: now.wall + Duration::from_secs(400),
             ..now
         };

@@ -11,8 +11,8 @@ use tidemark::model::types::{Digits, Form, Fraction, WantedForms};
 use tidemark::model::watermark::WatermarkKind;
 
 use super::SqlType;
-use super::family::{Arguments, Catalogued, Family, HeldBack, Recognised};
-use super::moment_text::{date_of, moment, read};
+use super::family::{Arguments, Below, Catalogued, Family, InTiberius, Recognised, ServerClock};
+use super::temporal_text::{date_and_time_of, date_of, read};
 
 /// The fractional digits of a `datetime`, enough to tell its units of 1/300 s apart.
 const DATETIME_DIGITS: Digits = 3;
@@ -21,7 +21,7 @@ const MOST_DIGITS: Digits = 7;
 
 /// A type of days, times of day, or both. The number is that of the fractional digits of a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Moment {
+pub enum Temporal {
     Date,
     Time(Digits),
     SmallDateTime,
@@ -33,27 +33,30 @@ pub enum Moment {
 pub(super) const RECOGNISED: Recognised = Recognised {
     declared,
     catalogued: Some(catalogued),
+};
+
+/// How the driver of lookups shows these types.
+pub(super) const IN_TIBERIUS: InTiberius = InTiberius {
     described,
-    wire_name,
-    read,
+    read: Some(read),
 };
 
 fn declared(name: &str, arguments: Arguments<'_>) -> Option<SqlType> {
-    let moment = match name {
-        "time" => Moment::Time(arguments.fraction_digits()?),
-        "datetime2" => Moment::DateTime2(arguments.fraction_digits()?),
-        "datetimeoffset" => Moment::DateTimeOffset(arguments.fraction_digits()?),
+    let temporal = match name {
+        "time" => Temporal::Time(arguments.fraction_digits()?),
+        "datetime2" => Temporal::DateTime2(arguments.fraction_digits()?),
+        "datetimeoffset" => Temporal::DateTimeOffset(arguments.fraction_digits()?),
         _ => {
             arguments.none()?;
             match name {
-                "date" => Moment::Date,
-                "smalldatetime" => Moment::SmallDateTime,
-                "datetime" => Moment::DateTime,
+                "date" => Temporal::Date,
+                "smalldatetime" => Temporal::SmallDateTime,
+                "datetime" => Temporal::DateTime,
                 _ => return None,
             }
         }
     };
-    Some(SqlType::Moment(moment))
+    Some(SqlType::Temporal(temporal))
 }
 
 fn catalogued(described: &Catalogued<'_>) -> Option<SqlType> {
@@ -62,19 +65,19 @@ fn catalogued(described: &Catalogued<'_>) -> Option<SqlType> {
             .ok()
             .filter(|digits| *digits <= MOST_DIGITS)
     };
-    let moment = match described.name {
-        "time" => Moment::Time(digits()?),
-        "datetime2" => Moment::DateTime2(digits()?),
-        "datetimeoffset" => Moment::DateTimeOffset(digits()?),
+    let temporal = match described.name {
+        "time" => Temporal::Time(digits()?),
+        "datetime2" => Temporal::DateTime2(digits()?),
+        "datetimeoffset" => Temporal::DateTimeOffset(digits()?),
         name => return declared(name, Arguments(None)),
     };
-    Some(SqlType::Moment(moment))
+    Some(SqlType::Temporal(temporal))
 }
 
 fn described(info: &TypeInfo) -> Option<SqlType> {
-    let moment = match info {
-        TypeInfo::FixedLen(FixedLenType::Datetime4) => Moment::SmallDateTime,
-        TypeInfo::FixedLen(FixedLenType::Datetime) => Moment::DateTime,
+    let temporal = match info {
+        TypeInfo::FixedLen(FixedLenType::Datetime4) => Temporal::SmallDateTime,
+        TypeInfo::FixedLen(FixedLenType::Datetime) => Temporal::DateTime,
         TypeInfo::VarLenSized(context) => {
             let digits = || {
                 Digits::try_from(context.len())
@@ -82,21 +85,21 @@ fn described(info: &TypeInfo) -> Option<SqlType> {
                     .filter(|digits| *digits <= MOST_DIGITS)
             };
             match (context.r#type(), context.len()) {
-                (VarLenType::Daten, _) => Moment::Date,
-                (VarLenType::Timen, _) => Moment::Time(digits()?),
-                (VarLenType::Datetimen, 4) => Moment::SmallDateTime,
-                (VarLenType::Datetimen, 8) => Moment::DateTime,
-                (VarLenType::Datetime2, _) => Moment::DateTime2(digits()?),
-                (VarLenType::DatetimeOffsetn, _) => Moment::DateTimeOffset(digits()?),
+                (VarLenType::Daten, _) => Temporal::Date,
+                (VarLenType::Timen, _) => Temporal::Time(digits()?),
+                (VarLenType::Datetimen, 4) => Temporal::SmallDateTime,
+                (VarLenType::Datetimen, 8) => Temporal::DateTime,
+                (VarLenType::Datetime2, _) => Temporal::DateTime2(digits()?),
+                (VarLenType::DatetimeOffsetn, _) => Temporal::DateTimeOffset(digits()?),
                 _ => return None,
             }
         }
         _ => return None,
     };
-    Some(SqlType::Moment(moment))
+    Some(SqlType::Temporal(temporal))
 }
 
-fn wire_name(wire: Wire, length: usize) -> Option<&'static str> {
+pub(super) fn wire_name(wire: Wire, length: usize) -> Option<&'static str> {
     Some(match (wire, length) {
         (Wire::DateTimeN, 4) => "smalldatetime",
         (Wire::DateTimeN, _) => "datetime",
@@ -104,7 +107,7 @@ fn wire_name(wire: Wire, length: usize) -> Option<&'static str> {
     })
 }
 
-impl Moment {
+impl Temporal {
     /// Returns the number of fractional digits of a second.
     const fn digits_of_second(self) -> Digits {
         match self {
@@ -151,19 +154,9 @@ impl Moment {
     pub(super) const fn is_without_zone(self) -> bool {
         matches!(self, Self::SmallDateTime | Self::DateTime | Self::DateTime2(_))
     }
-
-    /// Returns the SQL function for the server's clock.
-    const fn clock_function(self, clock: Clock) -> Option<&'static str> {
-        match (self, clock) {
-            (Self::Time(_), _) => None,
-            (Self::DateTimeOffset(_), _) => Some("SYSDATETIMEOFFSET()"),
-            (_, Clock::Utc) => Some("SYSUTCDATETIME()"),
-            (_, Clock::Local) => Some("SYSDATETIME()"),
-        }
-    }
 }
 
-impl fmt::Display for Moment {
+impl fmt::Display for Temporal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Date => f.write_str("date"),
@@ -176,7 +169,7 @@ impl fmt::Display for Moment {
     }
 }
 
-impl Family for Moment {
+impl Family for Temporal {
     fn form(&self, wanted: WantedForms) -> Result<Form, String> {
         Ok(match wanted {
             WantedForms::Typed { timestamps, .. } => self.typed(timestamps),
@@ -214,38 +207,38 @@ impl Family for Moment {
             Self::Date => date_of(text),
             Self::Time(_) => None,
             // A smalldatetime is a whole minute.
-            Self::SmallDateTime => moment(text, 0).filter(|text| text.ends_with(":00")),
+            Self::SmallDateTime => date_and_time_of(text, 0).filter(|text| text.ends_with(":00")),
             // A datetime has units of 1/300 s, which SQL Server shows with these last digits.
-            Self::DateTime => moment(text, DATETIME_DIGITS).filter(|text| text.ends_with(['0', '3', '7'])),
-            Self::DateTime2(digits) => moment(text, digits),
+            Self::DateTime => date_and_time_of(text, DATETIME_DIGITS).filter(|text| text.ends_with(['0', '3', '7'])),
+            Self::DateTime2(digits) => date_and_time_of(text, digits),
             Self::DateTimeOffset(digits) => {
-                let text = moment(text.strip_suffix('Z')?, digits)?;
+                let text = date_and_time_of(text.strip_suffix('Z')?, digits)?;
                 Some(format!("{text}Z"))
             }
         }
     }
 
-    fn clock(&self, clock: Clock) -> Option<String> {
-        let function = self.clock_function(clock)?;
-        Some(format!("CAST({function} AS {self})"))
+    fn clock(&self, clock: Clock) -> Option<ServerClock> {
+        match (self, clock) {
+            (Self::Time(_), _) => None,
+            (Self::DateTimeOffset(_), _) => Some(ServerClock::WithOffset),
+            (_, Clock::Utc) => Some(ServerClock::Utc),
+            (_, Clock::Local) => Some(ServerClock::Local),
+        }
     }
 
     /// Excludes a day or a minute that is still running: later rows could carry the same value, and the next window
     /// begins after it. A `smalldatetime` rounds to the nearest minute, so half a minute is subtracted first.
-    fn below_clock(&self, clock: Clock, held: HeldBack) -> Option<String> {
-        let function = match (self.clock_function(clock)?, held) {
-            (function, HeldBack::No) => function.to_owned(),
-            (function, HeldBack::OneHour) => format!("DATEADD(hour, -1, {function})"),
-        };
-        Some(match self {
-            Self::Date => format!("< CAST({function} AS {self})"),
-            Self::SmallDateTime => format!("< CAST(DATEADD(second, -30, {function}) AS {self})"),
-            _ => format!("<= CAST({function} AS {self})"),
+    fn below_clock(&self, clock: Clock) -> Option<Below> {
+        Some(Below {
+            clock: self.clock(clock)?,
+            minus_secs: if *self == Self::SmallDateTime { 30 } else { 0 },
+            includes_it: !matches!(self, Self::Date | Self::SmallDateTime),
         })
     }
 
     fn holds(&self, source: SqlType) -> bool {
-        let SqlType::Moment(source) = source else {
+        let SqlType::Temporal(source) = source else {
             return false;
         };
         match (source, *self) {
