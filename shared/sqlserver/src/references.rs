@@ -123,7 +123,7 @@ impl Server {
             }
             None if self.is_external(&stands_for).await? => {
                 let what = "is an external table, whose rows are in another database";
-                Err(refused(object, what, ELSEWHERE).into())
+                Err(refused(object, what, ELSEWHERE))
             }
             None if !reads.is_seen => {
                 let what = "is a view, and this login may not see whether it reads another database";

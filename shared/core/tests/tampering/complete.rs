@@ -19,6 +19,7 @@ use tidemark::model::sink::{SinkSpec, SqlServerSink};
 use tidemark::model::slice::{KeyBounds, SliceBounds};
 use tidemark::model::table::{ChangeTracking, Clock, Layout, NullWatermark, OnExpired, Tracking, WatermarkTracking};
 use tidemark::model::types::{Column, Form, Fraction};
+use tidemark::model::unseen::Unseen;
 use tidemark::model::values::{Audit, Mask, Operation, Values};
 use tidemark::model::watermark::Watermark;
 use tidemark::testing::bigint;
@@ -175,6 +176,7 @@ fn forms() -> Vec<Form> {
 fn columns() -> Vec<Column> {
     let values = [
         Values::OfSource,
+        Values::ServerMask,
         Values::Masked(Mask::Hash),
         Values::Audit(Audit::Window("from-1".into())),
         Values::Audit(Audit::CopiedAt(moment())),
@@ -182,7 +184,7 @@ fn columns() -> Vec<Column> {
     ];
     for values in &values {
         match values {
-            Values::OfSource | Values::Masked(_) => {}
+            Values::OfSource | Values::ServerMask | Values::Masked(_) => {}
             Values::Audit(audit) => match audit {
                 Audit::Window(_) | Audit::CopiedAt(_) | Audit::Operation(_) => {}
             },
@@ -234,6 +236,10 @@ fn plan(content: Content, format: Format, tracking: Tracking) -> Plan {
         object: Some(1),
         format,
         mask_key: Some("key".into()),
+        unseen: Unseen {
+            filtered: true,
+            veiled: true,
+        },
         filter: Some(Predicate::new("v > 0").unwrap()),
         layout: Layout::LoadDate,
         loader_manifests: vec![LoaderManifest::Redshift],
