@@ -166,6 +166,7 @@ fn bucket(wrong: Wrong) -> u16 {
                 (200, format!("<LifecycleConfiguration>{rule}</LifecycleConfiguration>"))
             }
             (_, line) if line.contains("?versioning") => (200, "<VersioningConfiguration/>".to_owned()),
+            (_, line) if line.contains("?policy") => error(404, "NoSuchBucketPolicy"),
             (_, line) if line.starts_with("DELETE") => (204, String::new()),
             // Something is there already whatever is created.
             (Wrong::Unconditional, line) if line.starts_with("PUT") => (200, String::new()),

@@ -27,8 +27,8 @@ use tidemark::testing::world::{name, window};
 
 use crate::scene::{Scene, Table};
 use crate::scenes::{
-    backfilled, changes, copied, given_up, into_a_sink, into_files, load, masked, reinit, reloaded, split, superseded,
-    unchanged, with_loaders, without_rows,
+    backfilled, changes, copied, given_up, into_a_sink, into_files, load, masked, masked_by_the_server, reinit,
+    reloaded, split, superseded, unchanged, with_loaders, without_rows,
 };
 use crate::tamper::kinds;
 
@@ -329,6 +329,7 @@ async fn every_text_that_a_plan_can_have_is_tampered_with() {
         of(superseded(), "plan").await,
         of(unchanged(), "plan").await,
         of(masked(), "plan").await,
+        of(masked_by_the_server(), "plan").await,
         of(with_loaders(), "plan").await,
         of(backfilled(), "plan").await,
         of(given_up(), "plan").await,

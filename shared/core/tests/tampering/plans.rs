@@ -1,8 +1,8 @@
 //! Plans that somebody changed in the bucket: each field is changed, and nothing else is run or opened for it.
 
 use crate::scenes::{
-    backfilled, changes, copied, given_up, into_a_sink, into_files, load, masked, reinit, reloaded, unchanged,
-    with_loaders,
+    backfilled, changes, copied, given_up, into_a_sink, into_files, load, masked, masked_by_the_server, reinit,
+    reloaded, unchanged, with_loaders,
 };
 use crate::tamper::tamper;
 
@@ -74,6 +74,11 @@ async fn a_plan_of_masked_columns_and_an_audit() {
     ];
     tamper(masked, "plan").await.holds(&places);
     tamper(|| copied(masked()), "plan").await.holds(&places);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_of_a_column_that_the_server_masks() {
+    tamper(masked_by_the_server, "plan").await.holds(&["/columns/1/values"]);
 }
 
 #[tokio::test(start_paused = true)]

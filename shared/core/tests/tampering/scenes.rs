@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use tidemark::model::table::TableSpec;
 use tidemark::model::types::{Form, Fraction, TypeName};
-use tidemark::ports::source::DeclaredColumn;
+use tidemark::ports::source::{Access, CatalogColumn, DeclaredColumn};
 use tidemark::steps::backfill::{BackfillPorts, BackfillRequest, Range, plan_backfill};
 use tidemark::steps::context::RunContext;
 use tidemark::testing::world::{PREFIX, TABLE, name, window};
@@ -134,6 +134,23 @@ pub async fn masked() -> Scene<MemoryTable> {
     scene.table().declare(texts.into_iter().chain(times));
     scene.run().await;
     (3..=12).for_each(|row| scene.table().insert(row));
+    scene.plan().await;
+    scene
+}
+
+/// Prepares a window with a column of which SQL Server shows its own masks.
+pub async fn masked_by_the_server() -> Scene<MemoryTable> {
+    let (table, secrets) = (MemoryTable::new([1, 2]), MemoryTable::new([666]));
+    let scene = Scene::new(table, secrets, spec(&json!({ "masked_columns": "copy" })), "initial");
+    scene.table().declare([declared("secret", true)]);
+    let listed = [("v", Access::Values), ("secret", Access::Mask)];
+    scene.table().list(listed.map(|(name, access)| CatalogColumn {
+        name: name.into(),
+        in_star: true,
+        is_row_version: false,
+        access,
+        counting: None,
+    }));
     scene.plan().await;
     scene
 }
