@@ -39,7 +39,7 @@ pub(crate) async fn reset(arguments: &ResetArgs, terminal: &Terminal) -> Outcome
     let sink = arguments.sink.open()?;
     let tables = lake::chosen(&sink, &arguments.tables).await?;
     if let Some(window) = &arguments.to {
-        return set(arguments, &sink, (&tables, window), terminal).await;
+        return set(arguments, &sink, &tables, window, terminal).await;
     }
     for table in &tables {
         show(&sink, table, terminal).await?;
@@ -69,7 +69,8 @@ pub(crate) async fn reset(arguments: &ResetArgs, terminal: &Terminal) -> Outcome
 async fn set(
     arguments: &ResetArgs,
     sink: &Sink,
-    (tables, window): (&[ObjectName], &WindowName),
+    tables: &[ObjectName],
+    window: &WindowName,
     terminal: &Terminal,
 ) -> Outcome<ExitClass> {
     let [table] = tables else {
@@ -77,7 +78,7 @@ async fn set(
         return Err(Error::new(ErrorCode::InvalidInput, message).into());
     };
     let watermarks = arguments.sink.watermarks_alone(sink, &arguments.source).await?;
-    let to_set = watermark_to_set(&watermarks, (&sink.store, &sink.prefix), table, window).await?;
+    let to_set = watermark_to_set(&watermarks, &sink.store, &sink.prefix, table, window).await?;
     if to_set.is_set() {
         terminal.named_event("watermark_set", &to_set);
         terminal.sentence(&format!(

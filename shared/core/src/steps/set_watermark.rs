@@ -21,9 +21,12 @@ pub struct WatermarkToSet {
     pub from: Option<String>,
     /// Where the window ends.
     pub to: Watermark,
-    /// The place of the pointer, and all that is stored there.
+    /// The place of the pointer.
     #[serde(skip)]
-    found: (WatermarkKey, StoredWatermark),
+    key: WatermarkKey,
+    /// All that is stored there.
+    #[serde(skip)]
+    stored: StoredWatermark,
 }
 
 impl WatermarkToSet {
@@ -42,7 +45,8 @@ impl WatermarkToSet {
 /// begun with the table is not done; and the errors of the ports.
 pub async fn watermark_to_set<W, S>(
     watermarks: &W,
-    (store, prefix): (&S, &str),
+    store: &S,
+    prefix: &str,
     table: &ObjectName,
     window: &WindowName,
 ) -> Result<WatermarkToSet>
@@ -71,7 +75,8 @@ where
         window: window.clone(),
         from: stored.value.clone(),
         to: manifest.new_watermark,
-        found: (key, stored),
+        key,
+        stored,
     })
 }
 
@@ -85,8 +90,7 @@ pub async fn set_watermark<W: MoveWatermarks>(watermarks: &W, to_set: &Watermark
     if to_set.is_set() {
         return Ok(());
     }
-    let (key, stored) = &to_set.found;
-    let moved = watermarks.advance(key, stored, &to_set.to).await;
+    let moved = watermarks.advance(&to_set.key, &to_set.stored, &to_set.to).await;
     if moved.of(Role::WatermarkStore)? == Moved::Moved {
         tracing::warn!(table = %to_set.table, window = %to_set.window, watermark = %to_set.to, "The watermark is set by hand.");
         return Ok(());

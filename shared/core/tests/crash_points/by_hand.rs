@@ -221,7 +221,7 @@ async fn a_table_that_is_resumed_is_copied_wherever_the_resuming_was_disturbed()
 /// Sets the pointer to the end of a window. Returns whether that is done.
 async fn set_pointer(world: &World, gate: &Gate, to: &str) -> bool {
     let (watermarks, store) = (Gated::new(gate, &world.watermarks), Gated::new(gate, &world.store));
-    match watermark_to_set(&watermarks, (&store, PREFIX), &name(), &window(to)).await {
+    match watermark_to_set(&watermarks, &store, PREFIX, &name(), &window(to)).await {
         Ok(to_set) => set_watermark(&watermarks, &to_set).await.is_ok(),
         Err(_) => false,
     }
