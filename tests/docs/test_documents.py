@@ -11,7 +11,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import cloudformation
 import pytest
 
 from docs.blocks import ROOT, of_page
@@ -144,14 +143,3 @@ def test_the_documents_of_a_run_have_no_field_that_the_page_does_not_name(tmp_pa
     pointer = written["watermark.json"]
     [watermark] = [found for found in _json("docs/reference/documents.md") if "value" in found]
     assert set(watermark) == set(pointer["watermark"])
-
-
-def test_a_bucket_of_your_own_keeps_uploads_as_long_as_that_of_the_stack() -> None:
-    """The page has the rule in the words of the API, and the template in those of CloudFormation."""
-    bucket = cloudformation.read(ROOT / "infra/template.yaml")["Resources"]["SinkBucket"]["Properties"]
-    [of_stack] = [
-        rule for rule in bucket["LifecycleConfiguration"]["Rules"] if "AbortIncompleteMultipartUpload" in rule
-    ]
-    [[told]] = [found["Rules"] for found in _json("docs/how-to/existing-bucket.md") if "Rules" in found]
-    assert told.pop("Filter") == {"Prefix": "tidemark/"}
-    assert told == {"ID": of_stack.pop("Id"), **of_stack}
