@@ -375,20 +375,10 @@ pub fn object(conn: &Connection, place: &Place) -> SqlResult<Option<(i64, String
 
 /// Returns a table, if it exists.
 pub fn table(conn: &Connection, place: &Place) -> SqlResult<Option<Table>> {
-    let Some((id, kind, place)) = object(conn, place)? else {
-        return Ok(None);
-    };
-    if kind != "U" {
-        return Ok(None);
+    match object(conn, place)? {
+        Some((id, _, place)) => table_by_id(conn, place.store(), id),
+        None => Ok(None),
     }
-    let columns = columns(conn, place.store(), id)?;
-    Ok(Some(Table {
-        id,
-        db: place.db,
-        schema: place.schema,
-        name: place.name,
-        columns,
-    }))
 }
 
 /// Returns a table by its `object_id`, if it exists.
@@ -455,12 +445,9 @@ pub fn definition(conn: &Connection, id: i64) -> SqlResult<String> {
 
 /// Returns a procedure, if it exists.
 pub fn procedure(conn: &Connection, place: &Place) -> SqlResult<Option<Procedure>> {
-    let Some((id, kind, place)) = object(conn, place)? else {
+    let Some((id, _, place)) = object(conn, place)?.filter(|(_, kind, _)| kind == "P") else {
         return Ok(None);
     };
-    if kind != "P" {
-        return Ok(None);
-    }
     let definition = definition(conn, id)?;
     Ok(Some(Procedure {
         id,

@@ -155,12 +155,7 @@ impl Wire {
     pub fn acknowledge_attention(&mut self) {
         self.attention.answer();
         self.pending = None;
-        self.put_done(Done {
-            token: DONE,
-            status: ATTENTION,
-            command: 0,
-            count: 0,
-        });
+        tokens::done(&mut self.payload, DONE, ATTENTION, 0, 0);
         self.send(true);
     }
 
@@ -168,20 +163,12 @@ impl Wire {
     ///
     /// Fails when an output value does not have its type.
     pub fn return_values(&mut self, status: i32, outputs: &[(String, usize, Ty, Value)]) -> SqlResult<()> {
-        let out = self.token();
-        out.push(0x79);
-        out.extend_from_slice(&status.to_le_bytes());
+        let out = self.status(status);
         for (name, ordinal, ty, value) in outputs {
             out.push(0xAC);
             out.extend_from_slice(&u16::try_from(*ordinal).unwrap_or(0).to_le_bytes());
-            b_varchar(
-                out,
-                &if name.is_empty() {
-                    String::new()
-                } else {
-                    format!("@{name}")
-                },
-            );
+            let sign = if name.is_empty() { "" } else { "@" };
+            b_varchar(out, &format!("{sign}{name}"));
             out.push(1);
             out.extend_from_slice(&encode::user_type(*ty).to_le_bytes());
             out.extend_from_slice(&[1, 0]);
@@ -197,6 +184,14 @@ impl Wire {
             encode::value(out, ty, true, collation.page(ty), value.into())?;
         }
         Ok(())
+    }
+
+    /// Writes the status of an RPC, and returns the payload.
+    fn status(&mut self, status: i32) -> &mut Vec<u8> {
+        let out = self.token();
+        out.push(0x79);
+        out.extend_from_slice(&status.to_le_bytes());
+        out
     }
 
     /// Writes DONEPROC, which ends an RPC.
@@ -380,9 +375,7 @@ impl Sink for Wire {
     }
 
     fn returned(&mut self, status: i32) {
-        let out = self.token();
-        out.push(0x79);
-        out.extend_from_slice(&status.to_le_bytes());
+        self.status(status);
         self.push_done(if self.nested > 0 { DONE_IN_PROC } else { DONE_PROC }, 0, 0, 0);
     }
 

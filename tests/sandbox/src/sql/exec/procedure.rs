@@ -3,10 +3,11 @@
 use rusqlite::params;
 use rusqlite::types::Value;
 
+use super::system::status;
 use super::table_types::{Frame, TableVariable};
 use super::{Flow, Session, Sink, Variable};
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{self, Expr, Name, Param, Stmt};
+use crate::sql::ast::{self, Expr, Name, Param};
 use crate::sql::bind::types::check_implicit;
 use crate::sql::catalog::{self, Procedure};
 use crate::sql::parser;
@@ -55,9 +56,7 @@ impl Session {
                     .execute("DELETE FROM main._parameter WHERE object_id = ?1", [procedure.id])?;
                 procedure.id
             }
-            None if !create => {
-                return Err(SqlError::of(208, &[&name.join(".")]));
-            }
+            None if !create => return Err(SqlError::no_object(&name.join("."))),
             _ => catalog::add_object(self.conn(), &place, "P", Some(text))?,
         };
         for (at, parameter) in parameters.iter().enumerate() {
@@ -161,12 +160,7 @@ impl Session {
             }
             e
         })?;
-        let status = match flow {
-            Flow::Return(status) => status,
-            Flow::Abort => -6,
-            _ => 0,
-        };
-        Ok((status, outputs(&arguments, &parameters, &positions, &frame), flow))
+        Ok((status(flow), outputs(&arguments, &parameters, &positions, &frame), flow))
     }
 
     /// Runs something with variables of its own, and returns them.
@@ -240,18 +234,8 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> SqlResult<(Flow, Vec<Output>)> {
         let statements = parser::batch(text)?;
-        self.execute_statements(&statements, parameters, arguments, sink)
-    }
-
-    fn execute_statements(
-        &mut self,
-        statements: &[Stmt],
-        parameters: &[Param],
-        arguments: &[Argument],
-        sink: &mut dyn Sink,
-    ) -> SqlResult<(Flow, Vec<Output>)> {
         let (frame, positions) = self.bind_arguments("sp_executesql", parameters, arguments)?;
-        let (flow, frame) = self.in_frame(frame, |session| session.run(statements, sink));
+        let (flow, frame) = self.in_frame(frame, |session| session.run(&statements, sink));
         Ok((flow?, outputs(arguments, parameters, &positions, &frame)))
     }
 }

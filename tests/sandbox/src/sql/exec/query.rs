@@ -21,13 +21,11 @@ impl Session {
             }
         }
         let count = self.read(|| {
-            let mut binder = Binder::new(self);
-            let bound = binder.query(query)?;
+            let (bound, params) = self.bound(query)?;
             if self.options.fmtonly {
                 sink.columns(&bound.columns)?;
                 return Ok(None);
             }
-            let params = std::mem::take(&mut binder.params);
             self.stream(&bound, params, sink).map(Some)
         })?;
         match count {
@@ -35,6 +33,13 @@ impl Session {
             None => sink.done(Some(0), true),
         }
         Ok(())
+    }
+
+    /// Returns a query as SQLite's, and the values of its parameters.
+    fn bound(&self, query: &Query) -> SqlResult<(BoundQuery, Vec<Value>)> {
+        let mut binder = Binder::new(self);
+        let bound = binder.query(query)?;
+        Ok((bound, binder.params))
     }
 
     pub(super) fn finish_rows(&mut self, count: u64, sink: &mut dyn Sink) {
@@ -95,9 +100,7 @@ impl Session {
             return self.assign_by_row(&query, &targets, sink);
         }
         let (bound, last, count) = self.read(|| {
-            let mut binder = Binder::new(self);
-            let bound = binder.query(&query)?;
-            let params = std::mem::take(&mut binder.params);
+            let (bound, params) = self.bound(&query)?;
             let mut last: Option<Vec<Value>> = None;
             let mut count = 0;
             let mut statement = self.prepared(&bound.sql)?;
@@ -195,18 +198,13 @@ impl Session {
             self.hold(None, sink)?;
         }
         let count = self.write(sink, |session, _| session.copy_into(&query, target))?;
-        self.rowcount = i64::try_from(count).unwrap_or(i64::MAX);
-        sink.done(if self.options.nocount { None } else { Some(count as u64) }, false);
+        self.finish_dml(count as u64, sink);
         Ok(())
     }
 
     /// Creates a table from a query, inside [`Session::write`].
     fn copy_into(&mut self, query: &Query, target: &Name) -> SqlResult<usize> {
-        let (bound, params) = {
-            let mut binder = Binder::new(self);
-            let bound = binder.query(query)?;
-            (bound, std::mem::take(&mut binder.params))
-        };
+        let (bound, params) = self.bound(query)?;
         let mut columns = Vec::new();
         for (at, column) in bound.columns.iter().enumerate() {
             if column.name.is_empty() {

@@ -190,13 +190,7 @@ impl Session {
     ///
     /// Fails with 7202 for a linked server, and with 1087 for a table variable that is not declared.
     pub fn place(&self, name: &[String]) -> SqlResult<Place> {
-        let or = |part: &str, default: &str| {
-            if part.is_empty() {
-                default.to_owned()
-            } else {
-                part.to_owned()
-            }
-        };
+        let or = |part: &str, default: &str| if part.is_empty() { default } else { part }.to_owned();
         let (db, schema, name) = match name {
             [name] if name.starts_with(TABLE_VARIABLE) => {
                 (self.db.clone(), "dbo".to_owned(), self.table_variable(name)?)
@@ -204,9 +198,7 @@ impl Session {
             [name] => (self.db.clone(), "dbo".to_owned(), name.clone()),
             [schema, name] => (self.db.clone(), or(schema, "dbo"), name.clone()),
             [db, schema, name] => (or(db, &self.db), or(schema, "dbo"), name.clone()),
-            [server, ..] => {
-                return Err(SqlError::of(7202, &[&server]));
-            }
+            [server, ..] => return Err(SqlError::of(7202, &[&server])),
             [] => return Err(SqlError::syntax(".")),
         };
         Ok(Place { db, schema, name })

@@ -240,7 +240,8 @@ fn lock_request(arguments: &[Argument], taking: bool) -> SqlResult<Request> {
     })
 }
 
-fn status(flow: Flow) -> i32 {
+/// Returns the status of a call by how it ended.
+pub(super) fn status(flow: Flow) -> i32 {
     match flow {
         Flow::Return(status) => status,
         Flow::Abort => -6,

@@ -82,9 +82,7 @@ impl Session {
         place.name = format!("{PREFIX}{}", place.name);
         let found = catalog::object(self.conn(), &place)?.filter(|(_, kind, _)| kind == KIND);
         let (id, _, mut place) = found.ok_or_else(|| unknown_type(&name.join(".")))?;
-        let body = self
-            .conn()
-            .query_row("SELECT definition FROM main._object WHERE id = ?1", [id], |r| r.get(0))?;
+        let body = catalog::definition(self.conn(), id)?;
         place.name = place.name.strip_prefix(PREFIX).unwrap_or(&place.name).to_owned();
         Ok((id, place, body))
     }

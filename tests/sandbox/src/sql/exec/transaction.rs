@@ -37,6 +37,7 @@ pub(super) struct Savepoint {
 impl Session {
     /// Does what a driver asks of the transaction manager. Errors go to the sink.
     pub fn manage(&mut self, request: Manager, sink: &mut dyn Sink) {
+        // Whether a transaction begins.
         let result = match request {
             Manager::Begin(level) => {
                 if level != 0 {
@@ -44,23 +45,18 @@ impl Session {
                     self.options.keeps_locks = matches!(level, 3 | 4);
                     self.options.dirty = level == 1;
                 }
-                self.begin(sink);
-                Ok(())
+                Ok(true)
             }
-            Manager::Commit(again) => self.commit(sink).map(|()| {
-                if again {
-                    self.begin(sink);
-                }
-            }),
-            Manager::Rollback(name, again) => self.rollback(name.as_deref(), sink).map(|()| {
-                if again {
-                    self.begin(sink);
-                }
-            }),
-            Manager::Save(name) => self.save(&name),
+            Manager::Commit(again) => self.commit(sink).map(|()| again),
+            Manager::Rollback(name, again) => self.rollback(name.as_deref(), sink).map(|()| again),
+            Manager::Save(name) => self.save(&name).map(|()| false),
         };
-        if let Err(e) = result {
-            self.report(&e.at(1), false, sink);
+        match result {
+            Ok(true) => self.begin(sink),
+            Ok(false) => {}
+            Err(e) => {
+                self.report(&e.at(1), false, sink);
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Parser;
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Declared, Kind, Stmt};
+use crate::sql::ast::{Declared, Expr, Kind, Stmt};
 use crate::sql::lexer::Tok;
 
 impl Parser<'_> {
@@ -10,62 +10,44 @@ impl Parser<'_> {
         let Tok::Word(word) = self.tok().clone() else {
             return self.unexpected();
         };
+        let line = self.line();
+        self.bump();
         match word.to_ascii_lowercase().as_str() {
             "declare" => self.declare(),
             "set" => self.set(),
             "if" => self.if_statement(),
             "while" => {
-                self.bump();
                 let condition = self.condition()?;
                 Ok(Kind::While(condition, Box::new(self.statement()?)))
             }
             "begin" => self.begin(),
             "commit" => {
-                self.bump();
                 self.transaction_word();
                 Ok(Kind::Commit)
             }
-            "rollback" => {
-                self.bump();
-                let named = self.transaction_word();
-                Ok(Kind::Rollback(named))
-            }
-            "save" => {
-                self.bump();
-                match self.transaction_word() {
-                    Some(name) => Ok(Kind::Save(name)),
-                    None => self.unexpected(),
-                }
-            }
-            "print" => {
-                self.bump();
-                Ok(Kind::Print(self.expr()?))
-            }
+            "rollback" => Ok(Kind::Rollback(self.transaction_word())),
+            "save" => match self.transaction_word() {
+                Some(name) => Ok(Kind::Save(name)),
+                None => self.unexpected(),
+            },
+            "print" => Ok(Kind::Print(self.expr()?)),
             "throw" => self.throw(),
             "raiserror" => self.raise_error(),
             "return" => {
-                self.bump();
-                let value = if self.starts_expression() {
-                    Some(self.expr()?)
-                } else {
-                    None
-                };
-                Ok(Kind::Return(value))
+                let has_value = self.starts_expression();
+                Ok(Kind::Return(has_value.then(|| self.expr()).transpose()?))
             }
-            "exec" | "execute" => {
-                self.bump();
-                self.exec()
-            }
-            "use" => {
-                self.bump();
-                Ok(Kind::Use(self.ident()?))
-            }
-            "grant" | "deny" | "revoke" => self.permission(),
+            "exec" | "execute" => self.exec(),
+            "use" => Ok(Kind::Use(self.ident()?)),
+            verb @ ("grant" | "deny" | "revoke") => self.permission(verb),
             known @ ("waitfor" | "dbcc" | "backup" | "restore" | "kill" | "open" | "fetch" | "deallocate"
             | "checkpoint" | "goto" | "readtext" | "writetext" | "updatetext" | "bulk") => {
-                Err(SqlError::unsupported(known.to_ascii_uppercase()).at(self.line()))
+                Err(SqlError::unsupported(known.to_ascii_uppercase()).at(line))
             }
-            _ => self.unexpected(),
+            _ => {
+                self.at -= 1;
+                self.unexpected()
+            }
         }
     }
 
@@ -77,7 +59,6 @@ impl Parser<'_> {
     }
 
     pub(super) fn declare(&mut self) -> SqlResult<Kind> {
-        self.bump();
         let mut out = Vec::new();
         loop {
             if matches!(self.peek(1), Tok::Word(w) if w.eq_ignore_ascii_case("cursor")) {
@@ -102,32 +83,23 @@ impl Parser<'_> {
     }
 
     pub(super) fn if_statement(&mut self) -> SqlResult<Kind> {
-        self.bump();
         let condition = self.condition()?;
         let then = Box::new(self.statement()?);
         self.eat_sym(";");
-        let otherwise = if self.eat("else") {
-            Some(Box::new(self.statement()?))
-        } else {
-            None
-        };
+        let otherwise = self.after("else", |p| p.statement().map(Box::new))?;
         Ok(Kind::If(condition, then, otherwise))
     }
 
     pub(super) fn begin(&mut self) -> SqlResult<Kind> {
-        self.bump();
         if self.is("tran") || self.is("transaction") {
             self.transaction_word();
             return Ok(Kind::Begin);
         }
-        if self.eat("distributed") {
-            return Err(SqlError::unsupported("BEGIN DISTRIBUTED TRANSACTION").at(self.line()));
-        }
+        self.refuse(&["distributed"], "BEGIN DISTRIBUTED TRANSACTION")?;
         if self.eat("try") {
             let body = self.block_until("try")?;
             self.skip_semicolons();
-            self.expect("begin")?;
-            self.expect("catch")?;
+            self.expect("begin catch")?;
             let handler = self.block_until("catch")?;
             return Ok(Kind::Try(body, handler));
         }
@@ -151,8 +123,7 @@ impl Parser<'_> {
     pub(super) fn block_until(&mut self, word: &str) -> SqlResult<Vec<Stmt>> {
         let body = self.statements()?;
         self.expect("end")?;
-        self.expect(word)?;
-        Ok(body)
+        self.expect(word).map(|()| body)
     }
 
     /// Parses `TRAN name`, `TRANSACTION @name` or `WORK`.
@@ -162,36 +133,29 @@ impl Parser<'_> {
             self.bump();
             return Some(format!("@{v}"));
         }
-        if self.is_ident() && !self.is("throw") {
-            self.ident().ok()
-        } else {
-            None
-        }
+        let named = self.is_ident() && !self.is("throw");
+        named.then(|| self.ident().ok()).flatten()
     }
 
     /// Parses a message, its severity and its state. Values to be put into the message are not offered.
     fn raise_error(&mut self) -> SqlResult<Kind> {
-        self.bump();
-        self.expect_sym("(")?;
-        let message = self.expr()?;
-        self.expect_sym(",")?;
-        let severity = self.expr()?;
-        self.expect_sym(",")?;
-        let state = self.expr()?;
-        self.expect_sym(")")?;
+        let (message, severity, state) = self.enclosed(Self::three)?;
         Ok(Kind::RaiseError(message, severity, state))
     }
 
+    /// Parses the three values of an error.
+    fn three(&mut self) -> SqlResult<(Expr, Expr, Expr)> {
+        let first = self.expr()?;
+        self.expect(",")?;
+        let second = self.expr()?;
+        self.expect(",")?;
+        Ok((first, second, self.expr()?))
+    }
+
     pub(super) fn throw(&mut self) -> SqlResult<Kind> {
-        self.bump();
         if !matches!(self.tok(), Tok::Int(_) | Tok::Var(_)) {
             return Ok(Kind::Throw(None));
         }
-        let number = self.expr()?;
-        self.expect_sym(",")?;
-        let message = self.expr()?;
-        self.expect_sym(",")?;
-        let state = self.expr()?;
-        Ok(Kind::Throw(Some((number, message, state))))
+        Ok(Kind::Throw(Some(self.three()?)))
     }
 }

@@ -1,7 +1,7 @@
 //! The grammar of `ALTER DATABASE`.
 
 use super::Parser;
-use crate::error::{SqlError, SqlResult};
+use crate::error::SqlResult;
 use crate::sql::ast::{DatabaseOption, Kind};
 
 impl Parser<'_> {
@@ -12,13 +12,8 @@ impl Parser<'_> {
         if !self.eat("set") {
             return self.known_or_syntax("ALTER DATABASE", "modify add remove collate");
         }
-        let mut options = vec![self.database_option()?];
-        while self.eat_sym(",") {
-            options.push(self.database_option()?);
-        }
-        if self.is("with") {
-            return Err(SqlError::unsupported("ALTER DATABASE … WITH termination").at(self.line()));
-        }
+        let options = self.list(Self::database_option)?;
+        self.refuse(&["with"], "ALTER DATABASE … WITH termination")?;
         Ok(Kind::AlterDatabase(name, options))
     }
 

@@ -16,8 +16,7 @@ impl Parser<'_> {
         self.bump();
         let or_alter = self.is("or") && self.is_at(1, "alter");
         if or_alter {
-            self.bump();
-            self.bump();
+            self.at += 2;
         }
         if self.is("procedure") || self.is("proc") {
             return self.procedure(from, true, or_alter);
@@ -34,20 +33,15 @@ impl Parser<'_> {
         }
         if self.eat("type") {
             let name = self.name()?;
-            if self.is("from") {
-                return Err(SqlError::unsupported("CREATE TYPE … FROM").at(self.line()));
-            }
-            self.expect("as")?;
-            self.expect("table")?;
+            self.refuse(&["from"], "CREATE TYPE … FROM")?;
+            self.expect("as table")?;
             let body = self.start();
             self.table_body()?;
             return Ok(Kind::CreateType(name, self.source(body)));
         }
         if self.eat("schema") {
             let name = self.ident()?;
-            if self.eat("authorization") {
-                self.ident()?;
-            }
+            self.after("authorization", Self::ident)?;
             return Ok(Kind::CreateSchema(name));
         }
         if self.eat("database") {
@@ -82,9 +76,7 @@ impl Parser<'_> {
 
     /// Parses `(parameters) RETURNS`, with which a function begins.
     fn function_params(&mut self) -> SqlResult<Vec<Param>> {
-        self.expect_sym("(")?;
-        let params = if self.is_sym(")") { Vec::new() } else { self.params()? };
-        self.expect_sym(")")?;
+        let params = self.enclosed(|p| if p.is_sym(")") { Ok(Vec::new()) } else { p.params() })?;
         self.expect("returns")?;
         Ok(params)
     }
@@ -93,9 +85,7 @@ impl Parser<'_> {
     pub(super) fn scalar_function(&mut self) -> SqlResult<(Vec<Param>, Ty, Expr)> {
         let params = self.function_params()?;
         let (ty, _) = self.data_type()?;
-        for word in ["as", "begin", "return"] {
-            self.expect(word)?;
-        }
+        self.expect("as begin return")?;
         let value = self.expr()?;
         self.eat_sym(";");
         self.expect("end")?;
@@ -109,8 +99,7 @@ impl Parser<'_> {
         if self.eat("with") {
             self.expect("schemabinding")?;
         }
-        self.expect("as")?;
-        self.expect("return")?;
+        self.expect("as return")?;
         Ok((params, self.query()?))
     }
 
@@ -119,22 +108,12 @@ impl Parser<'_> {
         self.expect("policy")?;
         let name = self.name()?;
         let predicates = self.list(|p| {
-            for word in ["add", "filter", "predicate"] {
-                p.expect(word)?;
-            }
-            let from = p.start();
-            p.expr()?;
-            let text = p.source(from);
+            p.expect("add filter predicate")?;
+            let text = p.expr_text()?;
             p.expect("on")?;
             Ok((text, p.name()?))
         })?;
-        if self.eat("with") {
-            self.in_parentheses(|p| {
-                p.expect("state")?;
-                p.expect_sym("=")?;
-                p.expect("on")
-            })?;
-        }
+        self.after("with", |p| p.expect("( state = on )"))?;
         Ok(Kind::CreatePolicy(name, predicates))
     }
 
@@ -147,6 +126,7 @@ impl Parser<'_> {
             return self.policy().map(Some);
         }
         let name = self.name()?;
+        let mut prefix = "";
         let (kind, from) = if what == "function" {
             let (from, at) = (self.start(), self.at);
             self.function_params()?;
@@ -167,20 +147,12 @@ impl Parser<'_> {
             let from = self.start();
             self.query()?;
             if is_bound {
-                let text = self.source(from);
                 // Names of two parts are the objects of this database.
-                if let Some(other) = super::sources(&text)?.iter().find(|name| name.len() != 2) {
+                let sources = super::sources(&self.source(from))?;
+                if let Some(other) = sources.iter().find(|name| name.len() != 2) {
                     return Err(SqlError::of(4512, &[&name.join("."), &other.join(".")]));
                 }
-                let text = format!("/*SCHEMABINDING*/{text}");
-                return Ok(Some(Kind::CreateModule(
-                    name,
-                    Module {
-                        kind: "V",
-                        text,
-                        alters,
-                    },
-                )));
+                prefix = "/*SCHEMABINDING*/";
             }
             ("V", from)
         } else {
@@ -189,30 +161,24 @@ impl Parser<'_> {
             self.name()?;
             ("SN", from)
         };
-        let text = self.source(from);
+        let text = format!("{prefix}{}", self.source(from));
         Ok(Some(Kind::CreateModule(name, Module { kind, text, alters })))
     }
 
     fn create_partition(&mut self) -> SqlResult<Partition> {
         if self.expect_any(&["function", "scheme"])? == "scheme" {
             let name = self.ident()?;
-            self.expect("as")?;
-            self.expect("partition")?;
+            self.expect("as partition")?;
             let function = self.ident()?;
-            self.expect("all")?;
-            self.expect("to")?;
+            self.expect("all to")?;
             self.ident_list()?;
             return Ok(Partition::Scheme(name, function));
         }
         let name = self.ident()?;
-        self.expect_sym("(")?;
-        let (ty, _) = self.data_type()?;
-        self.expect_sym(")")?;
-        self.expect("as")?;
-        self.expect("range")?;
+        let (ty, _) = self.enclosed(Self::data_type)?;
+        self.expect("as range")?;
         let is_right = self.eat_any(&["left", "right"]) == Some("right");
-        self.expect("for")?;
-        self.expect("values")?;
+        self.expect("for values")?;
         let values = self.in_parentheses(Self::expr)?;
         Ok(Partition::Function(name, ty, is_right, values))
     }
@@ -232,12 +198,8 @@ impl Parser<'_> {
         self.expect("on")?;
         let table = self.name()?;
         let columns = self.key_columns()?;
-        if self.eat("include") {
-            self.ident_list()?;
-        }
-        if self.is("where") {
-            return Err(SqlError::unsupported("CREATE INDEX … WHERE").at(self.line()));
-        }
+        self.after("include", Self::ident_list)?;
+        self.refuse(&["where"], "CREATE INDEX … WHERE")?;
         self.storage_options()?;
         Ok(Kind::CreateIndex(name, table, columns, unique))
     }
@@ -271,16 +233,8 @@ impl Parser<'_> {
         }
         if self.eat("add") {
             let (mut columns, mut constraints) = (Vec::new(), Vec::new());
-            loop {
-                if let Some(constraint) = self.table_constraint()? {
-                    constraints.push(constraint);
-                } else {
-                    columns.push(self.column_def()?);
-                }
-                if !self.eat_sym(",") {
-                    return Ok(Kind::AddColumns(table, columns, constraints));
-                }
-            }
+            self.list(|p| p.table_element(&mut columns, &mut constraints))?;
+            return Ok(Kind::AddColumns(table, columns, constraints));
         }
         if let Some(kind) = self.alter_tracking(&table)? {
             return Ok(kind);
@@ -308,11 +262,7 @@ impl Parser<'_> {
     }
 
     pub(super) fn if_exists(&mut self) -> SqlResult<bool> {
-        let found = self.eat("if");
-        if found {
-            self.expect("exists")?;
-        }
-        Ok(found)
+        Ok(self.after("if", |p| p.expect("exists"))?.is_some())
     }
 
     pub(super) fn drop(&mut self) -> SqlResult<Kind> {
@@ -344,7 +294,7 @@ impl Parser<'_> {
             Vec::new()
         };
         if parenthesised {
-            self.expect_sym(")")?;
+            self.expect(")")?;
         }
         if self.eat("with") {
             self.list(|p| {

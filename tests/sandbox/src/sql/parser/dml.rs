@@ -12,7 +12,7 @@ impl Parser<'_> {
         if self.is("bulk") {
             return self.insert_bulk();
         }
-        self.no_top("INSERT TOP")?;
+        self.refuse(&["top"], "INSERT TOP")?;
         self.eat("into");
         let table = self.table_name()?;
         self.hints()?;
@@ -23,16 +23,13 @@ impl Parser<'_> {
         } else {
             Vec::new()
         };
-        if self.is("output") || self.is("default") {
-            return Err(SqlError::unsupported("INSERT … OUTPUT, DEFAULT VALUES").at(self.line()));
-        }
+        self.refuse(&["output", "default"], "INSERT … OUTPUT, DEFAULT VALUES")?;
         let rows = if self.eat("values") {
             Rows::Values(self.value_rows()?)
         } else if self.is("select") || self.is("with") || self.is_sym("(") {
             Rows::Query(Box::new(self.query()?))
-        } else if self.is("exec") || self.is("execute") {
-            return Err(SqlError::unsupported("INSERT EXEC").at(self.line()));
         } else {
+            self.refuse(&["exec", "execute"], "INSERT EXEC")?;
             return self.unexpected();
         };
         Ok(Kind::Insert {
@@ -46,17 +43,11 @@ impl Parser<'_> {
     fn insert_bulk(&mut self) -> SqlResult<Kind> {
         self.expect("bulk")?;
         let table = self.name()?;
-        let columns = if self.is_sym("(") {
-            self.in_parentheses(|p| {
-                let column = (p.ident()?, p.data_type()?.0);
-                if p.eat("collate") {
-                    p.ident()?;
-                }
-                Ok(column)
-            })?
-        } else {
-            Vec::new()
-        };
+        let columns = self.optional_list(|p| {
+            let column = (p.ident()?, p.data_type()?.0);
+            p.after("collate", Self::ident)?;
+            Ok(column)
+        })?;
         let mut keep_nulls = false;
         if self.eat("with") {
             for option in self.in_parentheses(Self::bulk_option)? {
@@ -75,7 +66,7 @@ impl Parser<'_> {
         match option.as_str() {
             "keep_nulls" | "tablock" | "check_constraints" | "fire_triggers" => {}
             "rows_per_batch" | "kilobytes_per_batch" => {
-                self.expect_sym("=")?;
+                self.expect("=")?;
                 self.signed_int()?;
             }
             "order" => {
@@ -91,7 +82,7 @@ impl Parser<'_> {
         if self.eat("statistics") {
             return self.update_statistics();
         }
-        self.no_top("UPDATE TOP")?;
+        self.refuse(&["top"], "UPDATE TOP")?;
         let table = self.table_name()?;
         self.hints()?;
         let sets = self.sets()?;
@@ -100,29 +91,16 @@ impl Parser<'_> {
 
     /// Parses what follows the table of a change and its `SET`.
     fn target(&mut self, table: Name) -> SqlResult<Target> {
-        if self.is("output") {
-            return Err(SqlError::unsupported("OUTPUT").at(self.line()));
-        }
+        self.refuse(&["output"], "OUTPUT")?;
         let from = if self.eat("from") { self.sources()? } else { Vec::new() };
         let filter = self.filter()?;
         Ok(Target { table, from, filter })
     }
 
-    fn no_top(&self, what: &str) -> SqlResult<()> {
-        if self.is("top") {
-            return Err(SqlError::unsupported(what).at(self.line()));
-        }
-        Ok(())
-    }
-
     /// Parses `UPDATE STATISTICS table [index] [WITH FULLSCAN]`.
     fn update_statistics(&mut self) -> SqlResult<Kind> {
         let table = self.name()?;
-        let one = match self.tok() {
-            Tok::Quoted(_) => Some(self.ident()?),
-            Tok::Word(word) if !super::is_reserved(word) => Some(self.ident()?),
-            _ => None,
-        };
+        let one = self.is_ident().then(|| self.ident()).transpose()?;
         if self.eat("with") {
             self.expect("fullscan")?;
         }
@@ -153,7 +131,7 @@ impl Parser<'_> {
 
     pub(super) fn delete(&mut self) -> SqlResult<Kind> {
         self.expect("delete")?;
-        self.no_top("DELETE TOP")?;
+        self.refuse(&["top"], "DELETE TOP")?;
         self.eat("from");
         let table = self.table_name()?;
         self.hints()?;

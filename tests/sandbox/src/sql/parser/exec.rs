@@ -28,10 +28,8 @@ impl Parser<'_> {
     }
 
     pub(super) fn exec(&mut self) -> SqlResult<Kind> {
-        if self.eat_sym("(") {
-            let text = self.expr()?;
-            self.expect_sym(")")?;
-            return Ok(Kind::ExecText(text));
+        if self.is_sym("(") {
+            return self.enclosed(Self::expr).map(Kind::ExecText);
         }
         let mut result = None;
         if matches!(self.tok(), Tok::Var(_)) {

@@ -47,10 +47,7 @@ impl Parser<'_> {
     fn predicate(&mut self) -> SqlResult<Expr> {
         if self.is("exists") && matches!(self.peek(1), Tok::Sym("(")) {
             self.bump();
-            self.expect_sym("(")?;
-            let query = self.query()?;
-            self.expect_sym(")")?;
-            return Ok(Expr::Exists(Box::new(query)));
+            return Ok(Expr::Exists(Box::new(self.enclosed(Self::query)?)));
         }
         let left = self.expr()?;
         if let Tok::Sym(op) = *self.tok()
@@ -86,26 +83,19 @@ impl Parser<'_> {
         }
         if self.eat("like") {
             let pattern = self.expr()?;
-            let escape = if self.eat("escape") {
-                Some(boxed(self.expr()?))
-            } else {
-                None
-            };
+            let escape = self.after("escape", |p| p.expr().map(boxed))?;
             return Ok(Expr::Like(boxed(left), boxed(pattern), escape, not));
         }
         Ok(left)
     }
 
     fn in_list(&mut self, left: Expr, not: bool) -> SqlResult<Expr> {
-        self.expect_sym("(")?;
-        if self.is("select") || self.is("with") {
-            let query = self.query()?;
-            self.expect_sym(")")?;
-            return Ok(Expr::InQuery(boxed(left), Box::new(query), not));
-        }
-        let list = self.expr_list()?;
-        self.expect_sym(")")?;
-        Ok(Expr::In(boxed(left), list, not))
+        self.enclosed(|p| {
+            if p.is("select") || p.is("with") {
+                return Ok(Expr::InQuery(boxed(left), Box::new(p.query()?), not));
+            }
+            Ok(Expr::In(boxed(left), p.expr_list()?, not))
+        })
     }
 
     pub(super) fn expr_list(&mut self) -> SqlResult<Vec<Expr>> {
@@ -157,14 +147,12 @@ impl Parser<'_> {
     }
 
     fn parenthesis(&mut self) -> SqlResult<Expr> {
-        self.bump();
-        let inner = if self.is("select") || self.is("with") {
-            Expr::Subquery(Box::new(self.query()?))
-        } else {
-            self.condition()?
-        };
-        self.expect_sym(")")?;
-        Ok(inner)
+        self.enclosed(|p| {
+            if p.is("select") || p.is("with") {
+                return Ok(Expr::Subquery(Box::new(p.query()?)));
+            }
+            p.condition()
+        })
     }
 
     fn word(&mut self) -> SqlResult<Expr> {
@@ -172,14 +160,7 @@ impl Parser<'_> {
         if let Tok::Word(w) = self.tok() {
             let word = w.to_ascii_lowercase();
             match word.as_str() {
-                "null" => {
-                    self.bump();
-                    return Ok(Expr::Null);
-                }
-                "default" => {
-                    self.bump();
-                    return Ok(Expr::Default);
-                }
+                "null" | "default" => return self.constant(),
                 "case" => return self.case(),
                 "cast" if followed => return self.cast(),
                 "convert" if followed => return self.convert(),
@@ -225,37 +206,33 @@ impl Parser<'_> {
         if arms.is_empty() {
             return self.unexpected();
         }
-        let otherwise = if self.eat("else") {
-            Some(boxed(self.expr()?))
-        } else {
-            None
-        };
+        let otherwise = self.after("else", |p| p.expr().map(boxed))?;
         self.expect("end")?;
         Ok(Expr::Case(operand, arms, otherwise))
     }
 
     fn cast(&mut self) -> SqlResult<Expr> {
         self.bump();
-        self.expect_sym("(")?;
+        self.expect("(")?;
         let value = self.expr()?;
         self.expect("as")?;
         let ty = self.cast_type()?;
-        self.expect_sym(")")?;
+        self.expect(")")?;
         Ok(Expr::Cast(boxed(value), ty, None))
     }
 
     fn convert(&mut self) -> SqlResult<Expr> {
         self.bump();
-        self.expect_sym("(")?;
+        self.expect("(")?;
         let ty = self.cast_type()?;
-        self.expect_sym(",")?;
+        self.expect(",")?;
         let value = self.expr()?;
         let style = if self.eat_sym(",") {
             Some(boxed(self.expr()?))
         } else {
             None
         };
-        self.expect_sym(")")?;
+        self.expect(")")?;
         Ok(Expr::Cast(boxed(value), ty, style))
     }
 
@@ -276,7 +253,7 @@ impl Parser<'_> {
     }
 
     fn call(&mut self, name: Vec<String>) -> SqlResult<Expr> {
-        self.expect_sym("(")?;
+        self.expect("(")?;
         let mut call = Call::plain(name, Vec::new());
         if let [one] = call.name.as_mut_slice() {
             one.make_ascii_uppercase();
@@ -290,13 +267,13 @@ impl Parser<'_> {
             }
             if call.name == ["IIF"] {
                 call.args.push(self.condition()?);
-                self.expect_sym(",")?;
+                self.expect(",")?;
             }
             call.args.extend(self.expr_list()?);
         }
-        self.expect_sym(")")?;
+        self.expect(")")?;
         if self.eat("over") {
-            self.expect_sym("(")?;
+            self.expect("(")?;
             let mut over = Over {
                 partition: Vec::new(),
                 order: Vec::new(),
@@ -308,15 +285,14 @@ impl Parser<'_> {
             if self.is("order") {
                 over.order = self.order_by()?;
             }
-            self.expect_sym(")")?;
+            self.expect(")")?;
             call.over = Some(over);
         }
         Ok(Expr::Call(call))
     }
 
     pub(super) fn order_by(&mut self) -> SqlResult<Vec<Order>> {
-        self.expect("order")?;
-        self.expect("by")?;
+        self.expect("order by")?;
         self.list(|p| {
             let expr = p.expr()?;
             let desc = p.eat_any(&["asc", "desc"]) == Some("desc");

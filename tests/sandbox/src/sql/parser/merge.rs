@@ -8,9 +8,7 @@ impl Parser<'_> {
     /// Parses `MERGE [INTO] target [AS alias] USING source ON condition WHEN …;`.
     pub(super) fn merge(&mut self) -> SqlResult<Kind> {
         self.expect("merge")?;
-        if self.is("top") {
-            return Err(SqlError::unsupported("MERGE TOP").at(self.line()));
-        }
+        self.refuse(&["top"], "MERGE TOP")?;
         self.eat("into");
         let target = self.table_name()?;
         self.hints()?;
@@ -28,10 +26,8 @@ impl Parser<'_> {
         if clauses.is_empty() {
             return self.unexpected();
         }
-        if self.is("output") || self.is("option") {
-            let what = if self.is("output") { "OUTPUT" } else { "OPTION" };
-            return Err(SqlError::unsupported(format!("MERGE … {what}")).at(self.line()));
-        }
+        self.refuse(&["output"], "MERGE … OUTPUT")?;
+        self.refuse(&["option"], "MERGE … OPTION")?;
         if !self.is_sym(";") {
             return Err(SqlError::of(10713, &[]).at(self.line()));
         }
@@ -48,15 +44,14 @@ impl Parser<'_> {
         let rows = if self.eat("matched") {
             MergeRows::Matched
         } else {
-            self.expect("not")?;
-            self.expect("matched")?;
+            self.expect("not matched")?;
             if self.eat("by") && self.expect_any(&["target", "source"])? == "source" {
                 MergeRows::NotInSource
             } else {
                 MergeRows::NotInTarget
             }
         };
-        let condition = if self.eat("and") { Some(self.condition()?) } else { None };
+        let condition = self.after("and", Self::condition)?;
         self.expect("then")?;
         let line = self.line();
         let action = match self.expect_any(&["update", "delete", "insert"])? {
@@ -77,9 +72,7 @@ impl Parser<'_> {
 
     fn merge_insert(&mut self) -> SqlResult<MergeAction> {
         let columns = self.optional_idents()?;
-        if self.is("default") {
-            return Err(SqlError::unsupported("MERGE … INSERT DEFAULT VALUES").at(self.line()));
-        }
+        self.refuse(&["default"], "MERGE … INSERT DEFAULT VALUES")?;
         self.expect("values")?;
         Ok(MergeAction::Insert(columns, self.in_parentheses(Self::expr)?))
     }

@@ -55,15 +55,16 @@ pub fn batch(text: &str) -> SqlResult<Vec<Stmt>> {
     Ok(out)
 }
 
+/// Parses a text to its end.
+fn whole<'a, T>(text: &'a str, parse: impl FnOnce(&mut Parser<'a>) -> SqlResult<T>) -> SqlResult<T> {
+    let mut parser = Parser::new(text)?;
+    let out = parse(&mut parser)?;
+    if parser.is_end() { Ok(out) } else { parser.unexpected() }
+}
+
 /// Parses the parameter list of sp_executesql: `@a int, @b nvarchar(10) output`.
 pub fn parameters(text: &str) -> SqlResult<Vec<Param>> {
-    let mut parser = Parser::new(text)?;
-    if parser.is_end() {
-        return Ok(Vec::new());
-    }
-    let params = parser.params()?;
-    parser.expect_end()?;
-    Ok(params)
+    whole(text, |p| if p.is_end() { Ok(Vec::new()) } else { p.params() })
 }
 
 /// Parses the body of a procedure from its full text.
@@ -79,18 +80,12 @@ pub fn procedure_body(text: &str) -> SqlResult<(Vec<Param>, Vec<Stmt>)> {
 
 /// Parses one expression, as stored for defaults, checks and computed columns.
 pub fn expression(text: &str) -> SqlResult<Expr> {
-    let mut parser = Parser::new(text)?;
-    let expr = parser.condition()?;
-    parser.expect_end()?;
-    Ok(expr)
+    whole(text, Parser::condition)
 }
 
 /// Parses the query of a view.
 pub fn view(text: &str) -> SqlResult<Query> {
-    let mut parser = Parser::new(text)?;
-    let query = parser.query()?;
-    parser.expect_end()?;
-    Ok(query)
+    whole(text, Parser::query)
 }
 
 /// Returns the names that follow `FROM` and `JOIN` in the text of a view or a function, and the functions of two parts that
@@ -130,18 +125,12 @@ pub fn scalar_function(text: &str) -> SqlResult<(Vec<Param>, Ty, Expr)> {
 
 /// Parses the columns and constraints of a table, as stored for table types.
 pub fn table_body(text: &str) -> SqlResult<(Vec<ColumnDef>, Vec<Constraint>)> {
-    let mut parser = Parser::new(text)?;
-    let body = parser.table_body()?;
-    parser.expect_end()?;
-    Ok(body)
+    whole(text, Parser::table_body)
 }
 
 /// Splits a possibly quoted name of several parts.
 pub fn name(text: &str) -> SqlResult<Name> {
-    let mut parser = Parser::new(text)?;
-    let name = parser.name()?;
-    parser.expect_end()?;
-    Ok(name)
+    whole(text, Parser::name)
 }
 
 impl<'a> Parser<'a> {
@@ -201,10 +190,6 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn expect_end(&self) -> SqlResult<()> {
-        if self.is_end() { Ok(()) } else { self.unexpected() }
-    }
-
     fn is(&self, word: &str) -> bool {
         self.is_at(0, word)
     }
@@ -221,8 +206,27 @@ impl<'a> Parser<'a> {
         found
     }
 
-    fn expect(&mut self, word: &str) -> SqlResult<()> {
-        if self.eat(word) { Ok(()) } else { self.unexpected() }
+    /// Takes these words and symbols, which must come one after another.
+    fn expect(&mut self, phrase: &str) -> SqlResult<()> {
+        for part in phrase.split(' ') {
+            if !self.eat(part) && !self.eat_sym(part) {
+                return self.unexpected();
+            }
+        }
+        Ok(())
+    }
+
+    /// Parses what follows a word, if the word comes.
+    fn after<T>(&mut self, word: &str, parse: impl FnOnce(&mut Self) -> SqlResult<T>) -> SqlResult<Option<T>> {
+        self.eat(word).then(|| parse(self)).transpose()
+    }
+
+    /// Fails with 40510 at one of these words. Each begins what is valid in SQL Server and not offered by the stand-in.
+    fn refuse(&self, words: &[&str], what: &str) -> SqlResult<()> {
+        if words.iter().any(|word| self.is(word)) {
+            return Err(SqlError::unsupported(what).at(self.line()));
+        }
+        Ok(())
     }
 
     fn eat_any(&mut self, words: &[&'static str]) -> Option<&'static str> {
@@ -244,14 +248,6 @@ impl<'a> Parser<'a> {
             self.bump();
         }
         found
-    }
-
-    fn expect_sym(&mut self, symbol: &str) -> SqlResult<()> {
-        if self.eat_sym(symbol) {
-            Ok(())
-        } else {
-            self.unexpected()
-        }
     }
 
     fn skip_semicolons(&mut self) -> bool {
@@ -281,23 +277,21 @@ impl<'a> Parser<'a> {
     /// Parses a name of one to four parts. An omitted part, as in `db..t`, is empty.
     fn name(&mut self) -> SqlResult<Name> {
         let mut parts = vec![self.ident()?];
-        while self.is_sym(".") {
-            self.bump();
-            if self.is_sym(".") {
-                parts.push(String::new());
+        while self.eat_sym(".") {
+            let omitted = self.is_sym(".");
+            parts.push(if omitted {
+                String::new()
             } else {
-                parts.push(self.ident_after_dot()?);
-            }
+                self.ident_after_dot()?
+            });
         }
         Ok(parts)
     }
 
     /// Parses a part of a name after a dot, where even a keyword is a name.
     fn ident_after_dot(&mut self) -> SqlResult<String> {
-        if let Tok::Word(w) = self.tok() {
-            let w = w.clone();
-            self.bump();
-            return Ok(w);
+        if matches!(self.tok(), Tok::Word(_)) {
+            return Ok(self.bump().text());
         }
         self.ident()
     }
@@ -313,19 +307,29 @@ impl<'a> Parser<'a> {
 
     /// Parses one or more in parentheses, separated by commas.
     fn in_parentheses<T>(&mut self, one: impl FnMut(&mut Self) -> SqlResult<T>) -> SqlResult<Vec<T>> {
-        self.expect_sym("(")?;
-        let out = self.list(one)?;
-        self.expect_sym(")")?;
+        self.enclosed(|p| p.list(one))
+    }
+
+    /// Parses what is in parentheses.
+    fn enclosed<T>(&mut self, parse: impl FnOnce(&mut Self) -> SqlResult<T>) -> SqlResult<T> {
+        self.expect("(")?;
+        let out = parse(self)?;
+        self.expect(")")?;
         Ok(out)
+    }
+
+    /// Parses a list in parentheses, if there is one.
+    fn optional_list<T>(&mut self, one: impl FnMut(&mut Self) -> SqlResult<T>) -> SqlResult<Vec<T>> {
+        if self.is_sym("(") {
+            self.in_parentheses(one)
+        } else {
+            Ok(Vec::new())
+        }
     }
 
     /// Parses column names in parentheses, if there are any.
     fn optional_idents(&mut self) -> SqlResult<Vec<String>> {
-        if self.is_sym("(") {
-            self.ident_list()
-        } else {
-            Ok(Vec::new())
-        }
+        self.optional_list(Self::ident)
     }
 
     /// Parses column names in parentheses.

@@ -16,9 +16,7 @@ impl Parser<'_> {
         if self.is("insert") {
             return self.insert(ctes);
         }
-        if self.is("update") || self.is("delete") {
-            return Err(SqlError::unsupported("WITH common_table_expression UPDATE or DELETE").at(self.line()));
-        }
+        self.refuse(&["update", "delete"], "WITH common_table_expression UPDATE or DELETE")?;
         let mut query = self.query()?;
         query.ctes = ctes;
         Ok(Kind::Select(Box::new(query)))
@@ -29,10 +27,7 @@ impl Parser<'_> {
         self.list(|p| {
             let (name, columns) = (p.ident()?, p.optional_idents()?);
             p.expect("as")?;
-            p.expect_sym("(")?;
-            let query = p.query()?;
-            p.expect_sym(")")?;
-            Ok((name, columns, query))
+            Ok((name, columns, p.enclosed(Self::query)?))
         })
     }
 
@@ -106,10 +101,8 @@ impl Parser<'_> {
     }
 
     pub(super) fn term(&mut self) -> SqlResult<Body> {
-        if self.eat_sym("(") {
-            let query = self.query()?;
-            self.expect_sym(")")?;
-            return Ok(Body::Nested(Box::new(query)));
+        if self.is_sym("(") {
+            return Ok(Body::Nested(Box::new(self.enclosed(Self::query)?)));
         }
         Ok(Body::Select(Box::new(self.select()?)))
     }
@@ -125,9 +118,7 @@ impl Parser<'_> {
         }
         select.top = self.top()?;
         select.items = self.list(Self::item)?;
-        if self.eat("into") {
-            select.into = Some(self.name()?);
-        }
+        select.into = self.after("into", Self::name)?;
         if self.eat("from") {
             select.from = self.sources()?;
         }
@@ -136,18 +127,12 @@ impl Parser<'_> {
             self.expect("by")?;
             select.group = self.expr_list()?;
         }
-        if self.eat("having") {
-            select.having = Some(self.condition()?);
-        }
+        select.having = self.after("having", Self::condition)?;
         Ok(select)
     }
 
     pub(super) fn filter(&mut self) -> SqlResult<Option<Expr>> {
-        if self.eat("where") {
-            Ok(Some(self.condition()?))
-        } else {
-            Ok(None)
-        }
+        self.after("where", Self::condition)
     }
 
     /// Parses `TOP (n)` or `TOP n`.
@@ -155,10 +140,8 @@ impl Parser<'_> {
         if !self.eat("top") {
             return Ok(None);
         }
-        let count = if self.eat_sym("(") {
-            let count = self.expr()?;
-            self.expect_sym(")")?;
-            count
+        let count = if self.is_sym("(") {
+            self.enclosed(Self::expr)?
         } else {
             match self.bump() {
                 Tok::Int(n) => Expr::Int(n),
@@ -180,10 +163,10 @@ impl Parser<'_> {
             return Ok(Item::Star(Vec::new()));
         }
         if let Tok::Var(name) = self.tok().clone()
-            && let Tok::Sym(op @ ("=" | "+=" | "-=" | "*=" | "/=" | "%=" | "&=" | "|=" | "^=")) = *self.peek(1)
+            && let Tok::Sym(op) = *self.peek(1)
+            && (op == "=" || compound(op).is_some())
         {
-            self.bump();
-            self.bump();
+            self.at += 2;
             return Ok(Item::Assign(name, compound(op), self.expr()?));
         }
         if self.is_ident() {
@@ -234,15 +217,8 @@ impl Parser<'_> {
 
 /// Returns the operator of a compound assignment such as `+=`, or `None` for `=`.
 pub(super) fn compound(op: &'static str) -> Option<&'static str> {
-    Some(match op {
-        "+=" => "+",
-        "-=" => "-",
-        "*=" => "*",
-        "/=" => "/",
-        "%=" => "%",
-        "&=" => "&",
-        "|=" => "|",
-        "^=" => "^",
-        _ => return None,
-    })
+    let operator = op.strip_suffix('=')?;
+    ["+", "-", "*", "/", "%", "&", "|", "^"]
+        .contains(&operator)
+        .then_some(operator)
 }

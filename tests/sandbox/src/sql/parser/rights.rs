@@ -9,9 +9,7 @@ impl Parser<'_> {
     /// Parses `CREATE LOGIN name WITH PASSWORD = 'text'`, from the name.
     pub(super) fn create_login(&mut self) -> SqlResult<Kind> {
         let name = self.ident()?;
-        self.expect("with")?;
-        self.expect("password")?;
-        self.expect_sym("=")?;
+        self.expect("with password =")?;
         Ok(Kind::CreateLogin(name, self.string()?))
     }
 
@@ -26,11 +24,10 @@ impl Parser<'_> {
         Ok(Kind::CreateUser(name, login))
     }
 
-    /// Parses `GRANT`, `DENY` and `REVOKE`.
-    pub(super) fn permission(&mut self) -> SqlResult<Kind> {
-        let verb = self.expect_any(&["grant", "deny", "revoke"])?;
+    /// Parses `GRANT`, `DENY` and `REVOKE`, from the rights.
+    pub(super) fn permission(&mut self, verb: &str) -> SqlResult<Kind> {
         let mut rights = self.list(Self::right)?;
-        let on = if self.eat("on") { Some(self.securable()?) } else { None };
+        let on = self.after("on", Self::securable)?;
         let columns = self.optional_idents()?;
         if !columns.is_empty() {
             rights.iter_mut().for_each(|right| right.1.clone_from(&columns));

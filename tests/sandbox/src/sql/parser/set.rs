@@ -13,7 +13,6 @@ const VALUES: &str = " textsize lock_timeout dateformat datefirst language rowco
 
 impl Parser<'_> {
     pub(super) fn set(&mut self) -> SqlResult<Kind> {
-        self.bump();
         if let Tok::Var(name) = self.tok().clone() {
             self.bump();
             let operator = self.assignment()?;
@@ -30,8 +29,7 @@ impl Parser<'_> {
     }
 
     pub(super) fn isolation(&mut self) -> SqlResult<Kind> {
-        self.expect("isolation")?;
-        self.expect("level")?;
+        self.expect("isolation level")?;
         let level = if self.eat("read") {
             format!("read {}", self.expect_any(&["committed", "uncommitted"])?)
         } else if self.eat("repeatable") {

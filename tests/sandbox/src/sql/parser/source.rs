@@ -1,6 +1,6 @@
 //! The grammar of the sources of `FROM`, and of table hints.
 
-use super::{Parser, is_reserved};
+use super::Parser;
 use crate::error::{SqlError, SqlResult};
 use crate::locks::Mode;
 use crate::sql::ast::{Expr, Name, TABLE_VARIABLE, Table};
@@ -47,10 +47,7 @@ impl Parser<'_> {
     pub(super) fn joined(&mut self) -> SqlResult<Table> {
         let mut left = self.source_table()?;
         loop {
-            let kind = if self.is("join") {
-                "INNER"
-            } else if self.is("inner") {
-                self.bump();
+            let kind = if self.is("join") || self.eat("inner") {
                 "INNER"
             } else if let Some(kind) = self.outer_kind() {
                 kind
@@ -94,18 +91,18 @@ impl Parser<'_> {
         if self.eat_sym("(") {
             if self.is("select") || self.is("with") || self.is_sym("(") && self.nested_is_query() {
                 let query = Box::new(self.query()?);
-                self.expect_sym(")")?;
+                self.expect(")")?;
                 let (alias, columns) = self.derived_alias()?;
                 return Ok(Table::Derived { query, alias, columns });
             }
             if self.eat("values") {
                 let rows = self.value_rows()?;
-                self.expect_sym(")")?;
+                self.expect(")")?;
                 let (alias, columns) = self.derived_alias()?;
                 return Ok(Table::Values { rows, alias, columns });
             }
             let inner = self.joined()?;
-            self.expect_sym(")")?;
+            self.expect(")")?;
             return Ok(inner);
         }
         if self.is("changetable") && matches!(self.peek(1), Tok::Sym("(")) {
@@ -113,13 +110,7 @@ impl Parser<'_> {
         }
         let name = self.table_name()?;
         if self.is_sym("(") && !self.old_hint() {
-            self.bump();
-            let args = if self.is_sym(")") {
-                Vec::new()
-            } else {
-                self.expr_list()?
-            };
-            self.expect_sym(")")?;
+            let args = self.enclosed(|p| if p.is_sym(")") { Ok(Vec::new()) } else { p.expr_list() })?;
             let (alias, columns) = self.alias_and_columns()?;
             return Ok(Table::Function {
                 name,
@@ -180,17 +171,9 @@ impl Parser<'_> {
     }
 
     pub(super) fn table_alias(&mut self) -> SqlResult<Option<String>> {
-        if self.eat("as") {
-            return Ok(Some(self.ident()?));
-        }
-        let free = match self.tok() {
-            Tok::Word(w) => {
-                !is_reserved(w) && !["apply", "output", "offset"].contains(&w.to_ascii_lowercase().as_str())
-            }
-            Tok::Quoted(_) => true,
-            _ => false,
-        };
-        if free { Ok(Some(self.ident()?)) } else { Ok(None) }
+        let named = self.eat("as");
+        let free = self.is_ident() && !["apply", "output", "offset"].iter().any(|word| self.is(word));
+        (named || free).then(|| self.ident()).transpose()
     }
 
     pub(super) fn alias_and_columns(&mut self) -> SqlResult<(Option<String>, Vec<String>)> {

@@ -5,6 +5,9 @@ use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{COLUMN_SET, ColumnDef, Constraint, ENCRYPTED, Name, Period, Rule, Storage};
 use crate::sql::lexer::Tok;
 
+/// A key without its columns.
+type KeyRule = fn(Vec<String>) -> Rule;
+
 impl Parser<'_> {
     /// Parses `ON filegroup`, which changes nothing here, `ON scheme(column)`, and `WITH (…)` of an index or table, in
     /// any order.
@@ -22,7 +25,7 @@ impl Parser<'_> {
             let group = self.bump().text();
             if self.eat_sym("(") {
                 storage.partitioned = Some((group, self.ident()?));
-                self.expect_sym(")")?;
+                self.expect(")")?;
             } else if !["primary", "default"]
                 .iter()
                 .any(|known| group.eq_ignore_ascii_case(known))
@@ -34,17 +37,12 @@ impl Parser<'_> {
 
     /// Parses `SYSTEM_VERSIONING = ON (HISTORY_TABLE = name)`, of which it returns the name, or `= OFF`.
     pub(super) fn versioning(&mut self) -> SqlResult<Option<Name>> {
-        self.expect("system_versioning")?;
-        self.expect_sym("=")?;
+        self.expect("system_versioning =")?;
         if !self.on_off()? {
             return Ok(None);
         }
-        self.expect_sym("(")?;
-        self.expect("history_table")?;
-        self.expect_sym("=")?;
-        let name = self.name()?;
-        self.expect_sym(")")?;
-        Ok(Some(name))
+        let name = self.enclosed(|p| p.expect("history_table =").and_then(|()| p.name()));
+        name.map(Some)
     }
 
     fn storage_option(&mut self, storage: &mut Storage) -> SqlResult<()> {
@@ -53,7 +51,7 @@ impl Parser<'_> {
             return Ok(());
         }
         if let Some(word) = self.eat_any(&["memory_optimized", "data_source"]) {
-            self.expect_sym("=")?;
+            self.expect("=")?;
             storage.external = word == "data_source";
             storage.memory_optimized = !storage.external && self.is("on");
             self.bump();
@@ -64,18 +62,15 @@ impl Parser<'_> {
         if !KNOWN.contains(&format!(" {option} ")) {
             return Err(SqlError::unsupported(format!("index option {option}")).at(self.line()));
         }
-        self.expect_sym("=")?;
+        self.expect("=")?;
         self.on_off().map(drop)
     }
 
     pub(super) fn table_body(&mut self) -> SqlResult<(Vec<ColumnDef>, Vec<Constraint>)> {
-        self.expect_sym("(")?;
+        self.expect("(")?;
         let (mut columns, mut constraints) = (Vec::new(), Vec::new());
         loop {
-            match self.table_constraint()? {
-                Some(constraint) => constraints.push(constraint),
-                None => columns.push(self.column_def()?),
-            }
+            self.table_element(&mut columns, &mut constraints)?;
             // The comma between a column and a constraint may be missing, and there may be one before the end.
             self.eat_sym(",");
             if self.eat_sym(")") {
@@ -84,31 +79,37 @@ impl Parser<'_> {
         }
     }
 
-    pub(super) fn constraint_name(&mut self) -> SqlResult<Option<String>> {
-        if self.eat("constraint") {
-            Ok(Some(self.ident()?))
-        } else {
-            Ok(None)
+    /// Parses a column or a constraint of a table.
+    pub(super) fn table_element(&mut self, columns: &mut Vec<ColumnDef>, rules: &mut Vec<Constraint>) -> SqlResult<()> {
+        match self.table_constraint()? {
+            Some(constraint) => rules.push(constraint),
+            None => columns.push(self.column_def()?),
         }
+        Ok(())
     }
 
-    pub(super) fn clustering(&mut self) {
-        let _ = self.eat_any(&["clustered", "nonclustered"]);
+    pub(super) fn constraint_name(&mut self) -> SqlResult<Option<String>> {
+        self.after("constraint", Self::ident)
+    }
+
+    /// Parses the words of a key, up to its columns.
+    fn key_rule(&mut self) -> SqlResult<Option<KeyRule>> {
+        let rule: KeyRule = match self.eat_any(&["primary", "unique"]) {
+            Some("primary") => {
+                self.expect("key")?;
+                Rule::PrimaryKey
+            }
+            Some(_) => Rule::Unique,
+            None => return Ok(None),
+        };
+        self.eat_any(&["clustered", "nonclustered"]);
+        Ok(Some(rule))
     }
 
     pub(super) fn table_constraint(&mut self) -> SqlResult<Option<Constraint>> {
         let from = self.at;
         let name = self.constraint_name()?;
-        let keyed: Option<fn(Vec<String>) -> Rule> = if self.eat("primary") {
-            self.expect("key")?;
-            Some(Rule::PrimaryKey)
-        } else if self.eat("unique") {
-            Some(Rule::Unique)
-        } else {
-            None
-        };
-        if let Some(rule) = keyed {
-            self.clustering();
+        if let Some(rule) = self.key_rule()? {
             if !self.is_sym("(") {
                 self.at = from;
                 return Ok(None);
@@ -120,17 +121,13 @@ impl Parser<'_> {
                 rule: rule(columns),
             }));
         }
-        if name.is_none() && self.is("period") && matches!(self.peek(1), Tok::Word(w) if w.eq_ignore_ascii_case("for"))
-        {
-            self.bump();
-            self.expect("for")?;
-            self.expect("system_time")?;
+        if name.is_none() && self.is("period") && self.is_at(1, "for") {
+            self.expect("period for system_time")?;
             let rule = Rule::Period(self.ident_list()?);
             return Ok(Some(Constraint { name, rule }));
         }
-        if ["check", "foreign", "default"].iter().any(|word| self.is(word)) {
-            return Err(SqlError::unsupported("CHECK, FOREIGN KEY and DEFAULT … FOR constraints").at(self.line()));
-        }
+        let others = ["check", "foreign", "default"];
+        self.refuse(&others, "CHECK, FOREIGN KEY and DEFAULT … FOR constraints")?;
         if name.is_some() {
             return self.unexpected();
         }
@@ -138,7 +135,8 @@ impl Parser<'_> {
         Ok(None)
     }
 
-    pub(super) fn default_text(&mut self) -> SqlResult<String> {
+    /// Parses an expression, and returns it as written.
+    pub(super) fn expr_text(&mut self) -> SqlResult<String> {
         let from = self.start();
         self.expr()?;
         Ok(self.source(from))
@@ -158,9 +156,7 @@ impl Parser<'_> {
             return Ok(column);
         }
         if self.eat("as") {
-            let from = self.start();
-            self.expr()?;
-            column.computed = Some(self.source(from));
+            column.computed = Some(self.expr_text()?);
         } else {
             let (ty, type_name) = self.data_type()?;
             column.ty = Some(ty);
@@ -174,6 +170,16 @@ impl Parser<'_> {
         loop {
             let from = self.at;
             let name = self.constraint_name()?;
+            if let Some(rule) = self.key_rule()? {
+                if self.is_sym("(") {
+                    self.at = from;
+                    return Ok(());
+                }
+                self.storage_options()?;
+                let rule = rule(vec![column.name.clone()]);
+                column.constraints.push(Constraint { name, rule });
+                continue;
+            }
             let found = self.eat_any(&[
                 "not",
                 "null",
@@ -185,8 +191,6 @@ impl Parser<'_> {
                 "sparse",
                 "column_set",
                 "encrypted",
-                "primary",
-                "unique",
             ]);
             match found {
                 Some("not") => {
@@ -195,37 +199,17 @@ impl Parser<'_> {
                 }
                 Some("null") => column.nullable = Some(true),
                 Some("identity") => column.identity = Some(self.identity()?),
-                Some("default") => column.default = Some(self.default_text()?),
+                Some("default") => column.default = Some(self.expr_text()?),
                 Some("collate") => column.collation = Some(self.ident()?),
                 Some("masked") => column.mask = Some(self.mask()?),
                 Some("sparse") => column.sparse = true,
-                Some(mark @ ("column_set" | "encrypted")) => column.special = self.special(mark)?,
                 Some("generated") => {
                     column.period = Some(self.generated()?);
                     column.hidden = self.eat("hidden");
                 }
-                Some(key) => {
-                    if key == "primary" {
-                        self.expect("key")?;
-                    }
-                    self.clustering();
-                    if self.is_sym("(") {
-                        self.at = from;
-                        return Ok(());
-                    }
-                    self.storage_options()?;
-                    let columns = vec![column.name.clone()];
-                    let rule = if key == "primary" {
-                        Rule::PrimaryKey(columns)
-                    } else {
-                        Rule::Unique(columns)
-                    };
-                    column.constraints.push(Constraint { name, rule });
-                }
-                None if self.is("check") || self.is("references") => {
-                    return Err(SqlError::unsupported("CHECK and FOREIGN KEY constraints").at(self.line()));
-                }
+                Some(mark) => column.special = self.special(mark)?,
                 None => {
+                    self.refuse(&["check", "references"], "CHECK and FOREIGN KEY constraints")?;
                     self.at = from;
                     return Ok(());
                 }
@@ -236,25 +220,19 @@ impl Parser<'_> {
     /// Parses `WITH (FUNCTION = 'text')`.
     pub(super) fn mask(&mut self) -> SqlResult<String> {
         self.expect("with")?;
-        self.expect_sym("(")?;
-        self.expect("function")?;
-        self.expect_sym("=")?;
-        let text = self.string()?;
-        self.expect_sym(")")?;
-        Ok(text)
+        self.enclosed(|p| p.expect("function =").and_then(|()| p.string()))
     }
 
     /// Parses the rest of `COLUMN_SET FOR ALL_SPARSE_COLUMNS`, or of `ENCRYPTED WITH (…)`, whose options do not matter here.
     fn special(&mut self, mark: &str) -> SqlResult<i64> {
         if mark == "column_set" {
-            self.expect("for")?;
-            self.expect("all_sparse_columns")?;
+            self.expect("for all_sparse_columns")?;
             return Ok(COLUMN_SET);
         }
         self.expect("with")?;
         self.in_parentheses(|p| {
             p.ident()?;
-            p.expect_sym("=")?;
+            p.expect("=")?;
             Ok(p.bump())
         })?;
         Ok(ENCRYPTED)
@@ -266,17 +244,15 @@ impl Parser<'_> {
             return Ok((1, 1));
         }
         let seed = self.signed_int()?;
-        self.expect_sym(",")?;
+        self.expect(",")?;
         let increment = self.signed_int()?;
-        self.expect_sym(")")?;
+        self.expect(")")?;
         Ok((seed, increment))
     }
 
     /// Parses `ALWAYS AS ROW START` or `END`.
     fn generated(&mut self) -> SqlResult<Period> {
-        for word in ["always", "as", "row"] {
-            self.expect(word)?;
-        }
+        self.expect("always as row")?;
         let start = self.expect_any(&["start", "end"])? == "start";
         Ok(if start { Period::Start } else { Period::End })
     }

@@ -25,28 +25,18 @@ impl Parser<'_> {
 
     fn tracking_options(&mut self) -> SqlResult<TrackingOptions> {
         let mut options = TrackingOptions::default();
-        self.expect_sym("(")?;
-        loop {
-            let twice = match self.expect_any(&["auto_cleanup", "change_retention"])? {
-                "auto_cleanup" => {
-                    self.expect_sym("=")?;
-                    let value = self.on_off()?;
-                    options.auto_cleanup.replace(value).map(|_| "AUTO_CLEANUP")
-                }
-                _ => {
-                    self.expect_sym("=")?;
-                    let value = self.retention()?;
-                    options.retention.replace(value).map(|_| "CHANGE_RETENTION")
-                }
+        self.in_parentheses(|p| {
+            let option = p.expect_any(&["auto_cleanup", "change_retention"])?;
+            p.expect("=")?;
+            let twice = match option {
+                "auto_cleanup" => options.auto_cleanup.replace(p.on_off()?).is_some(),
+                _ => options.retention.replace(p.retention()?).is_some(),
             };
-            if let Some(option) = twice {
-                return Err(SqlError::of(5091, &[&option]).at(self.line()));
+            if twice {
+                return Err(SqlError::of(5091, &[&option.to_ascii_uppercase()]).at(p.line()));
             }
-            if !self.eat_sym(",") {
-                break;
-            }
-        }
-        self.expect_sym(")")?;
+            Ok(())
+        })?;
         Ok(options)
     }
 
@@ -83,31 +73,26 @@ impl Parser<'_> {
         if !enable {
             return Ok(Some(Kind::DisableTracking(table.clone())));
         }
-        let mut columns = false;
-        if self.eat("with") {
-            self.expect_sym("(")?;
-            self.expect("track_columns_updated")?;
-            self.expect_sym("=")?;
-            columns = self.on_off()?;
-            self.expect_sym(")")?;
-        }
-        Ok(Some(Kind::EnableTracking(table.clone(), columns)))
+        let columns = self.after("with", |p| {
+            p.enclosed(|p| p.expect("track_columns_updated =").and_then(|()| p.on_off()))
+        })?;
+        Ok(Some(Kind::EnableTracking(table.clone(), columns == Some(true))))
     }
 
     pub(super) fn change_table(&mut self) -> SqlResult<Table> {
         self.bump();
-        self.expect_sym("(")?;
+        self.expect("(")?;
         if self.is("version") {
             return Err(SqlError::unsupported("CHANGETABLE (VERSION …)").at(self.line()));
         }
         self.expect("changes")?;
         let table = self.name()?;
-        self.expect_sym(",")?;
+        self.expect(",")?;
         let since = self.version_number()?;
         if self.eat_sym(",") {
             self.expect("forceseek")?;
         }
-        self.expect_sym(")")?;
+        self.expect(")")?;
         let (alias, columns) = self.alias_and_columns()?;
         Ok(Table::Changes(Box::new(ChangeTable {
             table,

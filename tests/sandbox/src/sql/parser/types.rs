@@ -13,18 +13,13 @@ impl Parser<'_> {
         let qualified = matches!(self.peek(1), Tok::Sym(".")) && !self.is("sys");
         let unknown = !qualified && self.is_ident() && self.data_type().is_err_and(|e| e.number == 2715);
         self.at = from;
-        if qualified || unknown {
-            self.name().map(Some)
-        } else {
-            Ok(None)
-        }
+        (qualified || unknown).then(|| self.name()).transpose()
     }
 
     /// Parses a data type, and returns it with its name as written, in lower case.
     pub(super) fn data_type(&mut self) -> SqlResult<(Ty, String)> {
         let mut name = match self.tok() {
-            Tok::Word(w) => w.to_ascii_lowercase(),
-            Tok::Quoted(w) => w.to_ascii_lowercase(),
+            Tok::Word(w) | Tok::Quoted(w) => w.to_ascii_lowercase(),
             _ => return self.unexpected(),
         };
         let line = self.line();
@@ -37,12 +32,8 @@ impl Parser<'_> {
             name = "float".to_owned();
         }
         if name == "national" {
-            let word = self.eat_any(&["char", "character", "text"]).map_or("", |w| w);
-            name = match word {
-                "" => return self.unexpected(),
-                "text" => "ntext".to_owned(),
-                _ => "nchar".to_owned(),
-            };
+            let word = self.expect_any(&["char", "character", "text"])?;
+            name = if word == "text" { "ntext" } else { "nchar" }.to_owned();
         }
         if self.is("varying") && matches!(name.as_str(), "char" | "character" | "nchar" | "binary") {
             self.bump();
@@ -59,10 +50,7 @@ impl Parser<'_> {
     }
 
     fn type_arguments(&mut self) -> SqlResult<Vec<u16>> {
-        if !self.is_sym("(") {
-            return Ok(Vec::new());
-        }
-        self.in_parentheses(|p| {
+        self.optional_list(|p| {
             if p.eat("max") {
                 return Ok(MAX);
             }
