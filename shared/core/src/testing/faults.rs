@@ -69,6 +69,10 @@ pub struct Gate {
     seed: Cell<u64>,
     /// The name of calls that wait for so many turns of other tasks.
     held_up: Option<(&'static str, usize)>,
+    /// The name of calls that wait until they are released.
+    held: Option<&'static str>,
+    /// Whether they are released.
+    released: Cell<bool>,
     /// The name of calls that never end.
     silent: Option<&'static str>,
 }
@@ -99,6 +103,20 @@ impl Gate {
             held_up: Some((name, turns)),
             ..self
         }
+    }
+
+    /// Makes a gate at which every call of this name waits until the calls are [released](Self::release).
+    #[must_use]
+    pub fn holding(name: &'static str) -> Self {
+        Self {
+            held: Some(name),
+            ..Self::waiting(1)
+        }
+    }
+
+    /// Lets the calls go on that are held.
+    pub fn release(&self) {
+        self.released.set(true);
     }
 
     /// Makes a gate at which calls of this name never end.
@@ -135,6 +153,9 @@ impl Gate {
         self.wait().await;
         if self.silent == Some(name) {
             return std::future::pending().await;
+        }
+        while self.held == Some(name) && !self.released.get() {
+            tokio::task::yield_now().await;
         }
         let held_up = self.held_up.filter(|(held_up, _)| *held_up == name);
         for _ in 0..held_up.map_or(0, |(_, turns)| turns) {

@@ -79,9 +79,14 @@ async fn paused_during(world: &World, (gate, call): (&Gate, &str), what: impl As
     resume(store, PREFIX, &name()).await.unwrap();
 }
 
-/// Makes a gate whose calls of this name are held up for longer than a person needs.
-fn held_up_at(call: &'static str) -> Gate {
-    Gate::waiting(1).held_up_at(call, 5_000)
+/// Does both, of which the first is held up behind the gate until the second is done.
+async fn held_up_during<A, B>(gate: &Gate, held: impl Future<Output = A>, other: impl Future<Output = B>) -> (A, B) {
+    let other = async {
+        let done = other.await;
+        gate.release();
+        done
+    };
+    tokio::join!(held, other)
 }
 
 /// Copies and commits the window of the run "old", of one slice, behind this gate.
@@ -111,7 +116,7 @@ async fn a_record_that_comes_after_the_table_was_started_over_is_passed_over() {
         for is_planned_before in [false, true] {
             let world = world([1, 2, 3]).taking(leases);
             world.pipeline().plan("old", &[spec()]).await.unwrap();
-            let gate = held_up_at("create");
+            let gate = Gate::holding("create");
             let by_hand = paused_during(&world, (&gate, "create"), async |world| {
                 reset(world).await;
                 world.table.insert(4);
@@ -123,7 +128,7 @@ async fn a_record_that_comes_after_the_table_was_started_over_is_passed_over() {
                 }
             };
             // The record is the first document that the copy creates.
-            let (old, ()) = tokio::join!(old_run(&world, &gate, "initial"), by_hand);
+            let (old, ()) = held_up_during(&gate, old_run(&world, &gate, "initial"), by_hand).await;
             assert!(
                 !matches!(old, Ok(WindowOutcome::Committed(_))) || visible(&world) == [1, 2, 3, 4],
                 "{old:?}"
@@ -142,12 +147,12 @@ async fn a_record_that_comes_after_the_window_was_given_up_is_passed_over() {
         let world = committed_once().await.taking(leases);
         grow(&world);
         world.pipeline().plan("old", &[spec()]).await.unwrap();
-        let gate = held_up_at("create");
+        let gate = Gate::holding("create");
         let by_hand = paused_during(&world, (&gate, "create"), async |world| {
             abandon(world, "from-3").await;
             world.table.insert(12);
         });
-        let (old, ()) = tokio::join!(old_run(&world, &gate, "from-3"), by_hand);
+        let (old, ()) = held_up_during(&gate, old_run(&world, &gate, "from-3"), by_hand).await;
         drop(old);
         world.pass(LEASE + CLOCK_MARGIN);
         world.run("after").await;
@@ -162,12 +167,12 @@ async fn a_commit_of_a_window_that_was_given_up_meanwhile_writes_nothing_and_mov
         for call in ["count", "stored"] {
             let world = world([1, 2, 3]).taking(leases);
             world.pipeline().plan("old", &[spec()]).await.unwrap();
-            let gate = held_up_at(call);
+            let gate = Gate::holding(call);
             let by_hand = paused_during(&world, (&gate, call), async |world| {
                 reset(world).await;
                 world.table.insert(4);
             });
-            let (old, ()) = tokio::join!(old_run(&world, &gate, "initial"), by_hand);
+            let (old, ()) = held_up_during(&gate, old_run(&world, &gate, "initial"), by_hand).await;
             assert_eq!(old.unwrap_err().code(), ErrorCode::InvalidInput, "{call}");
             assert_eq!(world.watermark(), None, "{call}");
             let is_manifest = |key: &String| key.ends_with("manifest.json") && !key.contains("_archive");
@@ -190,12 +195,12 @@ async fn a_manifest_that_comes_after_the_table_was_started_over_commits_nothing(
         world.pipeline().plan("old", &[spec()]).await.unwrap();
         world.pipeline().copy_slice("old", &of_run("initial"), 0).await.unwrap();
         // The first document that the commit creates is what it leaves for the next window. The manifest follows.
-        let gate = held_up_at("create");
+        let gate = Gate::holding("create");
         let by_hand = paused_during(&world, (&gate, "create"), async |world| {
             reset(world).await;
             world.table.insert(4);
         });
-        let (old, ()) = tokio::join!(old_run(&world, &gate, "initial"), by_hand);
+        let (old, ()) = held_up_during(&gate, old_run(&world, &gate, "initial"), by_hand).await;
         assert_eq!(old.unwrap_err().code(), ErrorCode::InvalidInput);
         let manifest = world.ledger().keys().manifest(&window("initial"));
         assert!(world.store.body(&manifest).is_some(), "it came late");
@@ -221,12 +226,12 @@ async fn a_pointer_in_the_bucket_that_comes_after_the_table_was_started_over_is_
         let world = world([1, 2, 3]).taking(leases);
         let pointers = Pointers::new(&world.store, PREFIX);
         world.pipeline().plan("old", &[spec()]).await.unwrap();
-        let gate = held_up_at("advance");
+        let gate = Gate::holding("advance");
         let by_hand = paused_during(&world, (&gate, "advance"), async |world| {
             reset_with(world, &pointers).await;
             world.table.insert(4);
         });
-        let (old, ()) = tokio::join!(old_run_moving(&world, &pointers, &gate, "initial"), by_hand);
+        let (old, ()) = held_up_during(&gate, old_run_moving(&world, &pointers, &gate, "initial"), by_hand).await;
         assert_eq!(old.unwrap_err().code(), ErrorCode::InvalidInput);
         world.pass(LEASE + CLOCK_MARGIN);
         let mut pipeline = Pipeline {
@@ -247,12 +252,12 @@ async fn a_watermark_that_comes_after_the_table_was_started_over_is_reported() {
     for leases in [Leases::Taken, Leases::Ignored] {
         let world = world([1, 2, 3]).taking(leases);
         world.pipeline().plan("old", &[spec()]).await.unwrap();
-        let gate = held_up_at("advance");
+        let gate = Gate::holding("advance");
         let by_hand = paused_during(&world, (&gate, "advance"), async |world| {
             reset(world).await;
             world.table.insert(4);
         });
-        let (old, ()) = tokio::join!(old_run(&world, &gate, "initial"), by_hand);
+        let (old, ()) = held_up_during(&gate, old_run(&world, &gate, "initial"), by_hand).await;
         let error = old.unwrap_err();
         assert_eq!(error.code(), ErrorCode::WatermarkConflict);
         assert!(error.to_string().contains("tidemark reset dbo.t --yes"), "{error}");
@@ -310,7 +315,7 @@ async fn reset_behind(world: &World, gate: &Gate) -> Result<(), Error> {
 async fn a_start_over_that_reads_for_longer_than_a_lease_keeps_every_run_off() {
     let world = committed_once().await.taking(Leases::Taken);
     grow(&world);
-    let gate = held_up_at("folders");
+    let gate = Gate::holding("folders");
     let run = async {
         while !gate.calls().contains(&"folders") {
             tokio::task::yield_now().await;
@@ -318,7 +323,7 @@ async fn a_start_over_that_reads_for_longer_than_a_lease_keeps_every_run_off() {
         world.pass(LEASE + CLOCK_MARGIN);
         world.run("meanwhile").await
     };
-    let (done, outcome) = tokio::join!(reset_behind(&world, &gate), run);
+    let (done, outcome) = held_up_during(&gate, reset_behind(&world, &gate), run).await;
     done.unwrap();
     assert_eq!((outcome.committed.len(), outcome.left_alone.paused.len()), (0, 1));
     world.run("after").await;
@@ -330,7 +335,7 @@ async fn a_start_over_whose_pause_somebody_ended_moves_nothing_away_under_a_run(
     let world = committed_once().await.taking(Leases::Taken);
     grow(&world);
     let before = visible(&world);
-    let gate = held_up_at("folders");
+    let gate = Gate::holding("folders");
     let run = async {
         while !gate.calls().contains(&"folders") {
             tokio::task::yield_now().await;
@@ -338,7 +343,7 @@ async fn a_start_over_whose_pause_somebody_ended_moves_nothing_away_under_a_run(
         resume(&world.store, PREFIX, &name()).await.unwrap();
         world.pipeline().plan("meanwhile", &[spec()]).await.unwrap();
     };
-    let (done, ()) = tokio::join!(reset_behind(&world, &gate), run);
+    let (done, ()) = held_up_during(&gate, reset_behind(&world, &gate), run).await;
     assert_eq!(done.unwrap_err().code(), ErrorCode::SinkUnavailable);
     assert_eq!(visible(&world), before);
     let keys = world.store.keys();
