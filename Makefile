@@ -47,12 +47,12 @@ DEPLOY_STAMP := $(DEPLOY)/.all-$(shell sha256sum < tools/requirements.txt | cut 
 SOAK_TESTS := change_tracking crash_points late_commits properties slices watermark_types
 
 # The crates whose own tests `make test-unit` runs, and what it leaves out of them: the modules whose tests start the
-# stand-in, and the tests of the whole command.
+# stand-in, the tests of the whole command, and the crash points over a folder, which wait for a disk.
 UNIT_CRATES := tidemark tidemark-aws tidemark-cli tidemark-files tidemark-folder tidemark-lambda tidemark-sqlserver crc-fast native-tls \
 	openssl $(FUNCTIONS)
 ON_THE_STAND_IN := control_table::tests session::sign_in_tests session::tls_tests sink::type_tests
 empty :=
-UNIT_FILTER = not (test(/^($(subst $(empty) $(empty),|,$(ON_THE_STAND_IN)))::/) | (package(tidemark-cli) & kind(test)))
+UNIT_FILTER = not (test(/^($(subst $(empty) $(empty),|,$(ON_THE_STAND_IN)))::/) | ((package(tidemark-cli) | package(tidemark-folder)) & kind(test)))
 
 # These variables are passed on as they are given, so that make does not expand a $ in a password or in a path.
 override SOURCE_URL := $(value SOURCE_URL)
