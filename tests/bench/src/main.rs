@@ -203,7 +203,7 @@ impl Bench<'_> {
             .await
     }
 
-    /// Measures what the size of packets costs. The largest are 32,767 bytes, which no server sends encrypted.
+    /// Measures what the size of packets costs.
     fn packets(&self, report: &mut Report, table: &Table, rows: u64) -> Result<(), Failure> {
         let lines = [
             (4_096, true),
