@@ -6,10 +6,10 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 
 use rustls::client::danger::ServerCertVerifier;
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::{Resumption, UnbufferedClientConnection, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::{ClientConfig, RootCertStore};
 
 use crate::handshake::go_on;
 use crate::verifier::{AnyCertificate, authorities};
@@ -125,7 +125,7 @@ impl TlsConnector {
             }
         };
         let connection =
-            ClientConnection::new(self.0.clone(), name).map_err(|error| HandshakeError::Failure(error.into()))?;
+            UnbufferedClientConnection::new(self.0.clone(), name).map_err(|error| HandshakeError::Failure(error.into()))?;
         go_on(TlsStream::new(connection, stream))
     }
 }

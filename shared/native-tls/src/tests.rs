@@ -154,6 +154,8 @@ fn serve(
                     if bytes[read - 1] == HANG_UP {
                         return;
                     }
+                    // TLS 1.3 changes its keys before every answer, and asks for those of the client. TLS 1.2 cannot.
+                    drop(stream.conn.refresh_traffic_keys());
                     stream.write_all(&bytes[..read]).unwrap();
                 }
                 stream.conn.send_close_notify();

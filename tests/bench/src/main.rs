@@ -205,13 +205,7 @@ impl Bench<'_> {
 
     /// Measures what the size of packets costs.
     fn packets(&self, report: &mut Report, table: &Table, rows: u64) -> Result<(), Failure> {
-        let lines = [
-            (4_096, true),
-            (8_000, true),
-            (16_383, true),
-            (16_383, false),
-            (32_767, false),
-        ];
+        let lines = [(4_096, true), (8_000, true), (16_383, true), (16_383, false)];
         let lines = lines.map(|(packet_bytes, is_encrypted)| {
             let plain = if is_encrypted { "" } else { "/plain" };
             let link = Link {
