@@ -59,7 +59,7 @@ def test_an_idle_run_costs_what_the_formula_gives() -> None:
 
 
 def test_what_alarms_and_metrics_cost_is_the_same_on_every_page() -> None:
-    """An alarm is 0.10 USD a month by list price, and a metric 0.30. They are those of the defaults with the schedule on."""
+    """By list price an alarm is 0.10 USD a month, and a metric 0.30. Counted are the defaults with the schedule on."""
     template = cloudformation.read(ROOT / "infra/template.yaml")
     alarms = [each for each in template["Resources"].values() if each["Type"] == "AWS::CloudWatch::Alarm"]
     defaults = {name: facts.get("Default") for name, facts in template["Parameters"].items()}
@@ -75,7 +75,7 @@ def test_what_alarms_and_metrics_cost_is_the_same_on_every_page() -> None:
     assert f"| Alarms, {number} with a schedule that is on;" in cost and f"| {of_alarms} a month |" in cost
     assert f"| {of_metrics} a month at most;" in cost
     assert case.count(f"| alarms, secret | {of_alarms} + 0.40 |") == 2
-    assert case.count(f"| {metrics} × 0.30 | {of_metrics} |") == 2
+    assert case.count(f"| {metrics} \u00d7 0.30 | {of_metrics} |") == 2
     tutorial = " ".join(_page("docs/tutorial/aws.md").split())
     assert f"the alarms cost {of_alarms} USD a month, the metrics at most {of_metrics} USD" in tutorial
 
