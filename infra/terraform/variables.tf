@@ -1,7 +1,7 @@
 # Written by tools/terraform.py from infra/template.yaml (make terraform). Changes belong there.
 
 variable "source_secret_arn" {
-  description = "ARN of an existing secret with the keys host, port, username, password and dbname. Recommended. When empty, the stack creates the secret from the Source* parameters below."
+  description = "ARN of an existing secret with the keys host, port, username, password and dbname. It is better to give one than to leave this empty. When it is empty, the stack creates the secret from the Source* parameters below."
   type        = string
   default     = ""
 
@@ -79,7 +79,7 @@ variable "source_tls" {
 }
 
 variable "source_read_intent" {
-  description = "Whether to ask for a replica that is only read from. Not with change tracking."
+  description = "Whether connections to the source ask for a replica that is only read from. On a replica, a table with change tracking is refused, and so is a table whose watermark is a rowversion."
   type        = string
   default     = "false"
 
@@ -172,7 +172,7 @@ variable "sink_prefix" {
 }
 
 variable "kms_key_arn" {
-  description = "Key that encrypts the bucket, whether the stack makes it or not. Optional. The secrets, the logs and the state machines have keys of their own."
+  description = "Key that encrypts the bucket, whether the stack makes it or not. It may be empty. The secrets, the logs and the state machines have keys of their own."
   type        = string
   default     = ""
 
@@ -194,7 +194,7 @@ variable "secret_kms_key_arns" {
 }
 
 variable "log_kms_key_arn" {
-  description = "Key that encrypts the log groups. Its policy must let CloudWatch Logs use it. Optional."
+  description = "Key that encrypts the log groups. It may be empty. The policy of the key must let CloudWatch Logs use it."
   type        = string
   default     = ""
 
@@ -205,7 +205,7 @@ variable "log_kms_key_arn" {
 }
 
 variable "states_kms_key_arn" {
-  description = "Key that encrypts the state machines and their executions' histories. Optional. With it, EventBridge leaves error and cause out of the message about a failed run, so the run sends one of its own, with the names of its tables and their errors."
+  description = "Key that encrypts the state machines and their executions' histories. It may be empty. With a key, EventBridge leaves error and cause out of the message about a failed run, so the run sends one of its own, with the names of its tables and their errors."
   type        = string
   default     = ""
 
@@ -238,7 +238,7 @@ variable "keep_old_versions_days" {
 }
 
 variable "access_log_bucket" {
-  description = "Existing bucket that receives the access logs of the bucket that the stack creates. Optional, and not with SinkBucketName."
+  description = "Existing bucket that receives the access logs of the bucket that the stack creates. It may be empty, and cannot be given with SinkBucketName."
   type        = string
   default     = ""
 
@@ -557,7 +557,7 @@ variable "run_budget_rows" {
 }
 
 variable "run_budget_bytes" {
-  description = "Bytes of files that a run may write; 0 is no limit. As RunBudgetRows."
+  description = "Bytes of files that a run may write; 0 is no limit. The budget holds for all tables of a run together, as RunBudgetRows does."
   type        = string
   default     = "0"
 
@@ -568,7 +568,7 @@ variable "run_budget_bytes" {
 }
 
 variable "run_budget_usd" {
-  description = "US dollars that the copies of a run may cost, like 2.50; 0 is no limit. They are estimated from the files and the slices by list prices of us-east-1, as \"tidemark plan\" does. As RunBudgetRows."
+  description = "US dollars that the copies of a run may cost, like 2.50; 0 is no limit. They are estimated from the files and the slices by list prices of us-east-1, as \"tidemark plan\" does. The budget holds for all tables of a run together, as RunBudgetRows does."
   type        = string
   default     = "0"
 
@@ -657,7 +657,7 @@ variable "alarm_topic_arn" {
 }
 
 variable "alarm_email" {
-  description = "Address that is subscribed to the topic that the stack creates. It has to confirm. Optional, and not with AlarmTopicArn."
+  description = "Address that is subscribed to the topic that the stack creates. Its owner has to confirm. It may be empty, and cannot be given with AlarmTopicArn."
   type        = string
   default     = ""
 

@@ -86,6 +86,38 @@ def test_secrets_have_known_fields_and_no_password(path: Path) -> None:
     assert secret.get("password", "…") == "…"
 
 
+def test_the_tables_of_the_laptop_can_be_made_and_copied(tmp_path: Path) -> None:
+    """Its script makes what its tables.json names, on a server that has neither."""
+    sandbox = Sandbox(BINARIES / "tidemark-sandbox", tmp_path / "server", "")
+    try:
+        script = (ROOT / "examples/laptop-duckdb/source.sql").read_text()
+        sandbox.execute(*re.split(r"^GO$", script, flags=re.MULTILINE))
+        login = sandbox.login
+        environment = os.environ | {
+            "TIDEMARK_SOURCE": f"sqlserver://{login.username}@{login.host}:{login.port}/{login.dbname}",
+            "TIDEMARK_PASSWORD": login.password,
+            "SSL_CERT_FILE": str(sandbox.ca_file),
+        }
+        command = [BINARIES / "tidemark", "run", "--json", ROOT / "examples/laptop-duckdb/tables.json"]
+        ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stderr
+        lines = [json.loads(line) for line in ran.stdout.splitlines()]
+        assert {line["table"]: line["rows"] for line in lines if line["event"] == "committed"} == {
+            "dbo.orders": 2,
+            "dbo.customer": 2,
+        }
+    finally:
+        sandbox.stop()
+
+
+@pytest.mark.parametrize("example", ["azure-sql-athena", "rds-snowflake"])
+def test_every_table_has_its_line_of_tidemark_sql(example: str) -> None:
+    """Otherwise a reader would miss it in the engine."""
+    page = (ROOT / "examples" / example / "README.md").read_text()
+    for entry in json.loads((ROOT / "examples" / example / "tables.json").read_text())["tables"]:
+        assert re.search(rf"\$ tidemark sql .* {re.escape(entry['table'])}$", page, re.MULTILINE), entry["table"]
+
+
 def test_the_laptop_and_the_tracked_source_run(tmp_path: Path) -> None:
     """On the stand-in it runs the script of the source, a run, a change, another run, and the queries in DuckDB."""
     sandbox = Sandbox(BINARIES / "tidemark-sandbox", tmp_path / "server", "")

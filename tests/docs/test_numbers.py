@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import cloudformation
+
 from docs.blocks import ROOT
 
 GB_SECOND = 0.0000166667
@@ -54,6 +56,28 @@ def test_an_idle_run_costs_what_the_formula_gives() -> None:
         assert abs(run / float(once) - 1) < 0.05
         for part, told in ((run, month), (transitions, of_states), (reads, of_reads)):
             assert abs(part * 730 * 12 - float(told)) < 0.006
+
+
+def test_what_alarms_and_metrics_cost_is_the_same_on_every_page() -> None:
+    """By list price an alarm is 0.10 USD a month, and a metric 0.30. Counted are the defaults with the schedule on."""
+    template = cloudformation.read(ROOT / "infra/template.yaml")
+    alarms = [each for each in template["Resources"].values() if each["Type"] == "AWS::CloudWatch::Alarm"]
+    defaults = {name: facts.get("Default") for name, facts in template["Parameters"].items()}
+    assert defaults["WatermarkLagAlarmSeconds"] == 0 and defaults["NoSuccessAlarmHours"] > 0
+    assert {alarm.get("Condition") for alarm in alarms} == {None, "HasLagAlarm", "HasNoSuccessAlarm"}
+    number = sum(alarm.get("Condition") != "HasLagAlarm" for alarm in alarms)
+    of_alarms = f"{number * 0.10:.2f}"
+    listed = _page("docs/reference/metrics.md").partition("\n## Metrics\n")[2].partition("\n## ")[0]
+    metrics = len(re.findall(r"`[A-Z]\w+`", "".join(re.findall(r"^\| (`[A-Z].*?) \|", listed, re.MULTILINE))))
+    of_metrics = f"{metrics * 0.30:.2f}"
+    cost, case = _page("docs/explanation/cost.md"), _page("docs/how-to/cost-of-your-case.md")
+    assert metrics == 10 and "Metrics of the stack: ten in all" in cost
+    assert f"| Alarms, {number} with a schedule that is on;" in cost and f"| {of_alarms} a month |" in cost
+    assert f"| {of_metrics} a month at most;" in cost
+    assert case.count(f"| alarms, secret | {of_alarms} + 0.40 |") == 2
+    assert case.count(f"| {metrics} \u00d7 0.30 | {of_metrics} |") == 2
+    tutorial = " ".join(_page("docs/tutorial/aws.md").split())
+    assert f"the alarms cost {of_alarms} USD a month, the metrics at most {of_metrics} USD" in tutorial
 
 
 def test_how_many_windows_fit_into_a_run_is_what_the_code_allows() -> None:

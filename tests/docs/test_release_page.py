@@ -1,0 +1,20 @@
+"""The files that the page about releases names are those that the release workflow makes."""
+
+import re
+
+from docs.blocks import ROOT
+
+
+def test_the_files_of_a_release_are_those_of_the_workflow() -> None:
+    """Each name of the table is made by a step, with the version and the machine in their places."""
+    page = (ROOT / "docs/how-to/install-from-a-release.md").read_text()
+    workflow = (ROOT / ".github/workflows/release.yml").read_text()
+    listed = page.partition("## The files\n")[2].partition("\n## ")[0]
+    names = re.findall(r"^\| `([^`]+)` \|", listed, re.MULTILINE)
+    assert len(names) == 6
+    for name in names:
+        made = name.replace("vX.Y.Z", "$TAG").replace("x86_64", "$MACHINE")
+        stem = made.removesuffix(".tar.gz")
+        assert made in workflow or f'name="{stem}"' in workflow, name
+    uploaded = re.search(r"gh release upload .*", workflow)
+    assert uploaded and all(end in uploaded[0] for end in ("*.tar.gz", "*.cdx.json", "*.txt", "SHA256SUMS-$MACHINE"))
