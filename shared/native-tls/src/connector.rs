@@ -124,8 +124,8 @@ impl TlsConnector {
                 return Err(HandshakeError::Failure(error));
             }
         };
-        let connection =
-            UnbufferedClientConnection::new(self.0.clone(), name).map_err(|error| HandshakeError::Failure(error.into()))?;
+        let connection = UnbufferedClientConnection::new(self.0.clone(), name)
+            .map_err(|error| HandshakeError::Failure(error.into()))?;
         go_on(TlsStream::new(connection, stream))
     }
 }

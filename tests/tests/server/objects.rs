@@ -96,6 +96,32 @@ async fn a_name_that_stands_for_another_table_than_before_is_noted_and_refused_b
     }
 }
 
+/// The stored watermark is a value of the column before. Rows of the table that are not above it in the new column would
+/// never be copied.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_watermark_column_of_the_same_type_is_refused_or_loads_the_table_anew() {
+    let world =
+        World::new("create table t (id int primary key, v int, w int); insert into t values (1, 10, 1), (2, 20, 2)")
+            .await;
+    let mut table = copy(&world, "t", &json!({}));
+    assert_eq!(table.run().await.committed[0].rows, 2);
+    world.execute("insert into t values (3, 30, 30), (4, 40, 4)");
+    let by = |column: &str, policy: &str| {
+        let settings = json!({ "tracking": { "watermark": { "column": column, "settle_seconds": 0 } }, "on_schema_change": policy });
+        copy(&world, "t", &settings)
+    };
+    for policy in ["continue", "fail"] {
+        let failed = by("w", policy).plan().await.failed;
+        assert!(
+            failed[0].cause.contains("the watermark column is w and was v"),
+            "{policy}: {failed:?}"
+        );
+    }
+    assert!(by("V", "fail").plan().await.failed.is_empty(), "it is the same column");
+    let committed = by("w", "reload").run().await.committed;
+    assert_eq!((committed[0].rows, committed[0].window.as_str()), (4, "reinit-from-20"));
+}
+
 /// Returns whether the server was asked to sort all of a view since the statements were taken last.
 fn has_sorted(world: &World) -> bool {
     let asked = world.sandbox.statements().join("\n").to_lowercase();

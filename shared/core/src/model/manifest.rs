@@ -6,7 +6,7 @@ use crate::model::field_ids::FieldIds;
 use crate::model::format::Format;
 use crate::model::malformed::MalformedTexts;
 use crate::model::moment::Moment;
-use crate::model::names::ObjectName;
+use crate::model::names::{Identifier, ObjectName};
 use crate::model::plan::{Author, Plan, PlanId, Replaces, VERSION, fingerprint, is_first};
 use crate::model::sink::SinkSpec;
 use crate::model::slice_id::SliceId;
@@ -202,6 +202,9 @@ pub struct Previous {
     /// The number by which the server knew the table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<i32>,
+    /// The column of which the window's bounds are values, in a table that is tracked by a watermark column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watermark_column: Option<Identifier>,
     /// The [name](crate::model::record::Record::mask_key) of the key with which its columns are hashed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask_key: Option<String>,
@@ -239,6 +242,7 @@ impl Previous {
             layout: plan.layout,
             generation: plan.generation,
             object: plan.object,
+            watermark_column: plan.watermark_column().cloned(),
             mask_key: mask_key.map(str::to_owned),
         }
     }

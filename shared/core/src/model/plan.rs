@@ -337,6 +337,15 @@ impl Plan {
         }
     }
 
+    /// Returns the watermark column, as the server spells it, when the bounds are values of one.
+    #[must_use]
+    pub const fn watermark_column(&self) -> Option<&Identifier> {
+        match &self.content {
+            Content::Interval { column, .. } => Some(column),
+            Content::Load { .. } | Content::Changes { .. } | Content::Unchanged | Content::Superseded { .. } => None,
+        }
+    }
+
     /// Returns the columns of the primary key, when rows of a tracked table are copied.
     #[must_use]
     pub fn key_columns(&self) -> Option<&[String]> {

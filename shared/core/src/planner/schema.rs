@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::model::format::Format;
 use crate::model::lookup::SchemaChanges;
 use crate::model::manifest::Previous;
-use crate::model::names::is_alike;
+use crate::model::names::{Identifier, is_alike};
 use crate::model::plan::{Content, Plan};
 use crate::model::table::{OnSchemaChange, TableSpec};
 use crate::model::types::{Column, Digits, Form, TypeName};
@@ -46,6 +46,14 @@ enum Change {
     Reformatted,
     /// The files would lie in other places in their folder.
     Rearranged,
+    /// The table is tracked by another watermark column. The stored watermark is a value of the column before, so rows
+    /// whose value in the new column is not above it would never be copied.
+    Retracked {
+        /// The column before.
+        from: Identifier,
+        /// The column now.
+        to: Identifier,
+    },
     /// The name stands for another table or view than in the last window. Tables are rebuilt under their name and views
     /// made anew, with the same rows, so that only the user can tell whether rows below the watermark are new.
     Replaced,
@@ -63,7 +71,8 @@ impl Change {
             | Self::Masked(_)
             | Self::Reordered
             | Self::Reformatted
-            | Self::Rearranged => false,
+            | Self::Rearranged
+            | Self::Retracked { .. } => false,
         }
     }
 }
@@ -87,6 +96,7 @@ impl fmt::Display for Change {
             Self::Reordered => f.write_str("the columns are in another order"),
             Self::Reformatted => f.write_str("the files would have another format, or other options of it"),
             Self::Rearranged => f.write_str("the files would have another layout"),
+            Self::Retracked { from, to } => write!(f, "the watermark column is {to} and was {from}"),
             Self::Replaced => f.write_str(
                 "the name stands for another table or view than before (one that was made anew, renamed or named by a synonym), and its \
                  rows up to the stored watermark are not copied again: start the table over (tidemark reset) if they are not those \
@@ -122,12 +132,13 @@ pub(crate) fn fit(spec: &TableSpec, previous: Previous, plan: Plan) -> Result<Fi
         .zip(plan.object)
         .is_some_and(|(before, now)| before != now);
     changes.extend((is_replaced && plan.supersedes().is_none()).then_some(Change::Replaced));
+    changes.extend(retracked(&previous, &plan));
     if spec.sink.is_none() {
         changes.extend((!is_same_format(&previous.format, &plan.format)).then_some(Change::Reformatted));
         changes.extend((previous.layout != plan.layout).then_some(Change::Rearranged));
     }
     let is_refused = |change: &&Change| match spec.on_schema_change {
-        Some(OnSchemaChange::Continue) => false,
+        Some(OnSchemaChange::Continue) => matches!(change, Change::Retracked { .. }),
         Some(OnSchemaChange::Fail) => true,
         Some(OnSchemaChange::Reload) | None => !change.is_compatible(),
     };
@@ -155,6 +166,16 @@ pub(crate) fn fit(spec: &TableSpec, previous: Previous, plan: Plan) -> Result<Fi
     let mask_key = previous.mask_key.filter(|_| !takes_any_key);
     let plan = plan.following(previous.field_ids, generation);
     Ok(Fit::GoesOn(Box::new(Plan { mask_key, ..plan }), changed))
+}
+
+/// Returns the change to another watermark column, which does not matter to a full load.
+fn retracked(previous: &Previous, plan: &Plan) -> Option<Change> {
+    let (from, to) = (previous.watermark_column.as_ref()?, plan.watermark_column()?);
+    let is_other = !is_alike(from.as_str(), to.as_str()) && plan.supersedes().is_none();
+    is_other.then(|| Change::Retracked {
+        from: from.clone(),
+        to: to.clone(),
+    })
 }
 
 /// Returns whether the plan is a full load by the watermark column, in place of a window that was given up for it.
@@ -206,6 +227,17 @@ fn is_same_format(before: &Format, now: &Format) -> bool {
 }
 
 fn mismatch(spec: &TableSpec, previous: &Previous, refused: &[&Change]) -> Error {
+    if let Some(retracked) = refused.iter().find(|change| matches!(change, Change::Retracked { .. })) {
+        let message = format!(
+            "{retracked} in the last window {} of {}: the stored watermark is a value of that column, so rows of the table may never \
+             be copied",
+            previous.window, spec.table
+        );
+        return Error::new(ErrorCode::SchemaMismatch, message).advised(
+            "Name that column again, or set on_schema_change to reload, which loads the table in full into a new folder, or start the \
+             table over (tidemark reset).",
+        );
+    }
     let message = format!(
         "the columns of {}, or the form of its files, are not those of its last window {}: {}. Readers of its files may fail, or read \
          other values",
@@ -401,6 +433,26 @@ mod tests {
                 (Ok(Fit::GoesOn(..)), None) => {}
                 (Err(error), Some(said)) => assert!(error.to_string().contains(said), "{error}"),
                 (other, _) => panic!("{now}: {other:?}"),
+            }
+        }
+    }
+
+    /// Whoever takes every other change has to say that the table is to be loaded anew.
+    #[test]
+    fn another_watermark_column_is_never_taken_in_silence() {
+        let previous = Previous {
+            watermark_column: Some(Identifier::new("before").unwrap()),
+            ..Previous::of(&documents::plan("dbo.t", None, 1), None)
+        };
+        for (policy, is_refused) in [("fail", true), ("continue", true), ("reload", false)] {
+            let spec = spec_with(serde_json::json!({ "on_schema_change": policy }));
+            match fit(&spec, previous.clone(), documents::plan("dbo.t", None, 1)) {
+                Ok(Fit::Reload(_)) => assert!(!is_refused, "{policy}"),
+                Ok(Fit::GoesOn(..)) => panic!("{policy}"),
+                Err(error) => assert!(
+                    is_refused && error.to_string().contains("and was before"),
+                    "{policy}: {error}"
+                ),
             }
         }
     }
