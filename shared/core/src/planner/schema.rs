@@ -96,7 +96,9 @@ impl fmt::Display for Change {
             Self::Reordered => f.write_str("the columns are in another order"),
             Self::Reformatted => f.write_str("the files would have another format, or other options of it"),
             Self::Rearranged => f.write_str("the files would have another layout"),
-            Self::Retracked { from, to } => write!(f, "the watermark column is {to} and was {from}"),
+            Self::Retracked { from, to } => {
+                write!(f, "the watermark column is {} and was {}", to.as_str(), from.as_str())
+            }
             Self::Replaced => f.write_str(
                 "the name stands for another table or view than before (one that was made anew, renamed or named by a synonym), and its \
                  rows up to the stored watermark are not copied again: start the table over (tidemark reset) if they are not those \
