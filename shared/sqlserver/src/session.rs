@@ -119,6 +119,7 @@ pub struct Session<D: Driver> {
     timeouts: Timeouts,
     kept: KeptConnection<D>,
     state: Mutex<State<D>>,
+    clock_goes_back: Mutex<Option<bool>>,
 }
 
 #[derive(Default)]
@@ -159,6 +160,7 @@ impl<D: Driver> Session<D> {
             timeouts: Timeouts::LOOKUP,
             kept: KeptConnection::default(),
             state: Mutex::default(),
+            clock_goes_back: Mutex::default(),
         }
     }
 
@@ -349,6 +351,11 @@ impl<D: Driver> Session<D> {
             Ok(Box::new(opened))
         };
         self.credential.log_in(log_in).await
+    }
+
+    /// Returns the place for what the server said last about its wall clock: whether that goes back.
+    pub(crate) const fn clock_goes_back(&self) -> &Mutex<Option<bool>> {
+        &self.clock_goes_back
     }
 
     /// Returns the secret with the key for hashes, if there is one.

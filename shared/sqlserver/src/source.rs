@@ -45,6 +45,8 @@ impl KnowTypes for Server {
 
 impl ProbeSource for Server {
     async fn catalogs(&self, tables: &[&ObjectName]) -> Answer<Vec<Option<Catalog>>> {
+        // A lookup begins with this question, or asks it for a table alone.
+        self.forget_the_clock().await;
         self.catalogs_of(tables).await
     }
 
@@ -111,20 +113,51 @@ impl ProbeSource for Server {
 }
 
 impl Server {
-    /// Returns how far a window of the column stays behind the server's clock. A server without time zone names holds
-    /// nothing back.
+    /// Returns how far a window of the column stays behind the server's wall clock. The server is asked once for all tables
+    /// of a lookup; the three hours for which it looks ahead are longer than a lookup and the hour that comes twice.
     async fn held_back(&self, column: &WatermarkColumn<'_>) -> Answer<HeldBack> {
-        if !SqlType::of(column.sql_type)?.repeats_an_hour(column.clock) {
+        if !SqlType::of(column.sql_type)?.may_repeat_an_hour() {
             return Ok(HeldBack::No);
         }
-        let rows = self.catalog_rows(&watermark::clock_goes_back()).await?;
-        let answer = rows.as_ref().and_then(|rows| rows.first()?.try_get::<i32, _>(0).ok()?);
-        if answer != Some(1) {
-            return Ok(HeldBack::No);
+        let mut known = self.clock_goes_back().lock().await;
+        if let Some(goes_back) = *known {
+            return Ok(held_if(goes_back));
         }
-        tracing::info!(table = %column.table, "The server's clock is about to go back: the window ends an hour earlier.");
-        Ok(HeldBack::OneHour)
+        let goes_back = self.asked_whether_the_clock_goes_back().await?;
+        *known = Some(goes_back);
+        Ok(held_if(goes_back))
     }
+
+    /// Asks the server whether its wall clock goes back. One that does not know time zones holds nothing back.
+    async fn asked_whether_the_clock_goes_back(&self) -> Answer<bool> {
+        let rows = match self.rows(&watermark::clock_goes_back()).await {
+            Ok(rows) => rows,
+            Err(failure) if failure.is_transient() => return Err(failure),
+            Err(failure) => {
+                tracing::warn!(
+                    "The server does not say whether its clock goes back, so no window is held back when it does: rows that the clock stamps \
+                     in the hour that comes twice may be left out: {failure}."
+                );
+                return Ok(false);
+            }
+        };
+        let goes_back = named(single(&rows)?, "answer")? == 1;
+        if goes_back {
+            tracing::info!(
+                "The server's clock goes back in this night: windows of times without a time zone end an hour behind it."
+            );
+        }
+        Ok(goes_back)
+    }
+
+    /// Forgets whether the wall clock goes back, so that the next window asks anew.
+    async fn forget_the_clock(&self) {
+        *self.clock_goes_back().lock().await = None;
+    }
+}
+
+const fn held_if(clock_goes_back: bool) -> HeldBack {
+    if clock_goes_back { HeldBack::OneHour } else { HeldBack::No }
 }
 
 fn read_ordering(cell: ValueText) -> Answer<Ordering> {

@@ -227,8 +227,8 @@ impl Sandbox {
         Session::new(&self.engine)?.expire_tracking(&mut Collected::default())
     }
 
-    /// Stops the clock at a moment, which is text that means UTC, and gives the server this time zone, which is `UTC`
-    /// or `Central European Standard Time`.
+    /// Stops the clock at a moment, which is text that means UTC, and gives the server this time zone, which is one of
+    /// [`ZONES`](crate::clock::ZONES).
     ///
     /// Fails with 241 when the text is no moment, and with 9820 when there is no such zone.
     pub fn set_clock(&self, utc: &str, zone: &str) -> Result<(), SqlError> {

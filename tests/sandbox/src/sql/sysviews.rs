@@ -83,8 +83,9 @@ fn zones(session: &Session) -> String {
     let now = locked(&session.engine.clock).now();
     let rows = ZONES.iter().map(|zone| {
         let offset = zone.offset(now);
-        let (name, hours, is_summer) = (literal(zone.name), offset / 60, i64::from(offset != zone.standard));
-        format!("SELECT {name}, printf('%+03d:00', {hours}), {is_summer}")
+        let (name, is_summer) = (literal(zone.name), i64::from(offset != zone.standard));
+        let (sign, hours, minutes) = (if offset < 0 { '-' } else { '+' }, offset.abs() / 60, offset.abs() % 60);
+        format!("SELECT {name}, '{sign}{hours:02}:{minutes:02}', {is_summer}")
     });
     rows.collect::<Vec<_>>().join(" UNION ALL ")
 }
