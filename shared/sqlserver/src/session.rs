@@ -375,7 +375,8 @@ impl<D: Driver> Session<D> {
     /// Builds the failure for a replica, which cannot answer what only the primary knows. `why` begins the message.
     pub(crate) fn is_replica(&self, why: &str) -> Failure {
         let message = format!(
-            "{why}: take read_intent away for this source, or give it the primary's address, or track by another column"
+            "{why}: take read_intent away for this source, or give it the address and the name of the primary database, or track by \
+             another column"
         );
         self.named(Error::new(ErrorCode::InvalidConfig, message).into())
     }

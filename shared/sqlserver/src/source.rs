@@ -25,8 +25,8 @@ use crate::statements::{self, Statement, watermark};
 use crate::types::{SqlType, ValueText};
 
 /// The beginning of a message: why a row version cannot be a watermark on a replica.
-const ROW_VERSIONS_OF_REPLICA: &str = "a rowversion cannot be followed on a replica, which does not know which transactions are \
-     open on the primary, and their rows would be left out";
+const ROW_VERSIONS_OF_REPLICA: &str = "a rowversion cannot be followed on a replica or in a snapshot of a database, which do not \
+     know which transactions are open in the original, and their rows would be left out";
 
 impl KnowTypes for Server {
     fn watermark(&self, sql_type: &TypeName, text: &str) -> Result<Watermark> {
@@ -75,7 +75,7 @@ impl ProbeSource for Server {
         let sql_type = SqlType::of(column.sql_type)?;
         let statement = if sql_type == SqlType::ROWVERSION {
             // A replica answers with the row versions that it has replayed; transactions of the primary below them may
-            // still be open.
+            // still be open. A snapshot has rolled those back that were open when it was made.
             self.refuse_replica(ROW_VERSIONS_OF_REPLICA)?;
             watermark::row_version_growth(column, old)?
         } else {

@@ -219,6 +219,15 @@ impl Sandbox {
         self.engine.replica.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 
+    /// Makes a snapshot of every database, in the sense that it says of itself to be one of another database.
+    ///
+    /// Fails with the error of the storage.
+    pub fn become_snapshot(&self) -> Result<(), SqlError> {
+        let session = Session::new(&self.engine)?;
+        session.conn().execute("UPDATE main._database SET read_only = 2", [])?;
+        Ok(())
+    }
+
     /// Lets all changes that change tracking has until now expire: the cleanup removes them, and the lowest valid
     /// version of each tracked table becomes the current one.
     ///

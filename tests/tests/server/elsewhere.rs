@@ -91,6 +91,27 @@ async fn a_replica_is_recognised_however_it_is_reached() {
     assert_eq!(failed(&world, "owner", by_id).await, None);
 }
 
+/// A snapshot is read-only as a database is that its owner has set so, but its original goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_a_database_is_taken_for_a_replica() {
+    let world = World::new(
+        "alter database current set change_tracking = on\nGO\ncreate table t (id int primary key, rv rowversion); \
+         insert into t (id) values (1); alter table t enable change_tracking",
+    )
+    .await;
+    world.sandbox.become_snapshot().unwrap();
+    let tracked = json!({ "table": "t", "tracking": { "change_tracking": {} } });
+    for spec in [tracked, by_row_version("t")] {
+        let (code, cause) = failed(&world, "owner", spec).await.unwrap();
+        assert!(
+            code == ErrorCode::InvalidConfig && cause.contains("in a snapshot of a database"),
+            "{cause}"
+        );
+    }
+    let by_id = json!({ "table": "t", "tracking": { "watermark": { "column": "id" } } });
+    assert_eq!(failed(&world, "owner", by_id).await, None);
+}
+
 /// The catalog has it among the tables, and no rowversion of this database counts its rows.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_external_table_and_a_view_of_it_are_not_followed_by_a_rowversion() {

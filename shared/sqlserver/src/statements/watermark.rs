@@ -346,8 +346,8 @@ mod tests {
              CAST(0 AS bigint) AS [future_rows], CAST(0 AS bigint) AS [null_rows], \
              CAST(CASE WHEN @Used >= @New THEN 1 ELSE 0 END AS bigint) AS [held_back], \
              CASE WHEN CAST(DATABASEPROPERTYEX(DB_NAME(), N'Updateability') AS nvarchar(128)) = N'READ_ONLY' AND NOT EXISTS \
-             (SELECT 1 FROM sys.databases WHERE [name] = DB_NAME() AND [is_read_only] = 1 AND [is_in_standby] = 0) \
-             THEN 1 ELSE 0 END AS [is_replica], \
+             (SELECT 1 FROM sys.databases WHERE [name] = DB_NAME() AND [is_read_only] = 1 AND [is_in_standby] = 0 \
+             AND [source_database_id] IS NULL) THEN 1 ELSE 0 END AS [is_replica], \
              CASE WHEN OBJECTPROPERTY(OBJECT_ID(@P1), N'IsTable') = 1 \
              AND NOT EXISTS (SELECT 1 FROM sys.external_tables WHERE [object_id] = OBJECT_ID(@P1)) \
              OR OBJECTPROPERTY(OBJECT_ID(@P1), N'IsSchemaBound') = 1 THEN 1 ELSE 0 END AS [stays_here] OPTION (RECOMPILE)"
