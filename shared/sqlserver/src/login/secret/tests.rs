@@ -171,6 +171,21 @@ fn an_application_of_entra_signs_in_by_what_the_secret_says() {
             "https://database.chinacloudapi.cn",
             "api://AzureADTokenExchangeChina",
         ),
+        (
+            "x-ondemand.sql.azuresynapse.usgovcloudapi.net",
+            "https://database.usgovcloudapi.net",
+            "api://AzureADTokenExchangeUSGov",
+        ),
+        (
+            "x.sql.azuresynapse.azure.cn",
+            "https://database.chinacloudapi.cn",
+            "api://AzureADTokenExchangeChina",
+        ),
+        (
+            "x.sql.azuresynapse.net",
+            "https://database.windows.net",
+            "api://AzureADTokenExchange",
+        ),
     ] {
         let federated = identity(&json!({"authentication": "web_identity", "host": host})).unwrap();
         let audience = audience.to_owned();
