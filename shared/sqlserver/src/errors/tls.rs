@@ -15,7 +15,7 @@ struct Cause {
 }
 
 /// The causes, with the more specific ones first.
-const CAUSES: [Cause; 18] = [
+const CAUSES: [Cause; 21] = [
     Cause {
         // The texts of tiberius, and of the stand-in for native-tls.
         said: &[
@@ -112,6 +112,20 @@ const CAUSES: [Cause; 18] = [
             "SelectedUnofferedCipherSuite",
         ],
         means: "the server and this program have no cipher in common: enable a suite with ECDHE and AES-GCM on the server",
+    },
+    Cause {
+        said: &["alert: UnrecognisedName"],
+        means: "the server, or the gateway before it, knows no server of the name of the host: connect by the name that it is known by \
+                there",
+    },
+    Cause {
+        said: &["alert: CertificateRequired"],
+        means: "the server, or the gateway before it, wants a certificate of its clients, and this program has none: let it take \
+                connections without one",
+    },
+    Cause {
+        said: &["alert: AccessDenied"],
+        means: "the server, or the gateway before it, allows this client no connection: check its rules for clients and addresses",
     },
     Cause {
         said: &["corrupt message", "unexpected message", "excess record size"],
@@ -238,6 +252,18 @@ mod tests {
             (
                 Error::InvalidMessage(InvalidMessage::InvalidContentType),
                 "does not speak TLS",
+            ),
+            (
+                Error::AlertReceived(AlertDescription::UnrecognisedName),
+                "knows no server of the name",
+            ),
+            (
+                Error::AlertReceived(AlertDescription::CertificateRequired),
+                "a certificate of its clients",
+            ),
+            (
+                Error::AlertReceived(AlertDescription::AccessDenied),
+                "allows this client no connection",
             ),
             (
                 Error::AlertReceived(AlertDescription::InternalError),
