@@ -16,6 +16,7 @@ mod tiberius_driver;
 mod tls_tests;
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tidemark::error::{Answer, Error, ErrorCode, Failure, Fault};
@@ -120,6 +121,7 @@ pub struct Session<D: Driver> {
     kept: KeptConnection<D>,
     state: Mutex<State<D>>,
     clock_goes_back: Mutex<Option<bool>>,
+    has_told_of_policies: AtomicBool,
 }
 
 #[derive(Default)]
@@ -161,6 +163,7 @@ impl<D: Driver> Session<D> {
             kept: KeptConnection::default(),
             state: Mutex::default(),
             clock_goes_back: Mutex::default(),
+            has_told_of_policies: AtomicBool::default(),
         }
     }
 
@@ -356,6 +359,11 @@ impl<D: Driver> Session<D> {
     /// Returns the place for what the server said last about its wall clock: whether that goes back.
     pub(crate) const fn clock_goes_back(&self) -> &Mutex<Option<bool>> {
         &self.clock_goes_back
+    }
+
+    /// Returns true once: to the first who tells that the login does not see every security policy.
+    pub(crate) fn is_first_to_tell_of_policies(&self) -> bool {
+        !self.has_told_of_policies.swap(true, Ordering::Relaxed)
     }
 
     /// Returns the secret with the key for hashes, if there is one.

@@ -2,6 +2,8 @@
 
 pub(crate) mod changes;
 mod cut;
+#[cfg(test)]
+mod log_tests;
 
 use std::cmp::Ordering;
 
@@ -47,7 +49,13 @@ impl ProbeSource for Server {
     async fn catalogs(&self, tables: &[&ObjectName]) -> Answer<Vec<Option<Catalog>>> {
         // A lookup begins with this question, or asks it for a table alone.
         self.forget_the_clock().await;
-        self.catalogs_of(tables).await
+        let catalogs = self.catalogs_of(tables).await?;
+        if catalogs.iter().flatten().any(|catalog| catalog.is_policy_unseen) && self.is_first_to_tell_of_policies() {
+            tracing::info!(
+                "Whether security policies hide rows from the login is not known: GRANT VIEW DEFINITION to it, if the database has some."
+            );
+        }
+        Ok(catalogs)
     }
 
     async fn columns(
@@ -91,12 +99,13 @@ impl ProbeSource for Server {
             }),
             None => None,
         };
+        let mut sources_unseen = false;
         if sql_type == SqlType::ROWVERSION {
             if named(row, "is_replica")? == 1 {
                 return Err(self.is_replica(ROW_VERSIONS_OF_REPLICA));
             }
             if named(row, "stays_here")? == 0 {
-                self.refuse_outside(column.table).await?;
+                sources_unseen = !self.sees_that_it_stays(column.table).await?;
             }
         }
         Ok(Growth {
@@ -104,6 +113,7 @@ impl ProbeSource for Server {
             future_rows: count(row, "future_rows")?,
             null_rows: count(row, "null_rows")?,
             held_back: count(row, "held_back")? == 1,
+            sources_unseen,
         })
     }
 
@@ -157,7 +167,11 @@ impl Server {
 }
 
 const fn held_if(clock_goes_back: bool) -> HeldBack {
-    if clock_goes_back { HeldBack::OneHour } else { HeldBack::No }
+    if clock_goes_back {
+        HeldBack::OneHour
+    } else {
+        HeldBack::No
+    }
 }
 
 fn read_ordering(cell: ValueText) -> Answer<Ordering> {
