@@ -254,18 +254,6 @@ mod tests {
                 "does not speak TLS",
             ),
             (
-                Error::AlertReceived(AlertDescription::UnrecognisedName),
-                "knows no server of the name",
-            ),
-            (
-                Error::AlertReceived(AlertDescription::CertificateRequired),
-                "a certificate of its clients",
-            ),
-            (
-                Error::AlertReceived(AlertDescription::AccessDenied),
-                "allows this client no connection",
-            ),
-            (
                 Error::AlertReceived(AlertDescription::InternalError),
                 "no TLS connection",
             ),
@@ -275,6 +263,18 @@ mod tests {
             let is_advised =
                 error.to_string().contains("UnknownIssuer") || error.to_string().contains("CaUsedAsEndEntity");
             assert_eq!(text.contains("SSL_CERT_FILE"), is_advised, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_refuses_a_name_or_a_client_is_told_as_one() {
+        for (alert, said) in [
+            (AlertDescription::UnrecognisedName, "knows no server of the name"),
+            (AlertDescription::CertificateRequired, "a certificate of its clients"),
+            (AlertDescription::AccessDenied, "allows this client no connection"),
+        ] {
+            let text = said_of(&Error::AlertReceived(alert));
+            assert!(text.contains(said), "{alert:?}: {text}");
         }
     }
 }
