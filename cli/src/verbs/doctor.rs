@@ -162,6 +162,10 @@ async fn stored(watermarks: &Watermarks<'_>, tables: &[TableSpec]) -> Result<usi
     Ok(count)
 }
 
+/// What is said of a watermark that is the start of a period.
+const UNSETTLED_PERIOD: &str = "it is the start of a period, which is the time at which a transaction began, so set settle_seconds to the length \
+     of the longest transaction";
+
 /// Looks whether the login would see that a security policy hides rows from it. Most databases have none, so this is nothing that
 /// is missing.
 async fn policies(server: &Server, user: &str) -> std::result::Result<(Mark, String), Missing> {
@@ -205,7 +209,14 @@ async fn table(
             column,
             is_indexed,
             nulls,
-        } => by_watermark(nulls, &column, is_indexed),
+            is_unsettled_period,
+        } => {
+            let (mark, said) = by_watermark(nulls, &column, is_indexed);
+            match is_unsettled_period {
+                true => (Mark::Doubtful, format!("{said}; {UNSETTLED_PERIOD}")),
+                false => (mark, said),
+            }
+        }
         TrackedBy::Changes(key) => {
             let versions = versions.unwrap_or_default();
             (Mark::Good, format!("{versions}, by the key {}", key.join(", ")))

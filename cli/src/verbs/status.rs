@@ -426,6 +426,10 @@ fn not_seen(manifest: &Manifest) -> Option<String> {
             .unseen
             .veiled
             .then(|| "there may be masks in place of values".to_owned()),
+        manifest
+            .unseen
+            .sources
+            .then(|| "rows of another database may be left out".to_owned()),
         (!masked.is_empty()).then(|| format!("masks of SQL Server in place of the values of {}", masked.join(", "))),
     ];
     let said: Vec<String> = said.into_iter().flatten().collect();

@@ -164,6 +164,11 @@ fn tell_notes(terminal: &Terminal, report: &Report) {
                 "{table}: it could not be looked whether this login, which lacks UNMASK, reads masks in place of values."
             ));
         }
+        if note.unseen_sources {
+            terminal.sentence(&format!(
+                "{table}: this login does not see everything that the view reads; rows of another database would be left out."
+            ));
+        }
         if note.filtered {
             terminal.sentence(&format!(
                 "{table}: a security policy filters its rows; what it hides from this login is not copied."

@@ -101,6 +101,27 @@ fn what_keeps_a_run_from_the_server_is_found_with_what_to_do() {
     }
 }
 
+/// It is the time at which the transaction began, so the wait must be longer than any transaction.
+#[test]
+fn the_start_of_a_period_is_a_doubtful_watermark_until_somebody_says_how_long_to_wait() {
+    let world = World::new(
+        "CREATE TABLE temporal (id int PRIMARY KEY, since datetime2(3) GENERATED ALWAYS AS ROW START NOT NULL, \
+         until datetime2(3) GENERATED ALWAYS AS ROW END NOT NULL, PERIOD FOR SYSTEM_TIME (since, until)); \
+         CREATE INDEX by_since ON temporal (since)",
+    );
+    for (tracking, mark) in [
+        (json!({"column": "since"}), "doubtful"),
+        (json!({"column": "since", "settle_seconds": 600}), "good"),
+    ] {
+        world.tables(&json!([{"table": "temporal", "tracking": {"watermark": tracking}}]));
+        let done = world.run(&["doctor", "--json"]);
+        let table = found(&done, "dbo.temporal");
+        assert_eq!(table["mark"], mark, "{table}");
+        let is_said = table["message"].as_str().unwrap().contains("the start of a period");
+        assert_eq!(is_said, mark == "doubtful", "{table}");
+    }
+}
+
 #[test]
 fn a_server_that_is_slow_to_answer_is_told_to_be_waited_for() {
     let world = World::new(SCRIPT);

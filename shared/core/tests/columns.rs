@@ -143,6 +143,7 @@ fn catalog(id: Access, secret: Access) -> [CatalogColumn; 3] {
         name: name.into(),
         in_star: true,
         is_row_version: false,
+        is_period_start: false,
         access,
         counting: None,
     })

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use tidemark::model::lookup::EmptyWindow;
+use tidemark::ports::source::{Access, CatalogColumn};
 use tidemark::testing::faults::{Fault, Gate, Gated};
 use tidemark::testing::world::{World, name, pipeline_behind, spec, spec_with, window};
 use tracing::field::{Field, Visit};
@@ -196,5 +197,32 @@ async fn a_question_about_all_tables_that_fails_is_logged_with_its_cause_and_eac
                 "{line:?}"
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn the_start_of_a_period_as_a_watermark_is_warned_about_until_somebody_says_how_long_to_wait() {
+    let world = World::new([1]);
+    world.table.list([CatalogColumn {
+        name: "v".into(),
+        in_star: true,
+        is_row_version: false,
+        is_period_start: true,
+        access: Access::Values,
+        counting: None,
+    }]);
+    for (tracking, times) in [
+        (json!({ "column": "v" }), 1),
+        (json!({ "column": "v", "settle_seconds": 60 }), 0),
+    ] {
+        let spec = spec_with(json!({ "tracking": { "watermark": tracking } }));
+        let lines = lines_of(Level::WARN, async {
+            world.pipeline().plan("r", &[spec]).await.unwrap();
+        });
+        let lines = lines.await;
+        let said = lines
+            .iter()
+            .filter(|line| line.message.contains("is the start of a period"));
+        assert_eq!(said.count(), times, "{tracking}: {lines:?}");
     }
 }

@@ -103,6 +103,7 @@ impl Server {
                 catalog.name = declared_name(row);
                 catalog.object = number(row, "object_id").ok();
                 catalog.is_filtered = number(row, "filtered")? == 1;
+                catalog.is_policy_unseen = number(row, "policies_unseen")? == 1;
                 catalog.veil = match number(row, "veiled")? {
                     0 => Veil::None,
                     1 => Veil::Possible,
@@ -110,6 +111,7 @@ impl Server {
                 };
                 doubts.filter |= number(row, "filtered")? == 2;
                 doubts.computed |= number(row, "masked")? == 2;
+                doubts.is_view = number(row, "is_view")? == 1;
                 catalog.columns.push(column);
             }
             if let Some(catalog) = &mut found {
@@ -123,11 +125,14 @@ impl Server {
     /// Decides what the catalog leaves open, by what a view reads and of what columns are computed, as far as the login
     /// may see that.
     async fn decide(&self, table: &ObjectName, catalog: &mut Catalog, doubts: Doubts) -> Answer<()> {
-        if doubts.filter || catalog.veil == Veil::Certain {
+        if doubts.is_view {
             let reads = self.reads_of(table).await?;
             catalog.is_filtered |= doubts.filter && (reads.is_filtered || !reads.is_complete);
-            if reads.is_complete && !reads.is_masked && reads.outside.is_none() {
+            catalog.is_policy_unseen |= reads.outside.is_some();
+            if reads.is_complete && !reads.is_masked && !reads.is_veiled {
                 catalog.veil = Veil::None;
+            } else if reads.is_veiled && catalog.veil == Veil::None {
+                catalog.veil = Veil::Possible;
             }
         }
         if doubts.computed {
@@ -240,6 +245,8 @@ fn row_versions(catalog: &Catalog) -> Vec<String> {
 /// What one question to the catalog leaves open.
 #[derive(Debug, Clone, Copy, Default)]
 struct Doubts {
+    /// Whether it is a view, which may read anything.
+    is_view: bool,
     /// Whether a security policy filters what the view reads.
     filter: bool,
     /// Whether columns are computed of masked ones.
@@ -284,6 +291,7 @@ fn catalog_column(row: &Row) -> Answer<CatalogColumn> {
         name: text(row, "name").ok_or_else(unexpected_answer)?.to_owned(),
         in_star: is("in_star")?,
         is_row_version: is("row_version")?,
+        is_period_start: is("period_start")?,
         access,
         counting: counting(row),
     })

@@ -67,6 +67,23 @@ pub(crate) fn of_tiberius(error: TiberiusError) -> Failure {
     }
 }
 
+/// Maps an error of tiberius in a login. A connection that is cut then was mostly cut in the TLS handshake, with which a login
+/// begins, and the driver does not say where.
+pub(crate) fn of_tiberius_login(error: TiberiusError) -> Failure {
+    match error {
+        TiberiusError::Io { kind, .. } if is_cut(kind) => tls::ended(),
+        other => of_tiberius(other),
+    }
+}
+
+/// Returns whether the other side ended a connection, with or without a word.
+const fn is_cut(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe
+    )
+}
+
 fn unreachable(error: &TiberiusError) -> Failure {
     match error {
         // The driver's words before the message add nothing.
@@ -92,7 +109,7 @@ pub(crate) fn of_mssql(error: MssqlError) -> Failure {
         MssqlError::TimeoutError(_) => (Fault::Unreachable, "the server did not answer in time".to_owned()),
         MssqlError::TlsError(source) | MssqlError::TlsHandshakeError { source, .. } => {
             return match io_of(&error) {
-                Some(ErrorKind::UnexpectedEof) => tls::ended(),
+                Some(kind) if is_cut(kind) => tls::ended(),
                 Some(_) => {
                     Failure::new(Fault::Unreachable, "the connection failed in the TLS handshake").caused_by(error)
                 }
@@ -114,12 +131,17 @@ pub(crate) fn of_mssql(error: MssqlError) -> Failure {
         | MssqlError::UsageError(_)
         | MssqlError::ImplementationError(_)
         | MssqlError::UnimplementedFeature { .. }
-        | MssqlError::TypeConversionError(_)
+        // These two have lengths and times in their texts, and no value.
         | MssqlError::EncodedValueTooLong { .. }
-        | MssqlError::UnsupportedEncoding { .. }
         | MssqlError::BulkCopyError(_)
+        | MssqlError::UnsupportedEncoding { .. }
         | MssqlError::Security(_)
         | MssqlError::ColumnEncryptionError(_) => (Fault::Refused, "the driver cannot go on".to_owned()),
+        // The driver's text may quote row values.
+        MssqlError::TypeConversionError(_) => {
+            let message = "a value is none of its column's type (the driver's text may quote row values and is not repeated)";
+            return Failure::new(Fault::Refused, message);
+        }
     };
     Failure::new(fault, message).caused_by(error)
 }
@@ -568,5 +590,30 @@ mod tests {
         assert!(StdError::source(&failure).is_none());
         let conversion = of_tiberius(TiberiusError::Conversion("the value 'secret'".into()));
         assert!(StdError::source(&conversion).is_none());
+    }
+
+    #[test]
+    fn a_row_value_in_a_text_of_the_driver_is_not_repeated() {
+        let failure = of_mssql(MssqlError::TypeConversionError("cannot convert 'secret'".into()));
+        assert!(!failure.to_string().contains("secret"), "{failure}");
+        assert!(StdError::source(&failure).is_none(), "{failure}");
+    }
+
+    #[test]
+    fn a_connection_that_is_cut_in_a_handshake_is_told_from_one_that_is_lost_later() {
+        for kind in [
+            ErrorKind::ConnectionReset,
+            ErrorKind::ConnectionAborted,
+            ErrorKind::BrokenPipe,
+        ] {
+            let io = || std::io::Error::from(kind);
+            let failure = of_tiberius_login(io().into());
+            let said = failure.to_string();
+            assert!(
+                said.contains("cipher") && failure.fault() == Fault::Unreachable,
+                "{said}"
+            );
+            assert!(!of_tiberius(io().into()).to_string().contains("cipher"));
+        }
     }
 }

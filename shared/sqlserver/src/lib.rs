@@ -7,6 +7,7 @@
 mod answers;
 mod catalog;
 pub mod control_table;
+mod definition;
 pub mod errors;
 pub mod inventory;
 pub mod login;

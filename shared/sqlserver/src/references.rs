@@ -7,6 +7,7 @@ use tidemark::model::names::ObjectName;
 
 use crate::answers::single;
 use crate::catalog::{base_of, declared_name, number, text};
+use crate::definition::asks_elsewhere;
 use crate::session::Server;
 use crate::statements::catalog;
 
@@ -20,8 +21,10 @@ pub(crate) struct Reads {
     pub(crate) is_seen: bool,
     /// Whether the login sees everything that is read.
     pub(crate) is_complete: bool,
-    /// Something that is read in another database.
+    /// Something that is read in another database or on another server, as what the view does: `reads db..t, which is …`.
     pub(crate) outside: Option<String>,
+    /// Whether there may be masks in what is read there, which the login sees in place of the values.
+    pub(crate) is_veiled: bool,
     /// Whether something that is read has masked columns.
     pub(crate) is_masked: bool,
     /// Whether a security policy filters something that is read.
@@ -38,17 +41,20 @@ impl Server {
         let (mut open, mut met) = (vec![view.clone()], BTreeSet::from([view.to_string()]));
         while let Some(object) = open.pop() {
             let rows = self.catalog_rows(&catalog::references(&object)).await?;
-            let is_seen = match &rows {
-                Some(rows) if rows.is_empty() => self.is_seen(&object).await?,
-                rows => rows.is_some(),
-            };
-            reads.is_seen |= object == *view && is_seen;
-            reads.is_complete &= is_seen && met.len() <= MOST;
-            for row in &rows.unwrap_or_default() {
+            let rows = rows.unwrap_or_default();
+            let (texts, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.result_index() == 0);
+            let definition = texts.first().and_then(|row| text(row, "definition"));
+            if definition.is_some_and(asks_elsewhere) {
+                reads.is_outside(QUERIES.to_owned(), true);
+            }
+            reads.is_seen |= object == *view && definition.is_some();
+            reads.is_complete &= definition.is_some() && met.len() <= MOST;
+            for row in &rows {
                 if number(row, "is_outside")? == 1 {
                     let parts = [text(row, "database_name"), text(row, "entity_name")];
                     let name: Vec<&str> = parts.into_iter().flatten().collect();
-                    reads.outside.get_or_insert(name.join(".."));
+                    let is_veiled = !self.is_unmasked(text(row, "server_name"), parts[0]).await?;
+                    reads.is_outside(in_another_database(&name.join("..")), is_veiled);
                     continue;
                 }
                 reads.is_masked |= number(row, "masked")? == 1;
@@ -69,9 +75,15 @@ impl Server {
         Ok(reads)
     }
 
-    /// Returns whether the login sees the text of a view or a function.
-    async fn is_seen(&self, object: &ObjectName) -> Answer<bool> {
-        let rows = self.catalog_rows(&catalog::is_seen(object)).await?.unwrap_or_default();
+    /// Returns whether the login is known to read no masks in a database, which may be one of another server.
+    async fn is_unmasked(&self, server: Option<&str>, database: Option<&str>) -> Answer<bool> {
+        let (None, Some(database)) = (server, database) else {
+            return Ok(false);
+        };
+        let rows = self
+            .catalog_rows(&catalog::is_unmasked(database))
+            .await?
+            .unwrap_or_default();
         rows.first().map_or(Ok(false), |row| Ok(number(row, "answer")? == 1))
     }
 
@@ -87,16 +99,21 @@ impl Server {
         let Some(row) = rows.first() else { return Ok(None) };
         let base = base_of(row)?;
         if base.is_none() {
-            reads.outside.get_or_insert_with(|| synonym.to_string());
+            reads.is_outside(in_another_database(&synonym.to_string()), true);
         }
         Ok(base)
     }
 
-    /// Fails unless every row version of a view or a synonym is one of this database.
+    /// Fails unless every row version of a view or a synonym is one of this database, as far as the login sees. Returns whether
+    /// it sees all of it.
     ///
     /// The bound of a window is the lowest row version that is in use in this database. Those of another database have
     /// a counter of their own, so its rows would be above the bound, or committed below it later, and never be copied.
-    pub(crate) async fn refuse_outside(&self, object: &ObjectName) -> Answer<()> {
+    ///
+    /// A login that may read a view need not be able to see the tables below it, because the owner's rights to them are enough
+    /// (<https://learn.microsoft.com/en-us/sql/relational-databases/tutorial-ownership-chains-and-context-switching>).
+    /// So what is not seen there is no reason to fail, except for the view's own text, which tells most.
+    pub(crate) async fn sees_that_it_stays(&self, object: &ObjectName) -> Answer<bool> {
         let rows = self.catalog_rows(&catalog::synonym(object)).await?.unwrap_or_default();
         let stands_for = match rows.first() {
             Some(row) => match base_of(row)? {
@@ -113,14 +130,11 @@ impl Server {
         };
         let rows = self.rows(&catalog::stays_here(&stands_for)).await?;
         if number(single(&rows)?, "stays_here")? == 1 {
-            return Ok(());
+            return Ok(true);
         }
         let reads = self.reads_of(&stands_for).await?;
         match &reads.outside {
-            Some(outside) => {
-                let what = format!("reads {outside}, which is in another database");
-                Err(refused(object, &what, ELSEWHERE))
-            }
+            Some(outside) => Err(refused(object, outside, ELSEWHERE)),
             None if self.is_external(&stands_for).await? => {
                 let what = "is an external table, whose rows are in another database";
                 Err(refused(object, what, ELSEWHERE))
@@ -129,9 +143,25 @@ impl Server {
                 let what = "is a view, and this login may not see whether it reads another database";
                 Err(refused(object, what, UNSEEN))
             }
-            None => Ok(()),
+            None => Ok(reads.is_complete),
         }
     }
+}
+
+impl Reads {
+    /// Notes what is read outside of the database, and whether masks may be there.
+    fn is_outside(&mut self, what: String, is_veiled: bool) {
+        self.outside.get_or_insert(what);
+        self.is_veiled |= is_veiled;
+    }
+}
+
+/// What a view does whose text has a query to another server.
+const QUERIES: &str =
+    "sends a query to another server, or reads a file there, and what that reads is in another database";
+
+fn in_another_database(name: &str) -> String {
+    format!("reads {name}, which is in another database")
 }
 
 /// What to do about a view of another database.

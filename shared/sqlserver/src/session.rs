@@ -16,6 +16,7 @@ mod tiberius_driver;
 mod tls_tests;
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tidemark::error::{Answer, Error, ErrorCode, Failure, Fault};
@@ -119,6 +120,8 @@ pub struct Session<D: Driver> {
     timeouts: Timeouts,
     kept: KeptConnection<D>,
     state: Mutex<State<D>>,
+    clock_goes_back: Mutex<Option<bool>>,
+    has_told_of_policies: AtomicBool,
 }
 
 #[derive(Default)]
@@ -159,6 +162,8 @@ impl<D: Driver> Session<D> {
             timeouts: Timeouts::LOOKUP,
             kept: KeptConnection::default(),
             state: Mutex::default(),
+            clock_goes_back: Mutex::default(),
+            has_told_of_policies: AtomicBool::default(),
         }
     }
 
@@ -351,6 +356,16 @@ impl<D: Driver> Session<D> {
         self.credential.log_in(log_in).await
     }
 
+    /// Returns the place for what the server said last about its wall clock: whether that goes back.
+    pub(crate) const fn clock_goes_back(&self) -> &Mutex<Option<bool>> {
+        &self.clock_goes_back
+    }
+
+    /// Returns true once: to the first who tells that the login does not see every security policy.
+    pub(crate) fn is_first_to_tell_of_policies(&self) -> bool {
+        !self.has_told_of_policies.swap(true, Ordering::Relaxed)
+    }
+
     /// Returns the secret with the key for hashes, if there is one.
     pub(crate) const fn masks(&self) -> Option<&MaskSecret> {
         self.credential.masks()
@@ -368,7 +383,8 @@ impl<D: Driver> Session<D> {
     /// Builds the failure for a replica, which cannot answer what only the primary knows. `why` begins the message.
     pub(crate) fn is_replica(&self, why: &str) -> Failure {
         let message = format!(
-            "{why}: take read_intent away for this source, or give it the primary's address, or track by another column"
+            "{why}: take read_intent away for this source, or give it the address and the name of the primary database, or track by \
+             another column"
         );
         self.named(Error::new(ErrorCode::InvalidConfig, message).into())
     }

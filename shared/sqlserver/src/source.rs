@@ -2,6 +2,8 @@
 
 pub(crate) mod changes;
 mod cut;
+#[cfg(test)]
+mod log_tests;
 
 use std::cmp::Ordering;
 
@@ -25,8 +27,8 @@ use crate::statements::{self, Statement, watermark};
 use crate::types::{SqlType, ValueText};
 
 /// The beginning of a message: why a row version cannot be a watermark on a replica.
-const ROW_VERSIONS_OF_REPLICA: &str = "a rowversion cannot be followed on a replica, which does not know which transactions are \
-     open on the primary, and their rows would be left out";
+const ROW_VERSIONS_OF_REPLICA: &str = "a rowversion cannot be followed on a replica or in a snapshot of a database, which do not \
+     know which transactions are open in the original, and their rows would be left out";
 
 impl KnowTypes for Server {
     fn watermark(&self, sql_type: &TypeName, text: &str) -> Result<Watermark> {
@@ -45,7 +47,15 @@ impl KnowTypes for Server {
 
 impl ProbeSource for Server {
     async fn catalogs(&self, tables: &[&ObjectName]) -> Answer<Vec<Option<Catalog>>> {
-        self.catalogs_of(tables).await
+        // A lookup begins with this question, or asks it for a table alone.
+        self.forget_the_clock().await;
+        let catalogs = self.catalogs_of(tables).await?;
+        if catalogs.iter().flatten().any(|catalog| catalog.is_policy_unseen) && self.is_first_to_tell_of_policies() {
+            tracing::info!(
+                "Whether security policies hide rows from the login is not known: GRANT VIEW DEFINITION to it, if the database has some."
+            );
+        }
+        Ok(catalogs)
     }
 
     async fn columns(
@@ -73,7 +83,7 @@ impl ProbeSource for Server {
         let sql_type = SqlType::of(column.sql_type)?;
         let statement = if sql_type == SqlType::ROWVERSION {
             // A replica answers with the row versions that it has replayed; transactions of the primary below them may
-            // still be open.
+            // still be open. A snapshot has rolled those back that were open when it was made.
             self.refuse_replica(ROW_VERSIONS_OF_REPLICA)?;
             watermark::row_version_growth(column, old)?
         } else {
@@ -89,12 +99,13 @@ impl ProbeSource for Server {
             }),
             None => None,
         };
+        let mut sources_unseen = false;
         if sql_type == SqlType::ROWVERSION {
             if named(row, "is_replica")? == 1 {
                 return Err(self.is_replica(ROW_VERSIONS_OF_REPLICA));
             }
             if named(row, "stays_here")? == 0 {
-                self.refuse_outside(column.table).await?;
+                sources_unseen = !self.sees_that_it_stays(column.table).await?;
             }
         }
         Ok(Growth {
@@ -102,6 +113,7 @@ impl ProbeSource for Server {
             future_rows: count(row, "future_rows")?,
             null_rows: count(row, "null_rows")?,
             held_back: count(row, "held_back")? == 1,
+            sources_unseen,
         })
     }
 
@@ -111,19 +123,54 @@ impl ProbeSource for Server {
 }
 
 impl Server {
-    /// Returns how far a window of the column stays behind the server's clock. A server without time zone names holds
-    /// nothing back.
+    /// Returns how far a window of the column stays behind the server's wall clock. The server is asked once for all tables
+    /// of a lookup; the three hours for which it looks ahead are longer than a lookup and the hour that comes twice.
     async fn held_back(&self, column: &WatermarkColumn<'_>) -> Answer<HeldBack> {
-        if !SqlType::of(column.sql_type)?.repeats_an_hour(column.clock) {
+        if !SqlType::of(column.sql_type)?.may_repeat_an_hour() {
             return Ok(HeldBack::No);
         }
-        let rows = self.catalog_rows(&watermark::clock_goes_back()).await?;
-        let answer = rows.as_ref().and_then(|rows| rows.first()?.try_get::<i32, _>(0).ok()?);
-        if answer != Some(1) {
-            return Ok(HeldBack::No);
+        let mut known = self.clock_goes_back().lock().await;
+        if let Some(goes_back) = *known {
+            return Ok(held_if(goes_back));
         }
-        tracing::info!(table = %column.table, "The server's clock is about to go back: the window ends an hour earlier.");
-        Ok(HeldBack::OneHour)
+        let goes_back = self.asked_whether_the_clock_goes_back().await?;
+        *known = Some(goes_back);
+        Ok(held_if(goes_back))
+    }
+
+    /// Asks the server whether its wall clock goes back. One that does not know time zones holds nothing back.
+    async fn asked_whether_the_clock_goes_back(&self) -> Answer<bool> {
+        let rows = match self.rows(&watermark::clock_goes_back()).await {
+            Ok(rows) => rows,
+            Err(failure) if failure.is_transient() => return Err(failure),
+            Err(failure) => {
+                tracing::warn!(
+                    "The server does not say whether its clock goes back, so no window is held back when it does: rows that the clock stamps \
+                     in the hour that comes twice may be left out: {failure}."
+                );
+                return Ok(false);
+            }
+        };
+        let goes_back = named(single(&rows)?, "answer")? == 1;
+        if goes_back {
+            tracing::info!(
+                "The server's clock goes back in this night: windows of times without a time zone end an hour behind it."
+            );
+        }
+        Ok(goes_back)
+    }
+
+    /// Forgets whether the wall clock goes back, so that the next window asks anew.
+    async fn forget_the_clock(&self) {
+        *self.clock_goes_back().lock().await = None;
+    }
+}
+
+const fn held_if(clock_goes_back: bool) -> HeldBack {
+    if clock_goes_back {
+        HeldBack::OneHour
+    } else {
+        HeldBack::No
     }
 }
 

@@ -11,23 +11,43 @@ pub struct Zone {
     pub name: &'static str,
     /// Its minutes from UTC in winter.
     pub standard: i16,
-    /// Whether its clock goes forward in March and back in October, as in the European Union.
-    has_summer: bool,
+    /// The minutes by which its clock goes forward in spring, and back in autumn.
+    shift: i16,
+    /// When it goes forward.
+    spring: Turn,
+    /// When it goes back.
+    autumn: Turn,
 }
 
+/// When a clock turns: a month, a day of it from which on the first Sunday is meant, and the minutes from the midnight with
+/// which that Sunday begins in UTC.
+type Turn = (i64, i64, i64);
+
+/// The rule of the European Union.
+const EUROPE: [Turn; 2] = [(3, 25, 60), (10, 25, 60)];
+
 /// The zones that the server knows. A real one knows about 140.
-pub const ZONES: [Zone; 2] = [
-    Zone {
-        name: "UTC",
-        standard: 0,
-        has_summer: false,
-    },
-    Zone {
-        name: "Central European Standard Time",
-        standard: 60,
-        has_summer: true,
-    },
+pub const ZONES: [Zone; 9] = [
+    zone("UTC", 0, 0, EUROPE),
+    zone("Central European Standard Time", 60, 60, EUROPE),
+    zone("Romance Standard Time", 60, 60, EUROPE),
+    zone("GTB Standard Time", 120, 60, EUROPE),
+    zone("Eastern Standard Time", -300, 60, [(3, 8, 420), (11, 1, 360)]),
+    zone("Newfoundland Standard Time", -210, 60, [(3, 8, 330), (11, 1, 270)]),
+    zone("Pacific SA Standard Time", -240, 60, [(9, 1, 240), (4, 1, 180)]),
+    zone("AUS Eastern Standard Time", 600, 60, [(10, 1, -480), (4, 1, -480)]),
+    zone("Lord Howe Standard Time", 630, 30, [(10, 1, -510), (4, 1, -540)]),
 ];
+
+const fn zone(name: &'static str, standard: i16, shift: i16, [spring, autumn]: [Turn; 2]) -> Zone {
+    Zone {
+        name,
+        standard,
+        shift,
+        spring,
+        autumn,
+    }
+}
 
 impl Zone {
     /// Returns the zone of this name.
@@ -41,16 +61,20 @@ impl Zone {
     /// Returns the minutes from UTC at a moment, which is in 100 ns since 0001-01-01 UTC.
     pub fn offset(&self, utc: i64) -> i16 {
         let (year, ..) = calendar::civil(utc.div_euclid(DAY));
-        let is_summer = self.has_summer && (one_of_last_sunday(year, 3)..one_of_last_sunday(year, 10)).contains(&utc);
-        self.standard + if is_summer { 60 } else { 0 }
+        let (spring, autumn) = (moment(year, self.spring), moment(year, self.autumn));
+        let is_summer = match spring < autumn {
+            true => (spring..autumn).contains(&utc),
+            false => !(autumn..spring).contains(&utc),
+        };
+        self.standard + if is_summer { self.shift } else { 0 }
     }
 }
 
-/// Returns the moment 01:00 UTC on the last Sunday of a month of 31 days.
-fn one_of_last_sunday(year: i64, month: i64) -> i64 {
+/// Returns the moment of a turn in a year.
+fn moment(year: i64, (month, day, minutes): Turn) -> i64 {
+    let from = calendar::days(year, month, day).unwrap_or(0);
     // 0001-01-01 was a Monday.
-    let last = calendar::days(year, month, 31).unwrap_or(0);
-    (last - (last + 1) % 7) * DAY + 3_600 * SECOND
+    (from + 6 - from % 7) * DAY + minutes * 60 * SECOND
 }
 
 /// The clock of the server.

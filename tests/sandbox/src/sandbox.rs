@@ -219,6 +219,15 @@ impl Sandbox {
         self.engine.replica.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 
+    /// Makes a snapshot of every database, in the sense that it says of itself to be one of another database.
+    ///
+    /// Fails with the error of the storage.
+    pub fn become_snapshot(&self) -> Result<(), SqlError> {
+        let session = Session::new(&self.engine)?;
+        session.conn().execute("UPDATE main._database SET read_only = 2", [])?;
+        Ok(())
+    }
+
     /// Lets all changes that change tracking has until now expire: the cleanup removes them, and the lowest valid
     /// version of each tracked table becomes the current one.
     ///
@@ -227,8 +236,8 @@ impl Sandbox {
         Session::new(&self.engine)?.expire_tracking(&mut Collected::default())
     }
 
-    /// Stops the clock at a moment, which is text that means UTC, and gives the server this time zone, which is `UTC`
-    /// or `Central European Standard Time`.
+    /// Stops the clock at a moment, which is text that means UTC, and gives the server this time zone, which is one of
+    /// [`ZONES`](crate::clock::ZONES).
     ///
     /// Fails with 241 when the text is no moment, and with 9820 when there is no such zone.
     pub fn set_clock(&self, utc: &str, zone: &str) -> Result<(), SqlError> {

@@ -259,11 +259,32 @@ fn the_wall_clock_follows_its_zone() {
     let sandbox = sandbox();
     let shown = "SELECT GETDATE(), SYSUTCDATETIME(), CAST(SYSDATETIMEOFFSET() AS varchar(40))";
     let zone = "Central European Standard Time";
-    for (utc, local, offset) in [
-        ("2026-10-25T00:59:59", "2026-10-25 02:59:59", "+02:00"),
-        ("2026-10-25T01:00:00", "2026-10-25 02:00:00", "+01:00"),
-        ("2027-03-28T00:59:59", "2027-03-28 01:59:59", "+01:00"),
-        ("2027-03-28T01:00:00", "2027-03-28 03:00:00", "+02:00"),
+    let (eastern, newfoundland) = ("Eastern Standard Time", "Newfoundland Standard Time");
+    let (chile, sydney, lord_howe) = (
+        "Pacific SA Standard Time",
+        "AUS Eastern Standard Time",
+        "Lord Howe Standard Time",
+    );
+    // The nights in which clocks change in 2026 and 2027.
+    for (zone, utc, local, offset) in [
+        (zone, "2026-10-25T00:59:59", "2026-10-25 02:59:59", "+02:00"),
+        (zone, "2026-10-25T01:00:00", "2026-10-25 02:00:00", "+01:00"),
+        (zone, "2027-03-28T00:59:59", "2027-03-28 01:59:59", "+01:00"),
+        (zone, "2027-03-28T01:00:00", "2027-03-28 03:00:00", "+02:00"),
+        (eastern, "2026-11-01T05:59:59", "2026-11-01 01:59:59", "-04:00"),
+        (eastern, "2026-11-01T06:00:00", "2026-11-01 01:00:00", "-05:00"),
+        (eastern, "2027-03-14T07:00:00", "2027-03-14 03:00:00", "-04:00"),
+        (newfoundland, "2026-11-01T04:29:59", "2026-11-01 01:59:59", "-02:30"),
+        (newfoundland, "2026-11-01T04:30:00", "2026-11-01 01:00:00", "-03:30"),
+        (chile, "2026-04-05T02:59:59", "2026-04-04 23:59:59", "-03:00"),
+        (chile, "2026-04-05T03:00:00", "2026-04-04 23:00:00", "-04:00"),
+        (chile, "2026-09-06T04:00:00", "2026-09-06 01:00:00", "-03:00"),
+        (sydney, "2026-04-04T15:59:59", "2026-04-05 02:59:59", "+11:00"),
+        (sydney, "2026-04-04T16:00:00", "2026-04-05 02:00:00", "+10:00"),
+        (sydney, "2026-10-03T16:00:00", "2026-10-04 03:00:00", "+11:00"),
+        (lord_howe, "2026-04-04T14:59:59", "2026-04-05 01:59:59", "+11:00"),
+        (lord_howe, "2026-04-04T15:00:00", "2026-04-05 01:30:00", "+10:30"),
+        (lord_howe, "2026-10-03T15:30:00", "2026-10-04 02:30:00", "+11:00"),
     ] {
         sandbox.set_clock(utc, zone).unwrap();
         let utc = utc.replace('T', " ");
@@ -275,8 +296,11 @@ fn the_wall_clock_follows_its_zone() {
         &sandbox,
         &[
             (
-                "SELECT name, current_utc_offset, is_currently_dst FROM sys.time_zone_info",
-                Ok("UTC|+00:00|0\nCentral European Standard Time|+02:00|1"),
+                "SELECT name, current_utc_offset, is_currently_dst FROM sys.time_zone_info
+                 WHERE name IN ('UTC', 'Central European Standard Time', 'Newfoundland Standard Time', 'Lord Howe Standard Time')",
+                Ok(
+                    "UTC|+00:00|0\nCentral European Standard Time|+02:00|1\nNewfoundland Standard Time|-02:30|1\nLord Howe Standard Time|+10:30|0",
+                ),
             ),
             (
                 "SELECT DATEPART(tzoffset, SYSDATETIMEOFFSET() AT TIME ZONE 'UTC'), DATEPART(tz, SYSDATETIMEOFFSET())",

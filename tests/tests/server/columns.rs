@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tidemark::error::ErrorCode;
+use tidemark_sqlserver::session::Server;
 use tidemark_tests::stand_in::World;
 use tidemark_tests::table_copy::TableCopy;
 
@@ -119,4 +120,29 @@ async fn text_is_copied_from_the_code_page_of_its_column() {
             "文,2,?,\"?  \",?,?,\"\",?",
         ]
     );
+}
+
+/// A ledger keeps what was dropped, and gives the column a name of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_was_dropped_from_a_ledger_table_is_copied_only_when_it_is_named() {
+    let world = World::new(
+        "create table t (id int primary key, v int, MSSQL_DroppedLedgerColumn_name_6391BEEC1FF44B4DADB858C1623BE4F9 nvarchar(9));
+         insert into t values (1, 10, 'secret')",
+    )
+    .await;
+    let spec = |more: serde_json::Value| {
+        let mut spec = json!({
+            "table": "t", "tracking": { "watermark": { "column": "id" } }, "format": { "csv": { "header": false } },
+        });
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        spec
+    };
+    let named = json!({ "columns": ["id", "MSSQL_DroppedLedgerColumn_name_6391BEEC1FF44B4DADB858C1623BE4F9"] });
+    for (settings, line) in [(json!({}), "1,10"), (named, "1,secret")] {
+        let mut copy = TableCopy::of(&world.login(), spec(settings));
+        copy.run().await;
+        assert_eq!(copy.lines(), [line]);
+    }
+    let tables = Server::new(world.login()).inventory().await.unwrap();
+    assert_eq!(tables[0].columns.len(), 2);
 }

@@ -68,6 +68,100 @@ async fn a_view_that_the_login_does_not_see_through_is_not_followed_by_a_rowvers
     assert_eq!(failed(&world, "reader", by_row_version("own")).await, None);
 }
 
+/// The owner's right to what is below a view is enough to read the view, so a login need not see it. What it does not see may
+/// be a table, or a view of another database.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_over_what_the_login_does_not_see_is_followed_by_a_rowversion_and_noted() {
+    let world = World::new("create table t (id int primary key, rv rowversion); insert into t (id) values (1)").await;
+    world.execute(OTHER);
+    world.execute(&format!(
+        "{READER} exec('create view far as select id, rv from other.dbo.t')\nGO\n
+         create view nested as select id, rv from dbo.far\nGO\ngrant select on nested to reader; grant view definition on nested to reader"
+    ));
+    let mut copy = TableCopy::of(&world.login_as("reader", "Reader-1"), by_row_version("nested"));
+    let run = copy.plan().await;
+    assert!(run.failed.is_empty() && run.notes[0].unseen_sources, "{run:?}");
+    let committed = copy.run().await.committed;
+    assert!(copy.manifest(&committed[0].window).await.unseen.sources);
+    // Once it sees the view below, it is told what that reads.
+    world.execute("grant view definition on far to reader");
+    let (_, cause) = failed(&world, "reader", by_row_version("nested")).await.unwrap();
+    assert!(cause.contains("in another database"), "{cause}");
+    let owner = TableCopy::of(&world.login(), by_row_version("t")).plan().await;
+    assert!(owner.notes.is_empty(), "{owner:?}");
+}
+
+/// The catalog knows other servers by names of four parts alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_sends_a_query_to_another_server_is_not_followed_by_a_rowversion_and_may_show_masks() {
+    let world = World::new("create table t (id int primary key, rv rowversion); insert into t (id) values (1)").await;
+    world.execute(
+        "create view v as select id, rv from openquery(far, 'select id, rv from t')\nGO\ncreate view nested as select id, rv from v\nGO\n\
+         create view named as select id as [openquery(], rv from dbo.t",
+    );
+    let by_id = |table: &str| json!({ "table": table, "tracking": { "watermark": { "column": "id" } } });
+    for table in ["v", "nested"] {
+        let (code, cause) = failed(&world, "owner", by_row_version(table)).await.unwrap();
+        assert!(
+            code == ErrorCode::SourceRejected && cause.contains("sends a query to another server"),
+            "{table}: {cause}"
+        );
+        let planned = TableCopy::of(&world.login(), by_id(table)).plan().await;
+        assert!(planned.failed.is_empty() && planned.notes[0].veiled, "{planned:?}");
+    }
+    assert_eq!(failed(&world, "owner", by_row_version("named")).await, None);
+}
+
+/// The rights in this database say nothing of another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_or_a_table_of_another_database_may_show_masks() {
+    let world = World::new(
+        "create external table away (id int not null) with (data_source = elsewhere)\nGO\n
+         create table t (id int primary key)\nGO\ncreate view own as select id from dbo.t",
+    )
+    .await;
+    world.execute(OTHER);
+    world.execute(&format!(
+        "{READER} grant unmask to reader; grant view definition to reader; grant select to reader\nGO\n
+         create view v as select id from other.dbo.t\nGO\ncreate view nested as select id from v"
+    ));
+    for (table, user, veiled) in [
+        ("v", "reader", true),
+        ("nested", "reader", true),
+        ("away", "reader", true),
+        ("own", "reader", false),
+        ("v", "owner", false),
+        ("away", "owner", true),
+    ] {
+        let login = match user {
+            "reader" => world.login_as("reader", "Reader-1"),
+            _ => world.login(),
+        };
+        let spec = json!({ "table": table, "tracking": { "watermark": { "column": "id" } } });
+        let planned = TableCopy::of(&login, spec).plan().await;
+        let is_noted = planned.notes.iter().any(|note| note.veiled);
+        assert!(
+            planned.failed.is_empty() && is_noted == veiled,
+            "{table} {user}: {planned:?}"
+        );
+    }
+}
+
+/// A login that may only read does not see policies, and so cannot say that there is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_manifest_says_whether_the_login_sees_security_policies() {
+    let world = World::new("create table t (id int primary key); insert into t values (1)").await;
+    world.execute(&format!("{READER} grant select on t to reader"));
+    let spec = json!({ "table": "t", "tracking": { "watermark": { "column": "id", "settle_seconds": 0 } } });
+    let mut copy = TableCopy::of(&world.login_as("reader", "Reader-1"), spec);
+    assert_eq!(copy.plan().await.notes, [], "it is the same for every table");
+    let first = copy.run().await.committed;
+    assert!(copy.manifest(&first[0].window).await.unseen.policies);
+    world.execute("grant view definition to reader; insert into t values (2)");
+    let second = copy.run().await.committed;
+    assert!(copy.manifest(&second[0].window).await.unseen.is_nothing());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_is_recognised_however_it_is_reached() {
     let world = World::new(
@@ -88,6 +182,27 @@ async fn a_replica_is_recognised_however_it_is_reached() {
         let (code, cause) = failed(&world, "owner", spec).await.unwrap();
         assert!(code == ErrorCode::InvalidConfig && cause.contains(said), "{cause}");
     }
+    assert_eq!(failed(&world, "owner", by_id).await, None);
+}
+
+/// A snapshot is read-only as a database is that its owner has set so, but its original goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_a_database_is_taken_for_a_replica() {
+    let world = World::new(
+        "alter database current set change_tracking = on\nGO\ncreate table t (id int primary key, rv rowversion); \
+         insert into t (id) values (1); alter table t enable change_tracking",
+    )
+    .await;
+    world.sandbox.become_snapshot().unwrap();
+    let tracked = json!({ "table": "t", "tracking": { "change_tracking": {} } });
+    for spec in [tracked, by_row_version("t")] {
+        let (code, cause) = failed(&world, "owner", spec).await.unwrap();
+        assert!(
+            code == ErrorCode::InvalidConfig && cause.contains("in a snapshot of a database"),
+            "{cause}"
+        );
+    }
+    let by_id = json!({ "table": "t", "tracking": { "watermark": { "column": "id" } } });
     assert_eq!(failed(&world, "owner", by_id).await, None);
 }
 

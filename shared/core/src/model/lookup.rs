@@ -186,6 +186,10 @@ pub struct Note {
     /// Whether it could not be looked whether the login reads masks in place of values, because the table is a view or
     /// is in another database.
     pub veiled: bool,
+    /// Whether the login does not see everything that a view with a row version as its watermark reads. Rows of another database
+    /// would be left out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unseen_sources: bool,
     /// What changed in the columns, or in the form of the files, since the last window.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub schema_changes: Vec<String>,
@@ -213,6 +217,7 @@ impl Note {
             held_back: false,
             filtered: false,
             veiled: false,
+            unseen_sources: false,
             schema_changes: Vec::new(),
             generation: None,
         }
@@ -227,6 +232,7 @@ impl Note {
         Some(Self {
             filtered: unseen.filtered,
             veiled: unseen.veiled,
+            unseen_sources: unseen.sources,
             ..note.unwrap_or_else(|| Self::of(spec.table.clone()))
         })
     }

@@ -15,6 +15,14 @@ pub struct Unseen {
     /// view or is in another database.
     #[serde(default, skip_serializing_if = "is_false")]
     pub veiled: bool,
+    /// Whether the login does not see whether a security policy filters the table, so that rows may be hidden from it without
+    /// anybody's knowing.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub policies: bool,
+    /// Whether the login does not see everything that a view with a row version as its watermark reads: the rows may be of
+    /// another database, whose row versions are others, and be left out.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub sources: bool,
 }
 
 impl Unseen {
@@ -24,11 +32,13 @@ impl Unseen {
         *self == Self::default()
     }
 
-    /// Returns the same without the masks, where these are taken on purpose and so are no news.
+    /// Returns what is told of a single table: masks that are taken on purpose are no news, and which policies the login sees
+    /// is the same for all tables.
     #[must_use]
     pub fn told(self, masked_columns: MaskedColumns) -> Self {
         Self {
             veiled: self.veiled && masked_columns == MaskedColumns::Refuse,
+            policies: false,
             ..self
         }
     }
@@ -39,6 +49,8 @@ impl Unseen {
         Self {
             filtered: self.filtered || other.filtered,
             veiled: self.veiled || other.veiled,
+            policies: self.policies || other.policies,
+            sources: self.sources || other.sources,
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::columns::{find, not_excluded};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::model::names::Identifier;
-use crate::model::table::{MaskedColumns, TableSpec};
+use crate::model::table::{MaskedColumns, TableSpec, Tracking};
 use crate::model::unseen::Unseen;
 use crate::ports::source::{Access, Catalog, CatalogColumn, Counting, DeclaredColumn, ProbeSource, Veil};
 
@@ -20,6 +20,8 @@ pub(super) struct AskedColumns {
     pub(super) unseen: Unseen,
     /// The columns that are copied as the masks that the server shows the login.
     pub(super) server_masked: Vec<String>,
+    /// Whether the watermark is the time at which a transaction began, and nobody said how long to wait for transactions.
+    pub(super) is_unsettled_period: bool,
 }
 
 /// The columns that will be asked for, as far as the catalog knows them.
@@ -32,6 +34,7 @@ pub(super) struct ChosenColumns {
     /// What the login may not see of the table.
     pub(super) unseen: Unseen,
     server_masked: Vec<String>,
+    is_unsettled_period: bool,
 }
 
 impl ChosenColumns {
@@ -78,30 +81,16 @@ pub(super) async fn choose<P: ProbeSource>(
             watermark: watermark.cloned(),
             counting: None,
             unseen: Unseen {
-                filtered: false,
                 veiled: true,
+                policies: true,
+                ..Unseen::default()
             },
             server_masked: Vec::new(),
+            is_unsettled_period: false,
         });
     };
     found.check_spelling(&spec.table)?;
-    if found.veil != Veil::None && spec.masked_columns == MaskedColumns::Refuse {
-        if found.veil == Veil::Certain {
-            return Err(veiled(spec));
-        }
-        tracing::warn!(
-            table = %spec.table,
-            "This is a view, and what it shows of masked columns would be copied as masks, because the login lacks UNMASK: set masked_columns \
-             to copy if that is as it should be."
-        );
-    }
-    let unseen = Unseen {
-        filtered: found.is_filtered,
-        veiled: found.veil != Veil::None,
-    };
-    if unseen.filtered {
-        tracing::warn!(table = %spec.table, "A security policy filters the rows of this table: what it hides from the login is not copied.");
-    }
+    let unseen = unseen_of(spec, found)?;
     let watermark = watermark
         .map(|name| find(&spec.table, &found.columns, name))
         .transpose()?;
@@ -111,6 +100,7 @@ pub(super) async fn choose<P: ProbeSource>(
     let names = chosen.iter().map(|column| Identifier::new(column.name.as_str()));
     let names = Some(names.collect::<Result<_>>()?);
     let counting = watermark.and_then(|column| column.counting.clone());
+    let is_unsettled_period = watermark.is_some_and(|column| is_unsettled_period(spec, column));
     let watermark = watermark
         .map(|column| Identifier::new(column.name.as_str()))
         .transpose()?;
@@ -121,7 +111,32 @@ pub(super) async fn choose<P: ProbeSource>(
         counting,
         unseen,
         server_masked,
+        is_unsettled_period,
     })
+}
+
+/// Returns what the login may not see of a table, and logs it. Fails where masks would surely be copied in place of values.
+fn unseen_of(spec: &TableSpec, found: &Catalog) -> Result<Unseen> {
+    if found.veil != Veil::None && spec.masked_columns == MaskedColumns::Refuse {
+        if found.veil == Veil::Certain {
+            return Err(veiled(spec));
+        }
+        tracing::warn!(
+            table = %spec.table,
+            "This is a view or is in another database, and what it shows of masked columns would be copied as masks, because the login \
+             lacks UNMASK, or is not known to have it there: set masked_columns to copy if that is as it should be."
+        );
+    }
+    let unseen = Unseen {
+        filtered: found.is_filtered,
+        veiled: found.veil != Veil::None,
+        policies: found.is_policy_unseen && !found.is_filtered,
+        sources: false,
+    };
+    if unseen.filtered {
+        tracing::warn!(table = %spec.table, "A security policy filters the rows of this table: what it hides from the login is not copied.");
+    }
+    Ok(unseen)
 }
 
 /// Lets the server describe the columns that were chosen.
@@ -136,6 +151,7 @@ pub(super) async fn describe<P: ProbeSource>(
         watermark,
         unseen,
         server_masked,
+        is_unsettled_period,
         ..
     } = chosen;
     let asked_for: Option<Vec<&Identifier>> = names.as_ref().map(|names| {
@@ -150,7 +166,26 @@ pub(super) async fn describe<P: ProbeSource>(
         object: catalog.and_then(|catalog| catalog.object),
         unseen,
         server_masked,
+        is_unsettled_period,
     })
+}
+
+/// Returns whether the watermark is the time at which a transaction began, and nobody said how long to wait for transactions. Logs
+/// it, because rows of a transaction that is open for longer than the wait are left out.
+fn is_unsettled_period(spec: &TableSpec, watermark: &CatalogColumn) -> bool {
+    let is_waited_for = match &spec.tracking {
+        Tracking::Watermark(tracking) => tracking.settle_seconds.is_some(),
+        Tracking::ChangeTracking(_) => true,
+    };
+    let is_unsettled = watermark.is_period_start && !is_waited_for;
+    if is_unsettled {
+        tracing::warn!(
+            table = %spec.table, column = watermark.name,
+            "The watermark is the start of a period, which is the time at which a transaction began: the rows of a transaction that is open for \
+             more than 30 s are left out. Set settle_seconds to the length of the longest transaction."
+        );
+    }
+    is_unsettled
 }
 
 fn veiled(spec: &TableSpec) -> Error {

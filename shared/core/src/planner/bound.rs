@@ -77,7 +77,7 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
     if let (Some(name), Some(counting)) = (chosen.watermark(), &chosen.counting) {
         let measured = measure(source, next, name, counting).await?;
         if measured.new.is_none() {
-            let note = next.note(&measured, unseen);
+            let note = next.note(&measured, measured.unseen(unseen));
             return Ok(Probed { next: None, note });
         }
         seen = Some((counting.clone(), measured));
@@ -94,7 +94,9 @@ pub(crate) async fn probe<P: ProbeSource + CutSource>(
             measure(source, next, &name, &counting).await?
         }
     };
+    let unseen = measured.unseen(unseen);
     let note = next.note(&measured, unseen);
+    let described = Described { unseen, ..described };
     let plan = match &measured.new {
         Some(new) => Some(Box::new(
             plan(source, next, described, measured.old.as_ref(), new).await?,
@@ -127,6 +129,7 @@ async fn plan<P: ProbeSource + CutSource>(
         kind,
         object,
         unseen,
+        ..
     } = described;
     let name = Identifier::new(column.name)?;
     let with_nulls = next.with_nulls(old);
@@ -198,6 +201,8 @@ pub(super) struct Described {
     pub(super) object: Option<i32>,
     /// What the login may not see of the table.
     pub(super) unseen: Unseen,
+    /// Whether the watermark is the time at which a transaction began, and nobody said how long to wait for transactions.
+    pub(super) is_unsettled_period: bool,
 }
 
 /// Asks for the columns of the table.
@@ -231,6 +236,7 @@ async fn describe<P: ProbeSource>(
         object,
         unseen,
         server_masked,
+        is_unsettled_period,
     } = asked_columns::describe(source, spec, chosen).await?;
     let mut columns = selected(spec, &declared, names.as_deref())?;
     masks::take(&mut declared, &mut columns, &server_masked);
@@ -251,6 +257,7 @@ async fn describe<P: ProbeSource>(
         kind,
         object,
         unseen,
+        is_unsettled_period,
     })
 }
 
@@ -261,6 +268,16 @@ struct Measured {
     growth: Growth,
     /// Where the window ends, or `None` when the column has not grown.
     new: Option<Watermark>,
+}
+
+impl Measured {
+    /// Adds what the login does not see of the rows that were measured.
+    fn unseen(&self, columns: Unseen) -> Unseen {
+        Unseen {
+            sources: self.growth.sources_unseen,
+            ..columns
+        }
+    }
 }
 
 async fn measure<P: ProbeSource>(
@@ -299,6 +316,13 @@ fn note(spec: &TableSpec, growth: &Growth, with_nulls: bool) -> Option<Note> {
     let null_rows = if with_nulls { 0 } else { growth.null_rows };
     if null_rows + future_rows > 0 {
         tracing::warn!(table = %spec.table, null_rows, future_rows, "Rows without a watermark, or stamped in the future, are not in this window.");
+    }
+    if growth.sources_unseen {
+        tracing::warn!(
+            table = %spec.table,
+            "The login does not see everything that this view reads. Rows of another database would be left out, because a rowversion counts \
+             the changes of one: grant the login VIEW DEFINITION on what the view reads, or create it WITH SCHEMABINDING."
+        );
     }
     if held_back {
         tracing::warn!(table = %spec.table, "A transaction that is still open holds the window back: what was committed since it began waits for its end.");

@@ -34,6 +34,8 @@ pub enum TrackedBy {
         is_indexed: bool,
         /// What becomes of rows without a watermark.
         nulls: NullWatermark,
+        /// Whether it is the time at which a transaction began, and nobody said how long to wait for transactions.
+        is_unsettled_period: bool,
     },
     /// Change tracking, by the columns of the key.
     Changes(Vec<String>),
@@ -68,6 +70,7 @@ where
         columns,
         column,
         unseen,
+        is_unsettled_period,
         ..
     } = bound::columns(source, spec, tracking).await?;
     bound::check_filter(source, spec).await?;
@@ -79,6 +82,7 @@ where
             column,
             is_indexed,
             nulls: tracking.null_watermark,
+            is_unsettled_period,
         },
         unseen: unseen.told(spec.masked_columns),
     })

@@ -38,6 +38,9 @@ pub struct Growth {
     pub null_rows: u64,
     /// Whether a transaction that is still open holds the bound back; always false where the server does not know.
     pub held_back: bool,
+    /// Whether the row versions may be those of another database, because the login does not see everything that the view
+    /// reads; always false for other columns.
+    pub sources_unseen: bool,
 }
 
 /// The greatest watermark and how it compares, on the server, with the old one.
@@ -108,11 +111,14 @@ pub struct Catalog {
     /// Whether a security policy is in force that may hide rows from this login. It is also false where the login may
     /// not know.
     pub is_filtered: bool,
-    /// Whether it is a view that may show this login masks in place of values without saying of which columns.
+    /// Whether the login may not know of every security policy.
+    pub is_policy_unseen: bool,
+    /// Whether it is a view, or a table of another database, that may show this login masks in place of values without saying
+    /// of which columns.
     pub veil: Veil,
 }
 
-/// Whether a view may show masks in columns of which the catalog does not say so.
+/// Whether a view or an external table may show masks in columns of which the catalog does not say so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Veil {
     /// It shows none.
@@ -154,6 +160,9 @@ pub struct CatalogColumn {
     pub in_star: bool,
     /// Whether it is a `rowversion`: the server writes its values, and each change in the database gets a greater one.
     pub is_row_version: bool,
+    /// Whether it is the start of a temporal table's period: the server writes into it the time at which the transaction
+    /// began.
+    pub is_period_start: bool,
     /// What this login reads from it.
     pub access: Access,
     /// Its type and whether it may be NULL, when the type can be a watermark and the catalog has both.

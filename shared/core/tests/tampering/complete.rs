@@ -239,6 +239,8 @@ fn plan(content: Content, format: Format, tracking: Tracking) -> Plan {
         unseen: Unseen {
             filtered: true,
             veiled: true,
+            policies: true,
+            sources: true,
         },
         filter: Some(Predicate::new("v > 0").unwrap()),
         layout: Layout::LoadDate,

@@ -148,6 +148,7 @@ pub async fn masked_by_the_server() -> Scene<MemoryTable> {
         name: name.into(),
         in_star: true,
         is_row_version: false,
+        is_period_start: false,
         access,
         counting: None,
     }));

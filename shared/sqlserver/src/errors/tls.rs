@@ -15,7 +15,7 @@ struct Cause {
 }
 
 /// The causes, with the more specific ones first.
-const CAUSES: [Cause; 18] = [
+const CAUSES: [Cause; 21] = [
     Cause {
         // The texts of tiberius, and of the stand-in for native-tls.
         said: &[
@@ -112,6 +112,20 @@ const CAUSES: [Cause; 18] = [
             "SelectedUnofferedCipherSuite",
         ],
         means: "the server and this program have no cipher in common: enable a suite with ECDHE and AES-GCM on the server",
+    },
+    Cause {
+        said: &["alert: UnrecognisedName"],
+        means: "the server, or the gateway before it, knows no server of the name of the host: connect by the name that it is known by \
+                there",
+    },
+    Cause {
+        said: &["alert: CertificateRequired"],
+        means: "the server, or the gateway before it, wants a certificate of its clients, and this program has none: let it take \
+                connections without one",
+    },
+    Cause {
+        said: &["alert: AccessDenied"],
+        means: "the server, or the gateway before it, allows this client no connection: check its rules for clients and addresses",
     },
     Cause {
         said: &["corrupt message", "unexpected message", "excess record size"],
@@ -249,6 +263,18 @@ mod tests {
             let is_advised =
                 error.to_string().contains("UnknownIssuer") || error.to_string().contains("CaUsedAsEndEntity");
             assert_eq!(text.contains("SSL_CERT_FILE"), is_advised, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_refuses_a_name_or_a_client_is_told_as_one() {
+        for (alert, said) in [
+            (AlertDescription::UnrecognisedName, "knows no server of the name"),
+            (AlertDescription::CertificateRequired, "a certificate of its clients"),
+            (AlertDescription::AccessDenied, "allows this client no connection"),
+        ] {
+            let text = said_of(&Error::AlertReceived(alert));
+            assert!(text.contains(said), "{alert:?}: {text}");
         }
     }
 }

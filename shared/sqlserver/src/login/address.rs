@@ -3,7 +3,7 @@
 //!
 //! No message repeats the address, because some ways of writing one contain a password.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The longest DNS name in bytes.
 const MAX_HOST_BYTES: usize = 253;
@@ -17,8 +17,21 @@ pub(super) struct Address {
     pub(super) port: Option<u16>,
 }
 
+/// What is said of an address that means the machine that uses it.
+const THIS_MACHINE: &str = "it means this machine: give the server's DNS name or IP address; where the server does run on this \
+     machine, that is localhost";
+
 /// Reads an address. The error says what the text is instead, and what to give.
 pub(super) fn read(text: &str) -> Result<Address, &'static str> {
+    let address = parsed(text)?;
+    // However it is written, an address without a value is none to connect to.
+    match address.host.parse::<IpAddr>() {
+        Ok(host) if host.to_canonical().is_unspecified() => Err(THIS_MACHINE),
+        _ => Ok(address),
+    }
+}
+
+fn parsed(text: &str) -> Result<Address, &'static str> {
     let text = text.trim();
     let lower = text.to_ascii_lowercase();
     let address = match lower.strip_prefix("tcp:") {
@@ -70,11 +83,10 @@ fn refuse_other_ways(address: &str) -> Result<(), &'static str> {
          port"
     } else if begins(&["lpc:", "admin:", "(localdb)"]) {
         "it is reachable only on the server's own machine: give the server's DNS name or IP address"
-    } else if matches!(lower.as_str(), "." | "(local)" | "0.0.0.0" | "::" | "[::]")
+    } else if matches!(lower.as_str(), "." | "(local)")
         || begins(&[".\\", "(local)\\", ".,", "(local),", ".:", "(local):"])
     {
-        "it means this machine: give the server's DNS name or IP address; where the server does run on this machine, that is \
-         localhost"
+        THIS_MACHINE
     } else if address.contains('\\') {
         "it names an instance (host\\instance), which only SQL Server Browser could find: give the host alone, and as port the \
          TCP port of the instance, which SQL Server Configuration Manager shows"
@@ -191,6 +203,14 @@ mod tests {
             ("arn:aws:rds:eu-west-1:123456789012:db:sales", "ARN"),
             ("0.0.0.0", "this machine"),
             ("[::]", "this machine"),
+            ("::", "this machine"),
+            ("0.0.0.0,1433", "this machine"),
+            ("tcp:0.0.0.0:1433", "this machine"),
+            ("[::]:1433", "this machine"),
+            ("::,1433", "this machine"),
+            ("0:0:0:0:0:0:0:0", "this machine"),
+            ("[0:0::0]", "this machine"),
+            ("::ffff:0.0.0.0", "this machine"),
             ("db 1433", "blank"),
             ("db:", "port"),
             ("db:0", "port"),

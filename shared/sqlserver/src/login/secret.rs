@@ -16,8 +16,8 @@ use super::{DEFAULT_PORT, Login, SignIn, address};
 
 /// A cloud of Azure.
 struct Cloud {
-    /// The end of the names of its servers.
-    suffix: &'static str,
+    /// The ends of the names of its servers.
+    suffixes: &'static [&'static str],
     /// The issuer of tokens there.
     authority: &'static str,
     /// The resource that a token is for.
@@ -26,18 +26,19 @@ struct Cloud {
     audience: &'static str,
 }
 
-/// The national clouds of Azure
+/// The national clouds of Azure. Synapse has names of its own
+/// (<https://learn.microsoft.com/en-us/azure/private-link/private-endpoint-dns>), and takes tokens for the same resource.
 /// (<https://learn.microsoft.com/en-us/entra/identity-platform/authentication-national-cloud>,
 /// <https://learn.microsoft.com/en-us/entra/workload-id/workload-identity-federation-considerations>).
 const NATIONAL: [Cloud; 2] = [
     Cloud {
-        suffix: ".database.usgovcloudapi.net",
+        suffixes: &[".database.usgovcloudapi.net", ".sql.azuresynapse.usgovcloudapi.net"],
         authority: "https://login.microsoftonline.us",
         resource: "https://database.usgovcloudapi.net",
         audience: "api://AzureADTokenExchangeUSGov",
     },
     Cloud {
-        suffix: ".database.chinacloudapi.cn",
+        suffixes: &[".database.chinacloudapi.cn", ".sql.azuresynapse.azure.cn"],
         authority: "https://login.partner.microsoftonline.cn",
         resource: "https://database.chinacloudapi.cn",
         audience: "api://AzureADTokenExchangeChina",
@@ -46,7 +47,7 @@ const NATIONAL: [Cloud; 2] = [
 
 /// The cloud of all other servers.
 const PUBLIC: Cloud = Cloud {
-    suffix: "",
+    suffixes: &[],
     authority: "https://login.microsoftonline.com",
     resource: "https://database.windows.net",
     audience: "api://AzureADTokenExchange",
@@ -69,7 +70,7 @@ impl Cloud {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         NATIONAL
             .iter()
-            .find(|cloud| host.ends_with(cloud.suffix))
+            .find(|cloud| cloud.suffixes.iter().any(|suffix| host.ends_with(suffix)))
             .unwrap_or(&PUBLIC)
     }
 }

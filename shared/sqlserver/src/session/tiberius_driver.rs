@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
 use super::{CANCEL_TIMEOUT, Driver, PACKET_BYTES, Server, Silence, Timeouts, stranger, unlogged, within};
-use crate::errors::of_tiberius;
+use crate::errors::{of_tiberius, of_tiberius_login};
 use crate::login::{Login, Proof, Tls};
 use crate::statements::{NO_TRANSACTION, Statement};
 
@@ -55,7 +55,7 @@ impl Driver for Tiberius {
             Err(error) => error,
         };
         let is_unclear = is_not_understood(&error);
-        let failure = of_tiberius(error);
+        let failure = of_tiberius_login(error);
         if is_unclear {
             return Err(Box::pin(stranger::explained(failure, login, timeouts.connect)).await);
         }

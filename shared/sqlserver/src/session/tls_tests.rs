@@ -62,30 +62,38 @@ fn answer() -> Answer {
     }
 }
 
-/// Starts a server that answers the beginning of the handshake with these bytes, in a packet like that of PRELOGIN, and
-/// hangs up.
-fn breaks_off(with: &'static [u8]) -> u16 {
+/// Starts a server that does this with every connection, and hangs up.
+fn serving(serve: impl Fn(TcpStream) + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
         for stream in listener.incoming() {
-            drop(break_off(stream.unwrap(), with));
+            serve(stream.unwrap());
         }
     });
     port
 }
 
+/// Starts a server that answers the beginning of the handshake with these bytes, in a packet like that of PRELOGIN, and
+/// hangs up.
+fn breaks_off(with: &'static [u8]) -> u16 {
+    serving(move |stream| drop(break_off(stream, Some(with))))
+}
+
+/// Starts a server that resets the connection at the beginning of the handshake.
+fn resets() -> u16 {
+    serving(|stream| drop(break_off(stream, None)))
+}
+
 /// Starts a server that hangs up after the first request.
 fn hangs_up() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            // The request must be read completely, or the connection would end with a reset.
-            drop(stream.unwrap().read(&mut [0; 16_384]));
-        }
-    });
-    port
+    // The request must be read completely, or the connection would end with a reset.
+    serving(|mut stream| drop(stream.read(&mut [0; 16_384])))
+}
+
+/// Starts a server that resets the connection at the first request, of which it reads nothing.
+fn resets_at_once() -> u16 {
+    serving(|stream| drop(stream.peek(&mut [0])))
 }
 
 fn read_packet(stream: &mut TcpStream) -> std::io::Result<()> {
@@ -95,7 +103,7 @@ fn read_packet(stream: &mut TcpStream) -> std::io::Result<()> {
     stream.read_exact(&mut vec![0; length.saturating_sub(8)])
 }
 
-fn break_off(mut stream: TcpStream, with: &[u8]) -> std::io::Result<()> {
+fn break_off(mut stream: TcpStream, with: Option<&[u8]>) -> std::io::Result<()> {
     read_packet(&mut stream)?;
     // VERSION is at 11, and ENCRYPTION at 17 is on.
     let options = [0, 0, 11, 0, 6, 1, 0, 17, 0, 1, 0xFF, 16, 0, 0x10, 0, 0, 0, 1];
@@ -105,6 +113,10 @@ fn break_off(mut stream: TcpStream, with: &[u8]) -> std::io::Result<()> {
         stream.write_all(payload)
     };
     send(&mut stream, 4, &options)?;
+    let Some(with) = with else {
+        // What is not read when the connection is closed resets it.
+        return stream.peek(&mut [0]).map(drop);
+    };
     read_packet(&mut stream)?;
     if !with.is_empty() {
         send(&mut stream, 0x12, with)?;
@@ -151,6 +163,8 @@ fn each_reason_for_no_connection_has_its_own_words_in_both_drivers() {
         (known, "verify", here, breaks_off(NO_TLS), "", "Refused TLS"),
         (known, "verify", here, breaks_off(b""), "", "Unreachable handshake"),
         (known, "strict", here, hangs_up(), "", "Unreachable handshake"),
+        (known, "verify", here, resets(), "", "Unreachable cipher"),
+        (known, "strict", here, resets_at_once(), "", "Unreachable cipher"),
     ] {
         for driver in ["mssql", "tiberius"] {
             let outcome = in_a_process(ca_file, &format!("{driver} {tls} {host} {port} {name}"));

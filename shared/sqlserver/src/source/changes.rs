@@ -17,8 +17,7 @@ use crate::types::SqlType;
 
 /// The beginning of a message: a version that one replica reported may not have reached the replica that answers the
 /// next connection.
-pub(crate) const NOT_OF_REPLICAS: &str =
-    "change tracking cannot be read on a replica, because each one answers with versions of its own";
+pub(crate) const NOT_OF_REPLICAS: &str = "change tracking cannot be read on a replica or in a snapshot of a database, because each one answers with versions of its own";
 
 impl ProbeChanges for Server {
     fn change_columns(&self, wanted: WantedForms) -> ChangeColumns {

@@ -2,6 +2,7 @@
 
 use tidemark::model::names::ObjectName;
 
+use super::inventory::SEES_POLICIES;
 use super::{Quoted, Statement};
 
 /// The most tables whose columns are asked for in one request.
@@ -13,9 +14,12 @@ pub(crate) const TABLES_AT_ONCE: usize = 50;
 /// - the name (`name`), and whether `SELECT *` includes the column (`in_star`);
 /// - whether this login may not read it (`denied`), reads its ciphertext (`encrypted`), or reads a mask in place of its
 ///   values (`masked`): 1 when it does, and 2 when it is computed in a table with a masked column, of which it may be;
-/// - whether it is a rowversion (`row_version`), which the wire describes as `binary(8)`;
+/// - whether it is a rowversion (`row_version`), which the wire describes as `binary(8)`, and whether it is the start of a
+///   period (`period_start`), which is the time at which the transaction began
+///   (<https://learn.microsoft.com/en-us/sql/relational-databases/tables/temporal-tables>);
 /// - whether a security policy filters the table (`filtered`): 1 when one does, and 2 for a view when one filters
-///   something in the database;
+///   something in the database; and whether there may be one that this login does not see (`policies_unseen`);
+/// - whether it is a view (`is_view`);
 /// - its type without an alias: name, length, precision, scale, and whether it may be NULL. For a view the name of the
 ///   type is NULL, because until the view is refreshed the catalog has the type that the view's table had before
 ///   (<https://learn.microsoft.com/en-us/sql/relational-databases/system-stored-procedures/sp-refreshview-transact-sql>);
@@ -23,7 +27,8 @@ pub(crate) const TABLES_AT_ONCE: usize = 50;
 /// - whether it is a view that may show masks that this login cannot know of (`veiled`), because which columns of a view
 ///   come from masked ones is in no catalog that everybody may read: 2 when the login sees a masked column in the
 ///   database, 1 when it may be that it does not see them all, and 0 when it sees all of the catalog and no mask in it,
-///   or may read the stored values of the whole database.
+///   or may read the stored values of the whole database. It is 1 for an external table, whose masks are in the catalog of
+///   another database.
 ///
 /// The server masks what is computed of a masked column
 /// (<https://learn.microsoft.com/en-us/sql/relational-databases/security/dynamic-data-masking>). NULL is the name of the
@@ -37,12 +42,15 @@ pub(crate) const TABLES_AT_ONCE: usize = 50;
 /// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-security-predicates-transact-sql>).
 ///
 /// A column set is not `in_star`, because the sparse columns that it repeats are
-/// (<https://learn.microsoft.com/en-us/sql/relational-databases/tables/use-column-sets>). `UNMASK` is a permission on a
+/// (<https://learn.microsoft.com/en-us/sql/relational-databases/tables/use-column-sets>). Nor is a column that was dropped from a
+/// ledger table, which keeps it under a name that begins so
+/// (<https://learn.microsoft.com/en-us/sql/relational-databases/security/ledger/ledger-limits>). `UNMASK` is a permission on a
 /// column from SQL Server 2022 on, and before that one on the database; an older server answers the first question with
 /// NULL (<https://learn.microsoft.com/en-us/sql/t-sql/functions/has-perms-by-name-transact-sql>).
 pub(crate) fn columns(tables: &[&ObjectName]) -> Statement {
     let sql = "SELECT [c].[name], \
-               CASE WHEN [c].[is_hidden] = 1 OR [c].[is_column_set] = 1 THEN 0 ELSE 1 END AS [in_star], \
+               CASE WHEN [c].[is_hidden] = 1 OR [c].[is_column_set] = 1 OR [c].[name] LIKE N'MSSQL[_]DroppedLedgerColumn[_]%' \
+               THEN 0 ELSE 1 END AS [in_star], \
                CASE WHEN HAS_PERMS_BY_NAME(@P1, N'OBJECT', N'SELECT', [c].[name], N'COLUMN') = 0 THEN 1 ELSE 0 END AS [denied], \
                CASE WHEN [c].[encryption_type] IS NULL THEN 0 ELSE 1 END AS [encrypted], \
                CASE WHEN EXISTS (SELECT 1 FROM sys.columns AS [m] WHERE [m].[object_id] = [c].[object_id] \
@@ -51,22 +59,28 @@ pub(crate) fn columns(tables: &[&ObjectName]) -> Statement {
                AND ISNULL(HAS_PERMS_BY_NAME(NULL, N'DATABASE', N'UNMASK'), 0) = 0 \
                THEN CASE WHEN [c].[is_masked] = 1 THEN 1 ELSE 2 END ELSE 0 END AS [masked], \
                CASE WHEN [c].[system_type_id] = 189 THEN 1 ELSE 0 END AS [row_version], \
+               CASE WHEN [c].[generated_always_type] = 1 THEN 1 ELSE 0 END AS [period_start], \
                CASE WHEN EXISTS (SELECT 1 FROM sys.security_predicates AS [f] JOIN sys.security_policies AS [y] \
                ON [y].[object_id] = [f].[object_id] WHERE [f].[target_object_id] = OBJECT_ID(@P1) AND [f].[predicate_type] = 0 \
                AND [y].[is_enabled] = 1) THEN 1 \
                WHEN OBJECTPROPERTY([c].[object_id], N'IsView') = 1 AND EXISTS (SELECT 1 FROM sys.security_predicates AS [f] \
                JOIN sys.security_policies AS [y] ON [y].[object_id] = [f].[object_id] \
                WHERE [f].[predicate_type] = 0 AND [y].[is_enabled] = 1) THEN 2 ELSE 0 END AS [filtered], \
+               CASE WHEN NOT EXISTS (SELECT 1 FROM sys.external_tables AS [e] WHERE [e].[object_id] = [c].[object_id]) \
+               AND ({sees_policies}) THEN 0 ELSE 1 END AS [policies_unseen], \
+               CASE WHEN OBJECTPROPERTY([c].[object_id], N'IsView') = 1 THEN 1 ELSE 0 END AS [is_view], \
                [t].[name] AS [type_name], CAST([c].[max_length] AS int) AS [max_length], CAST([c].[precision] AS int) AS [precision], \
                CAST([c].[scale] AS int) AS [scale], CASE WHEN [c].[is_nullable] = 0 THEN 0 ELSE 1 END AS [nullable], \
                OBJECT_SCHEMA_NAME([c].[object_id]) AS [schema_name], OBJECT_NAME([c].[object_id]) AS [object_name], [c].[object_id], \
-               CASE WHEN NOT EXISTS (SELECT 1 FROM sys.objects AS [o] WHERE [o].[object_id] = [c].[object_id] AND [o].[type] = 'V') \
+               CASE WHEN EXISTS (SELECT 1 FROM sys.external_tables AS [x] WHERE [x].[object_id] = [c].[object_id]) THEN 1 \
+               WHEN NOT EXISTS (SELECT 1 FROM sys.objects AS [o] WHERE [o].[object_id] = [c].[object_id] AND [o].[type] = 'V') \
                OR HAS_PERMS_BY_NAME(NULL, N'DATABASE', N'UNMASK') = 1 THEN 0 \
                WHEN EXISTS (SELECT 1 FROM sys.columns AS [n] WHERE [n].[is_masked] = 1) THEN 2 \
                WHEN HAS_PERMS_BY_NAME(NULL, N'DATABASE', N'VIEW DEFINITION') = 1 THEN 0 ELSE 1 END AS [veiled] \
                FROM sys.columns AS [c] LEFT JOIN sys.types AS [t] ON [t].[user_type_id] = [c].[system_type_id] \
                AND EXISTS (SELECT 1 FROM sys.tables AS [u] WHERE [u].[object_id] = [c].[object_id]) \
                WHERE [c].[object_id] = OBJECT_ID(@P1) ORDER BY [c].[column_id]";
+    let sql = sql.replace("{sees_policies}", SEES_POLICIES);
     let one_each = (1..=tables.len()).map(|number| sql.replace("@P1", &format!("@P{number}")));
     Statement {
         sql: one_each.collect::<Vec<_>>().join("; "),
@@ -120,11 +134,15 @@ pub(super) fn is_here(parameter: &str) -> String {
 
 /// Asks for what a view or a function reads, a row for each object:
 ///
-/// - the object as the definition names it (`database_name`, `entity_name`), and whether it is in another database
+/// - the object as the definition names it (`server_name`, `database_name`, `entity_name`), and whether it is in another database
 ///   (`is_outside`), as the rows of an external table are;
 /// - its schema and its name, and its kind: 1 for a view or a function of T-SQL, 2 for a synonym, 3 for a table, and 0 for what
 ///   the login may not see, or nobody can see through, as a function of the CLR;
 /// - whether it has masked columns (`masked`), and whether a security policy filters it (`filtered`).
+///
+/// Before that comes a result with one row, the text of the view or the function (`definition`): the functions that send a
+/// query to another server are in no catalog. It is NULL when nobody may see it, or the login may not. One whose text is
+/// seen, and which has no other row, reads nothing.
 ///
 /// There is no row when the login lacks `VIEW DEFINITION` on the view
 /// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-dynamic-management-views/sys-dm-sql-referenced-entities-transact-sql>).
@@ -132,7 +150,9 @@ pub(super) fn is_here(parameter: &str) -> String {
 pub(crate) fn references(view: &ObjectName) -> Statement {
     let outside = outside("[r].[referenced_server_name]", "[r].[referenced_database_name]");
     let sql = format!(
-        "SELECT DISTINCT [r].[referenced_database_name] AS [database_name], [r].[referenced_entity_name] AS [entity_name], \
+        "SELECT OBJECT_DEFINITION(OBJECT_ID(@P1)) AS [definition]; \
+         SELECT DISTINCT [r].[referenced_server_name] AS [server_name], [r].[referenced_database_name] AS [database_name], \
+         [r].[referenced_entity_name] AS [entity_name], \
          CASE WHEN EXISTS (SELECT 1 FROM sys.external_tables AS [e] WHERE [e].[object_id] = [o].[object_id]) THEN 1 \
          ELSE {outside} END AS [is_outside], \
          OBJECT_SCHEMA_NAME([o].[object_id]) AS [schema_name], OBJECT_NAME([o].[object_id]) AS [object_name], \
@@ -150,20 +170,19 @@ pub(crate) fn references(view: &ObjectName) -> Statement {
     Statement::with(sql, &[&view.quoted()])
 }
 
+/// Asks for one row: 1 when the login may read the stored values of every column of another database of this server, else 0.
+pub(crate) fn is_unmasked(database: &str) -> Statement {
+    Statement::with(
+        "SELECT CASE WHEN HAS_PERMS_BY_NAME(@P1, N'DATABASE', N'UNMASK') = 1 THEN 1 ELSE 0 END AS [answer]",
+        &[&database.quoted()],
+    )
+}
+
 /// Asks for one row: 1 when an object is an external table, else 0.
 pub(crate) fn is_external(table: &ObjectName) -> Statement {
     Statement::with(
         "SELECT CASE WHEN EXISTS (SELECT 1 FROM sys.external_tables WHERE [object_id] = OBJECT_ID(@P1)) THEN 1 ELSE 0 END AS [answer]",
         &[&table.quoted()],
-    )
-}
-
-/// Asks for one row: 1 when the login sees the text of a view or a function, else 0. One whose text is seen, and of which
-/// [`references`] has no row, reads nothing.
-pub(crate) fn is_seen(object: &ObjectName) -> Statement {
-    Statement::with(
-        "SELECT CASE WHEN OBJECT_DEFINITION(OBJECT_ID(@P1)) IS NULL THEN 0 ELSE 1 END AS [answer]",
-        &[&object.quoted()],
     )
 }
 

@@ -12,13 +12,16 @@ pub(crate) fn version() -> Statement {
     )
 }
 
-/// Asks for one row: 1 when the login sees every security policy of the database, else 0
+/// The condition that holds when the login sees every security policy of the database
 /// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-security-policies-transact-sql>).
+pub(super) const SEES_POLICIES: &str = "HAS_PERMS_BY_NAME(NULL, N'DATABASE', N'VIEW DEFINITION') = 1 \
+     OR HAS_PERMS_BY_NAME(NULL, N'DATABASE', N'ALTER ANY SECURITY POLICY') = 1";
+
+/// Asks for one row: 1 when the login sees every security policy of the database, else 0.
 pub(crate) fn sees_policies() -> Statement {
-    Statement::new(
-        "SELECT CASE WHEN HAS_PERMS_BY_NAME(NULL, N'DATABASE', N'VIEW DEFINITION') = 1 \
-         OR HAS_PERMS_BY_NAME(NULL, N'DATABASE', N'ALTER ANY SECURITY POLICY') = 1 THEN 1 ELSE 0 END AS [answer]",
-    )
+    Statement::new(format!(
+        "SELECT CASE WHEN {SEES_POLICIES} THEN 1 ELSE 0 END AS [answer]"
+    ))
 }
 
 /// Asks for a row for each column of each table of the database: names, type, whether it may be NULL and is an
@@ -63,7 +66,7 @@ pub(crate) fn columns_of_all_tables(with_defaults: bool) -> Statement {
          ON [f].[object_id] = [b].[object_id] AND [f].[index_id] = [b].[index_id] \
          GROUP BY [b].[object_id]) AS [p] ON [p].[object_id] = [t].[object_id] \
          {defaults}\
-         WHERE [t].[is_ms_shipped] = 0 ORDER BY [s].[name], [t].[name], [c].[column_id]"
+         WHERE [t].[is_ms_shipped] = 0 AND [c].[name] NOT LIKE N'MSSQL[_]DroppedLedgerColumn[_]%' ORDER BY [s].[name], [t].[name], [c].[column_id]"
     ))
 }
 

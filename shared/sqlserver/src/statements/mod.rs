@@ -88,7 +88,7 @@ impl Quoted for ObjectName {
 pub(crate) const NO_TRANSACTION: &str = "SELECT CASE WHEN @@TRANCOUNT = 0 THEN 1 ELSE 0 END AS [answer]";
 
 /// The expression that is 1 when the database is the copy of another one that goes on: a secondary replica, however it is
-/// reached, or one to which logs are shipped. A database that somebody has set to read-only is not one.
+/// reached, one to which logs are shipped, or a snapshot. A database that somebody has set to read-only is not one.
 ///
 /// (<https://learn.microsoft.com/en-us/sql/t-sql/functions/databasepropertyex-transact-sql>, `Updateability`, and
 /// <https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-databases-transact-sql>)
@@ -97,8 +97,8 @@ pub(crate) const NO_TRANSACTION: &str = "SELECT CASE WHEN @@TRANCOUNT = 0 THEN 1
 /// return; the numbers of other views are those of `DB_ID()`
 /// (<https://learn.microsoft.com/en-us/sql/t-sql/functions/db-id-transact-sql>).
 const IS_REPLICA: &str = "CASE WHEN CAST(DATABASEPROPERTYEX(DB_NAME(), N'Updateability') AS nvarchar(128)) = N'READ_ONLY' \
-     AND NOT EXISTS (SELECT 1 FROM sys.databases WHERE [name] = DB_NAME() AND [is_read_only] = 1 AND [is_in_standby] = 0) \
-     THEN 1 ELSE 0 END";
+     AND NOT EXISTS (SELECT 1 FROM sys.databases WHERE [name] = DB_NAME() AND [is_read_only] = 1 AND [is_in_standby] = 0 \
+     AND [source_database_id] IS NULL) THEN 1 ELSE 0 END";
 
 /// A query under construction: its text so far, and the values that it names.
 #[derive(Debug)]

@@ -17,7 +17,8 @@ use crate::types::{ServerClock, SqlType};
 pub(crate) enum HeldBack {
     /// The window ends at the clock.
     No,
-    /// The window ends one hour before the clock, because the clock is about to show an hour for a second time.
+    /// The window ends one hour before the wall clock, because that is about to show an hour for a second time, or has just
+    /// begun to.
     OneHour,
 }
 
@@ -40,10 +41,10 @@ pub(crate) enum HeldBack {
 pub(crate) fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>, held: HeldBack) -> Result<Statement> {
     let sql_type = SqlType::of(column.sql_type)?;
     let (name, table) = (column.name.quoted(), column.table.quoted());
-    let below_clock = below_clock(sql_type, column.clock, held);
+    let below_clock = below_clock(&name, sql_type, column.clock, held);
     let below = |word: &str| {
         let below = below_clock.as_ref();
-        below.map_or_else(String::new, |bound| format!(" {word} {name} {bound}"))
+        below.map_or_else(String::new, |condition| format!(" {word} {condition}"))
     };
     let future = sql_type
         .clock(column.clock)
@@ -85,19 +86,29 @@ const fn now(clock: ServerClock) -> &'static str {
     }
 }
 
-/// Writes the end of a condition that keeps a watermark below the server's clock, or nothing when its type is not a
-/// time.
-fn below_clock(sql_type: SqlType, clock: Clock, held: HeldBack) -> Option<String> {
+/// Writes the condition that keeps a watermark below the server's clock, or nothing when its type is not a time.
+///
+/// A window that is held back is kept behind the wall clock, and also below the clock that is asked for where that is
+/// another one.
+fn below_clock(name: &str, sql_type: SqlType, clock: Clock, held: HeldBack) -> Option<String> {
     let below = sql_type.below_clock(clock)?;
-    let mut bound = now(below.clock).to_owned();
-    if held == HeldBack::OneHour {
-        bound = format!("DATEADD(hour, -1, {bound})");
-    }
-    if below.minus_secs > 0 {
-        bound = format!("DATEADD(second, -{}, {bound})", below.minus_secs);
-    }
     let operator = if below.includes_it { "<=" } else { "<" };
-    Some(format!("{operator} {}", cast(&bound, sql_type)))
+    let below_it = |clock: ServerClock, held: HeldBack| {
+        let mut bound = now(clock).to_owned();
+        if held == HeldBack::OneHour {
+            bound = format!("DATEADD(hour, -1, {bound})");
+        }
+        if below.minus_secs > 0 {
+            bound = format!("DATEADD(second, -{}, {bound})", below.minus_secs);
+        }
+        format!("{name} {operator} {}", cast(&bound, sql_type))
+    };
+    let is_local = below.clock == ServerClock::Local;
+    if is_local || (held == HeldBack::No && !below.also_local) {
+        return Some(below_it(below.clock, held));
+    }
+    let (asked_for, wall) = (below_it(below.clock, HeldBack::No), below_it(ServerClock::Local, held));
+    Some(format!("{asked_for} AND {wall}"))
 }
 
 /// Asks for one row: 1, 0 or -1, as the first of two watermarks of one type is greater than, equal to or less than the
@@ -132,8 +143,12 @@ fn rows_where(column: &WatermarkColumn<'_>, condition: Option<String>) -> String
 }
 
 /// Asks for one row: 1 when the server's wall clock may go back within three hours, as it does at the end of summer
-/// time, else 0. It may when some time zone has the server's present difference from UTC and will then have a smaller
-/// one.
+/// time, or has done so within the last two, else 0. It may have when some time zone has the server's present difference
+/// from UTC, and a smaller one in three hours than two hours ago.
+///
+/// The hour that comes twice is dangerous while it comes for the second time, too: rows that were stamped in it before
+/// are then later than the wall clock, and only a column that is compared with that clock is kept from passing the rows that
+/// are stamped below them.
 ///
 /// Before SQL Server 2022 the server does not tell its time zone, so all zones with the same difference are considered
 /// (<https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-time-zone-info-transact-sql>).
@@ -142,7 +157,7 @@ pub(crate) fn clock_goes_back() -> Statement {
         "SELECT CASE WHEN EXISTS (SELECT 1 FROM sys.time_zone_info AS [z] \
          WHERE DATEPART(tzoffset, SYSDATETIMEOFFSET() AT TIME ZONE [z].[name]) = DATEPART(tzoffset, SYSDATETIMEOFFSET()) \
          AND DATEPART(tzoffset, DATEADD(hour, 3, SYSDATETIMEOFFSET()) AT TIME ZONE [z].[name]) \
-         < DATEPART(tzoffset, SYSDATETIMEOFFSET())) THEN 1 ELSE 0 END AS [answer]",
+         < DATEPART(tzoffset, DATEADD(hour, -2, SYSDATETIMEOFFSET()) AT TIME ZONE [z].[name])) THEN 1 ELSE 0 END AS [answer]",
     )
 }
 
@@ -331,8 +346,8 @@ mod tests {
              CAST(0 AS bigint) AS [future_rows], CAST(0 AS bigint) AS [null_rows], \
              CAST(CASE WHEN @Used >= @New THEN 1 ELSE 0 END AS bigint) AS [held_back], \
              CASE WHEN CAST(DATABASEPROPERTYEX(DB_NAME(), N'Updateability') AS nvarchar(128)) = N'READ_ONLY' AND NOT EXISTS \
-             (SELECT 1 FROM sys.databases WHERE [name] = DB_NAME() AND [is_read_only] = 1 AND [is_in_standby] = 0) \
-             THEN 1 ELSE 0 END AS [is_replica], \
+             (SELECT 1 FROM sys.databases WHERE [name] = DB_NAME() AND [is_read_only] = 1 AND [is_in_standby] = 0 \
+             AND [source_database_id] IS NULL) THEN 1 ELSE 0 END AS [is_replica], \
              CASE WHEN OBJECTPROPERTY(OBJECT_ID(@P1), N'IsTable') = 1 \
              AND NOT EXISTS (SELECT 1 FROM sys.external_tables WHERE [object_id] = OBJECT_ID(@P1)) \
              OR OBJECTPROPERTY(OBJECT_ID(@P1), N'IsSchemaBound') = 1 THEN 1 ELSE 0 END AS [stays_here] OPTION (RECOMPILE)"
@@ -360,7 +375,10 @@ mod tests {
     #[test]
     fn a_day_or_minute_that_still_runs_is_left_for_later() {
         for (sql_type, bound) in [
-            ("date", "< CAST(SYSUTCDATETIME() AS date)) AS [m]"),
+            (
+                "date",
+                "< CAST(SYSUTCDATETIME() AS date) AND [m] < CAST(SYSDATETIME() AS date)) AS [m]",
+            ),
             (
                 "smalldatetime",
                 "< CAST(DATEADD(second, -30, SYSUTCDATETIME()) AS smalldatetime)) AS [m]",
@@ -396,17 +414,26 @@ mod tests {
             "{free}"
         );
         assert!(free.contains("WHEN @New < @B1 THEN -1"), "{free}");
-        for (sql_type, clock, repeats) in [
-            ("datetime", Clock::Local, true),
-            ("smalldatetime", Clock::Local, true),
-            ("datetime2(7)", Clock::Utc, false),
-            ("datetimeoffset(7)", Clock::Local, false),
-            ("date", Clock::Local, false),
-            ("bigint", Clock::Local, false),
+        column.clock = Clock::Utc;
+        let held = growth(&column, Some(&old), HeldBack::OneHour).unwrap().sql;
+        assert!(
+            held.contains(
+                "WHERE [m] <= CAST(SYSUTCDATETIME() AS datetime2(3)) \
+                 AND [m] <= CAST(DATEADD(hour, -1, SYSDATETIME()) AS datetime2(3))"
+            ),
+            "{held}"
+        );
+        for (sql_type, repeats) in [
+            ("datetime", true),
+            ("smalldatetime", true),
+            ("datetime2(7)", true),
+            ("datetimeoffset(7)", false),
+            ("date", false),
+            ("bigint", false),
         ] {
             probe.sql_type = TypeName::new(sql_type).unwrap();
             let sql_type = SqlType::of(&probe.sql_type).unwrap();
-            assert_eq!(sql_type.repeats_an_hour(clock), repeats, "{sql_type} {clock:?}");
+            assert_eq!(sql_type.may_repeat_an_hour(), repeats, "{sql_type}");
         }
     }
 

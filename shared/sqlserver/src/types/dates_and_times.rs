@@ -228,12 +228,15 @@ impl Family for Temporal {
     }
 
     /// Excludes a day or a minute that is still running: later rows could carry the same value, and the next window
-    /// begins after it. A `smalldatetime` rounds to the nearest minute, so half a minute is subtracted first.
+    /// begins after it. A `smalldatetime` rounds to the nearest minute, so half a minute is subtracted first. A day has to
+    /// be over on the wall clock, too: west of Greenwich it runs on there when it is over in UTC, and rows may be stamped by
+    /// either clock.
     fn below_clock(&self, clock: Clock) -> Option<Below> {
         Some(Below {
             clock: self.clock(clock)?,
             minus_secs: if *self == Self::SmallDateTime { 30 } else { 0 },
             includes_it: !matches!(self, Self::Date | Self::SmallDateTime),
+            also_local: *self == Self::Date && clock == Clock::Utc,
         })
     }
 

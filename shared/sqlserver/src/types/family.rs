@@ -39,6 +39,9 @@ pub(crate) struct Below {
     pub(crate) minus_secs: u8,
     /// Whether a time that equals the clock is below the bound.
     pub(crate) includes_it: bool,
+    /// Whether the wall clock bounds the time as well. Where it is behind, values that it stamps may still be to come
+    /// although the other clock has passed them.
+    pub(crate) also_local: bool,
 }
 
 /// The most digits that an exact number has.

@@ -300,9 +300,10 @@ impl SqlType {
         self.family().below_clock(clock)
     }
 
-    /// Returns whether the values come from a clock that shows one hour twice in autumn.
-    pub(crate) fn repeats_an_hour(self, clock: Clock) -> bool {
-        clock == Clock::Local && matches!(self, Self::Temporal(temporal) if temporal.is_without_zone())
+    /// Returns whether the values may come from a clock that shows one hour twice in autumn. Which clock the user says that
+    /// they come from makes no difference, because many columns that are meant to be in UTC are stamped by the wall clock.
+    pub(crate) fn may_repeat_an_hour(self) -> bool {
+        matches!(self, Self::Temporal(temporal) if temporal.is_without_zone())
     }
 
     fn precision(&self) -> Option<Precision> {

@@ -83,8 +83,9 @@ fn zones(session: &Session) -> String {
     let now = locked(&session.engine.clock).now();
     let rows = ZONES.iter().map(|zone| {
         let offset = zone.offset(now);
-        let (name, hours, is_summer) = (literal(zone.name), offset / 60, i64::from(offset != zone.standard));
-        format!("SELECT {name}, printf('%+03d:00', {hours}), {is_summer}")
+        let (name, is_summer) = (literal(zone.name), i64::from(offset != zone.standard));
+        let (sign, hours, minutes) = (if offset < 0 { '-' } else { '+' }, offset.abs() / 60, offset.abs() % 60);
+        format!("SELECT {name}, '{sign}{hours:02}:{minutes:02}', {is_summer}")
     });
     rows.collect::<Vec<_>>().join(" UNION ALL ")
 }
@@ -136,10 +137,12 @@ const VIEWS: [(&str, &str, &str); 22] = [
         "databases",
         "(name sysname, database_id int, create_date datetime, compatibility_level tinyint, collation_name sysname NULL,
           state tinyint NULL, state_desc nvarchar(60) NULL, snapshot_isolation_state tinyint NULL,
-          snapshot_isolation_state_desc nvarchar(60) NULL, is_read_committed_snapshot_on bit NULL, is_read_only bit NULL, is_in_standby bit NULL)",
+          snapshot_isolation_state_desc nvarchar(60) NULL, is_read_committed_snapshot_on bit NULL, is_read_only bit NULL, is_in_standby bit NULL,
+          source_database_id int NULL)",
         // As in Azure, the numbers of databases need not be those of DB_ID().
         "SELECT d.name, d.id + CASE WHEN d.id > 4 THEN 100 ELSE 0 END, d.created, 160, 'SQL_Latin1_General_CP1_CI_AS', 0, 'ONLINE', ifnull(v.snapshot, 1),
-           CASE WHEN ifnull(v.snapshot, 1) THEN 'ON' ELSE 'OFF' END, ifnull(v.read_committed, 1), d.read_only, 0
+           CASE WHEN ifnull(v.snapshot, 1) THEN 'ON' ELSE 'OFF' END, ifnull(v.read_committed, 1), d.read_only <> 0, 0,
+           CASE WHEN d.read_only = 2 THEN 1 END
          FROM main._database d LEFT JOIN main._versioning v ON v.db = d.name",
     ),
     (

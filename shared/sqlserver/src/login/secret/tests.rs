@@ -135,26 +135,21 @@ fn a_replica_may_answer_where_nothing_is_written() {
     assert!(refused(&server(), &but(&json!({"read_intent": "yes"}))).contains("read_intent"));
 }
 
+/// Reads the identity of a secret with these fields.
+fn identity(fields: &Value) -> Result<Identity> {
+    let mut content = json!({"host": "x.database.windows.net", "dbname": "d", "tenant_id": "t", "client_id": "c"});
+    content
+        .as_object_mut()
+        .unwrap()
+        .extend(fields.as_object().unwrap().clone());
+    read(&server(), &content).map(|login| match login.sign_in {
+        SignIn::Entra(identity) => identity,
+        SignIn::Password { .. } => panic!("no password"),
+    })
+}
+
 #[test]
-fn an_application_of_entra_signs_in_by_what_the_secret_says() {
-    let identity = |fields: &Value| {
-        let mut content = json!({"host": "x.database.windows.net", "dbname": "d", "tenant_id": "t", "client_id": "c"});
-        content
-            .as_object_mut()
-            .unwrap()
-            .extend(fields.as_object().unwrap().clone());
-        read(&server(), &content).map(|login| match login.sign_in {
-            SignIn::Entra(identity) => identity,
-            SignIn::Password { .. } => panic!("no password"),
-        })
-    };
-    let by_secret = identity(&json!({"authentication": "service_principal", "client_secret": "s3cret"}));
-    let by_secret = by_secret.unwrap();
-    assert!(by_secret.proof == ClientProof::Secret(Secret::new("s3cret".to_owned())));
-    assert_eq!(
-        (by_secret.authority.as_str(), by_secret.resource.as_str()),
-        ("https://login.microsoftonline.com", "https://database.windows.net")
-    );
+fn a_token_is_that_of_the_cloud_in_which_the_server_is() {
     for (host, resource, audience) in [
         (
             "x.database.windows.net",
@@ -171,12 +166,38 @@ fn an_application_of_entra_signs_in_by_what_the_secret_says() {
             "https://database.chinacloudapi.cn",
             "api://AzureADTokenExchangeChina",
         ),
+        (
+            "x-ondemand.sql.azuresynapse.usgovcloudapi.net",
+            "https://database.usgovcloudapi.net",
+            "api://AzureADTokenExchangeUSGov",
+        ),
+        (
+            "x.sql.azuresynapse.azure.cn",
+            "https://database.chinacloudapi.cn",
+            "api://AzureADTokenExchangeChina",
+        ),
+        (
+            "x.sql.azuresynapse.net",
+            "https://database.windows.net",
+            "api://AzureADTokenExchange",
+        ),
     ] {
         let federated = identity(&json!({"authentication": "web_identity", "host": host})).unwrap();
         let audience = audience.to_owned();
         assert_eq!(federated.resource, resource, "{host}");
         assert!(federated.proof == ClientProof::WebIdentity { audience }, "{host}");
     }
+}
+
+#[test]
+fn an_application_of_entra_signs_in_by_what_the_secret_says() {
+    let by_secret = identity(&json!({"authentication": "service_principal", "client_secret": "s3cret"}));
+    let by_secret = by_secret.unwrap();
+    assert!(by_secret.proof == ClientProof::Secret(Secret::new("s3cret".to_owned())));
+    assert_eq!(
+        (by_secret.authority.as_str(), by_secret.resource.as_str()),
+        ("https://login.microsoftonline.com", "https://database.windows.net")
+    );
     for (fields, said) in [
         (json!({"authentication": "service_principal"}), "client_certificate"),
         (json!({"authentication": "kerberos"}), "service_principal, web_identity"),

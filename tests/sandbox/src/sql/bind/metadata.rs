@@ -12,7 +12,7 @@ use crate::locks::locked;
 use crate::sql::ast::{Call, Expr};
 use crate::sql::catalog::{self, literal};
 use crate::sql::parser;
-use crate::value::{MAX, Ty};
+use crate::value::{MAX, Ty, text};
 
 const NAME: Ty = Ty::NVarChar(128);
 
@@ -144,6 +144,10 @@ impl Binder<'_> {
         let right = self.constant(call, 2)?.unwrap_or_default().to_ascii_uppercase();
         let named = self.constant(call, 0)?.and_then(|text| parser::name(&text).ok());
         let object = match (class.as_str(), named) {
+            // In another database, the rights of this one are nothing.
+            ("DATABASE", Some(db)) if !text::same(&db.join("."), &self.session.db) => {
+                self.session.is_trusted().then_some(0)
+            }
             ("DATABASE", _) => Some(0),
             ("OBJECT", Some(name)) => {
                 catalog::object(self.session.conn(), &self.session.place(&name)?)?.map(|(id, ..)| id)

@@ -164,12 +164,7 @@ impl Binder<'_> {
                 return self.named(&parser::name(&text)?, Some(alias));
             }
             self.session.check_right("SELECT", id, &place.name, &place.schema)?;
-            let (query, session) = (parser::view(&text)?, self.session);
-            let outer = (std::mem::take(&mut self.scopes), std::mem::take(&mut self.ctes));
-            let bound = session.chained(true, || self.nested(&query));
-            (self.scopes, self.ctes) = outer;
-            let bound = bound?;
-            return self.derived(&format!("({})", bound.sql), &bound.columns, alias, &[]);
+            return self.view(&text, alias);
         }
         let table = self.session.table(&place, &name.join("."))?;
         let handle = self.handle();
@@ -188,6 +183,16 @@ impl Binder<'_> {
         Ok(format!(
             "(SELECT {handle}._rowid_ AS _rowid_, {handle}.* FROM {rows} WHERE {condition}) AS {handle}"
         ))
+    }
+
+    /// Binds the text of a view, whose owner may read everything.
+    fn view(&mut self, text: &str, alias: &str) -> SqlResult<String> {
+        let (query, session) = (parser::view(text)?, self.session);
+        let outer = (std::mem::take(&mut self.scopes), std::mem::take(&mut self.ctes));
+        let bound = session.chained(true, || self.nested(&query));
+        (self.scopes, self.ctes) = outer;
+        let bound = bound?;
+        self.derived(&format!("({})", bound.sql), &bound.columns, alias, &[])
     }
 
     /// Returns the conditions of the security policies for a table that is read as this source: a row is visible when
@@ -410,6 +415,11 @@ impl Binder<'_> {
                 let (sql, columns) = self.referenced_entities(args)?;
                 self.derived(&sql, &columns, &alias, names)
             }
+            // The other server is this one.
+            (1, "OPENQUERY") => match args {
+                [_, Expr::Str(query, ..)] => self.view(query, &alias),
+                _ => Err(SqlError::syntax("OPENQUERY")),
+            },
             (1, "OPENJSON" | "STRING_SPLIT" | "OPENROWSET") => Err(SqlError::unsupported(upper)),
             _ => Err(SqlError::no_object(&name.join("."))),
         }

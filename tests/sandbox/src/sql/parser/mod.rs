@@ -110,7 +110,12 @@ pub fn sources(text: &str) -> SqlResult<Vec<Name>> {
         }
         name
     });
-    Ok(names.filter(|name| !name.is_empty()).collect())
+    // What a query to another server reads is in no catalog.
+    let is_known = |name: &Name| {
+        name.first()
+            .is_some_and(|first| !first.eq_ignore_ascii_case("openquery"))
+    };
+    Ok(names.filter(is_known).collect())
 }
 
 /// Parses an inline function from its parameters on.

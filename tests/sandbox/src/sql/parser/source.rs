@@ -108,7 +108,10 @@ impl Parser<'_> {
         if self.is("changetable") && matches!(self.peek(1), Tok::Sym("(")) {
             return self.change_table();
         }
-        let name = self.table_name()?;
+        let name = match self.eat("openquery") {
+            true => vec!["openquery".to_owned()],
+            false => self.table_name()?,
+        };
         if self.is_sym("(") && !self.old_hint() {
             let args = self.enclosed(|p| if p.is_sym(")") { Ok(Vec::new()) } else { p.expr_list() })?;
             let (alias, columns) = self.alias_and_columns()?;
