@@ -366,8 +366,11 @@ mod tests {
     use clap::Parser;
     use tidemark::error::ErrorCode;
     use tidemark::ledger::Taken;
+    use tidemark::model::watermark::StoreType;
     use tidemark::model::window::WindowName;
-    use tidemark_sandbox::{Options, Sandbox};
+    use tidemark::ports::merge::NoSinks;
+    use tidemark::testing::pipeline::Pipeline;
+    use tidemark::testing::{MemoryBatch, MemoryFiles, MemoryTable, MemoryWatermarks, bigint};
 
     use super::*;
     use crate::wiring::sink::SinkArgs;
@@ -393,28 +396,21 @@ mod tests {
     }
 
     /// With three tables and one slice at a time, the attempts of three slices would follow one another.
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_server_that_is_gone_is_waited_for_by_one_slice_and_not_by_those_after_it() {
-        let tables = ["t0", "t1", "t2"];
-        let script = tables.map(|table| {
-            format!("CREATE TABLE {table} (id int PRIMARY KEY, stamp rowversion); INSERT {table} (id) VALUES (1);")
-        });
-        let sandbox = Sandbox::start(Options {
-            init: script.to_vec(),
-            ..Options::default()
-        });
-        let sandbox = sandbox.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let (password, port) = (sandbox.password(), sandbox.port());
-        let address = format!("sqlserver://sa:{password}@127.0.0.1:{port}/tidemark?tls=trust");
-        let given = Given::parse_from([
-            "tidemark",
-            "--source",
-            &address,
-            "--sink",
-            folder.path().to_str().unwrap(),
-        ]);
+        let given = given(&folder);
         let (source, sink) = (given.source.open().await.unwrap(), given.sink.open().unwrap());
+        let specs = ["t0", "t1", "t2"].map(|table| {
+            let spec = serde_json::json!({"table": table, "tracking": {"watermark": {"column": "v"}}});
+            serde_json::from_value::<TableSpec>(spec).unwrap()
+        });
+        // The windows were frozen while there was a server.
+        let (table, stored) = (MemoryTable::new([1]), MemoryWatermarks::new(StoreType::Typed(bigint())));
+        let (files, no_sinks) = (MemoryFiles, NoSinks::<MemoryBatch>::default());
+        let before = Pipeline::new(&table, &table, &stored, &sink.store, &sink.prefix, files, no_sinks);
+        let planned = before.plan("this-run", &specs).await.unwrap();
+        assert_eq!(planned.windows.len(), 3, "{:?}", planned.failed);
         let (server, sinks) = (source.server(), source.sinks(std::iter::empty()));
         let watermarks = given.sink.watermarks(&sink, source.writer()).unwrap();
         let parts = Parts {
@@ -427,14 +423,6 @@ mod tests {
         };
         let board = Board::default();
         let engine = Engine::new(parts, &board, "this-run".to_owned(), 1);
-        let specs = tables.map(|table| {
-            let spec = serde_json::json!({"table": table, "tracking": {"watermark": {"column": "stamp"}}});
-            serde_json::from_value::<TableSpec>(spec).unwrap()
-        });
-        let (planned, _) = engine.plan(&specs).await.unwrap();
-        assert_eq!(planned.windows.len(), 3, "{:?}", planned.failed);
-        drop(sandbox);
-        tokio::time::pause();
         let (mut report, began) = (Report::default(), tokio::time::Instant::now());
         engine.windows(&planned.windows, &mut report).await;
         let is_unavailable = |failed: &FailedTable| failed.error == ErrorCode::SourceUnavailable;
