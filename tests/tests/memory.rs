@@ -12,7 +12,7 @@ use tidemark::model::format::Timestamps;
 use tidemark::model::plan::Plan;
 use tidemark::model::slice_id::SliceId;
 use tidemark::model::table::RunSettings;
-use tidemark::model::types::{Column, VariantColumns, WantedForms};
+use tidemark::model::types::{Column, WantedForms};
 use tidemark::model::values::Values;
 use tidemark::ports::merge::NoSinks;
 use tidemark::ports::source::ProbeSource;
@@ -46,10 +46,7 @@ fn columns(name: &str) -> String {
         .iter()
         .map(|column| format!("[{}] {} NULL", column.name, column.sql_type));
     let script = format!("CREATE TABLE t ({})", columns.collect::<Vec<_>>().join(", "));
-    let wanted = WantedForms::Typed {
-        timestamps: Timestamps::default(),
-        variants: VariantColumns::default(),
-    };
+    let wanted = WantedForms::typed(Timestamps::default());
     let declared = async {
         let world = World::new(&script).await;
         let source = Server::new(world.login());

@@ -6,6 +6,7 @@ mod cut;
 use std::cmp::Ordering;
 
 use tidemark::error::{Answer, Error, ErrorCode, Result};
+use tidemark::model::audit::AuditTypes;
 use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::predicate::Predicate;
 use tidemark::model::rows::Rows;
@@ -22,7 +23,7 @@ use crate::session::Server;
 pub use crate::statements::change_tracking::{OPERATION_COLUMN, VERSION_COLUMN};
 use crate::statements::watermark::HeldBack;
 use crate::statements::{self, Statement, watermark};
-use crate::types::{SqlType, ValueText};
+use crate::types::{self, SqlType, ValueText};
 
 /// The beginning of a message: why a row version cannot be a watermark on a replica.
 const ROW_VERSIONS_OF_REPLICA: &str = "a rowversion cannot be followed on a replica, which does not know which transactions are \
@@ -40,6 +41,10 @@ impl KnowTypes for Server {
     fn holds(&self, store: &TypeName, column: &TypeName) -> bool {
         let types = SqlType::of(store).and_then(|store| Ok((store, SqlType::of(column)?)));
         types.is_ok_and(|(store, column)| store.keeps_watermarks_of(column))
+    }
+
+    fn audit_types(&self) -> AuditTypes {
+        types::audit_types()
     }
 }
 

@@ -15,7 +15,7 @@ use tidemark::error::{Answer, Error, Failure, Fault, Result, Role};
 use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::sink::SqlServerSink;
 use tidemark::model::table::{RunSettings, TableSpec};
-use tidemark::model::types::{Column, Form, TypeName, VariantColumns, WantedForms};
+use tidemark::model::types::{Column, Form, TypeName, WantedForms};
 use tidemark::model::values::Values;
 use tidemark::model::window::WindowName;
 use tidemark::ports::merge::{MergeRows, Merged, Newest, NoSinks, SliceToMerge, StagedRows};
@@ -226,9 +226,7 @@ fn the_table_holds_every_number_that_is_classed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_of_a_lookup() {
     let sources = Sources::new().await;
-    let wanted = WantedForms::Exact {
-        variants: VariantColumns::default(),
-    };
+    let wanted = WantedForms::exact();
     for (number, text, fault) in numbers::all() {
         for request in ["SELECT TOP 0 [", "MAX("] {
             sources.raise(request, number, text, None);

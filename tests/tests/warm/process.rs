@@ -5,7 +5,7 @@ use tidemark::error::{Answer, Error};
 use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::rows::{Interval, Rows};
 use tidemark::model::table::TableSpec;
-use tidemark::model::types::{Column, Form, TypeName, VariantColumns, WantedForms};
+use tidemark::model::types::{Column, Form, TypeName, WantedForms};
 use tidemark::model::values::Values;
 use tidemark::model::watermark::Watermark;
 use tidemark::ports::merge::NoSinks;
@@ -106,9 +106,7 @@ pub fn fault(world: &World, text: &str, action: Action, times: u32) {
 
 /// Asks for the columns of `t`.
 pub async fn columns(server: &Server) -> Answer<Vec<DeclaredColumn>> {
-    let wanted = WantedForms::Exact {
-        variants: VariantColumns::default(),
-    };
+    let wanted = WantedForms::exact();
     server.columns(&table(), None, None, wanted).await
 }
 

@@ -6,8 +6,9 @@ use std::sync::{Mutex, PoisonError};
 
 use super::files::MemoryBatch;
 use super::read::ReadShared;
-use super::types::{compare, watermark};
+use super::types::{audit_types, compare, watermark};
 use crate::error::{Answer, Failure, Fault, Result};
+use crate::model::audit::AuditTypes;
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::predicate::Predicate;
 use crate::model::rows::{Interval, Rows};
@@ -62,6 +63,10 @@ impl<T> KnowTypes for MemoryDatabase<T> {
 
     fn holds(&self, store: &TypeName, column: &TypeName) -> bool {
         store == column
+    }
+
+    fn audit_types(&self) -> AuditTypes {
+        audit_types()
     }
 }
 

@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use bytes::Bytes;
 
 use crate::error::{Answer, Error, ErrorCode, Failure, Fault as Happened, Result};
+use crate::model::audit::AuditTypes;
 use crate::model::bucket::BucketSettings;
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::predicate::Predicate;
@@ -321,6 +322,10 @@ impl<T: KnowTypes> KnowTypes for Gated<'_, &T> {
 
     fn holds(&self, store: &TypeName, column: &TypeName) -> bool {
         self.inner.holds(store, column)
+    }
+
+    fn audit_types(&self) -> AuditTypes {
+        self.inner.audit_types()
     }
 }
 

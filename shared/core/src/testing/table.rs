@@ -6,8 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::files::{MemoryBatch, MemoryValue};
 use super::read::ReadShared;
-use super::types::{asked_for, bound, compare, declared, explained, version, watermark};
+use super::types::{asked_for, audit_types, bound, compare, declared, explained, version, watermark};
 use crate::error::{Answer, Error, ErrorCode, Failure, Fault, Result};
+use crate::model::audit::AuditTypes;
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::predicate::Predicate;
 use crate::model::rows::{Interval, Rows};
@@ -137,6 +138,10 @@ impl KnowTypes for MemoryTable {
 
     fn holds(&self, store: &TypeName, column: &TypeName) -> bool {
         store == column
+    }
+
+    fn audit_types(&self) -> AuditTypes {
+        audit_types()
     }
 }
 

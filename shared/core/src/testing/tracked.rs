@@ -8,8 +8,9 @@ use tokio::task::yield_now;
 
 use super::files::{MemoryBatch, MemoryValue};
 use super::read::ReadShared;
-use super::types::{asked_for, bound, column, compare, declared, explained, version, watermark};
+use super::types::{asked_for, audit_types, bound, column, compare, declared, explained, version, watermark};
 use crate::error::{Answer, Error, ErrorCode, Failure, Fault, Result};
+use crate::model::audit::AuditTypes;
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::predicate::Predicate;
 use crate::model::rows::{Changes, Interval, Rows};
@@ -241,6 +242,10 @@ impl KnowTypes for MemoryTracked {
 
     fn holds(&self, store: &TypeName, column: &TypeName) -> bool {
         store == column
+    }
+
+    fn audit_types(&self) -> AuditTypes {
+        audit_types()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::error::{Answer, Error, ErrorCode, Result};
+use crate::model::audit::AuditTypes;
 use crate::model::names::{Identifier, ObjectName, is_alike};
 use crate::model::types::{Column, Form, TypeName};
 use crate::model::values::Values;
@@ -57,6 +58,15 @@ pub(super) fn column(name: &str, form: Form) -> Column {
         form,
         nullable: false,
         values: Values::OfSource,
+    }
+}
+
+/// Returns the types of an audit's columns: the only one that there is.
+pub(super) fn audit_types() -> AuditTypes {
+    AuditTypes {
+        window: bigint(),
+        copied_at: bigint(),
+        operation: bigint(),
     }
 }
 

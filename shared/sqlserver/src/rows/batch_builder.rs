@@ -178,7 +178,7 @@ macro_rules! held_as_is {
         fn $method(&mut self, col: usize, val: $value) {
             self.put(col, |column| {
                 let Buffers::$held(values) = &mut column.values else {
-                    return column.of_variant(|out| $text(out, val));
+                    return column.of_any_type(|out| $text(out, val));
                 };
                 values.push($convert(val));
                 Ok(0)
@@ -205,7 +205,7 @@ impl RowWriter for BatchBuilder {
     fn write_bool(&mut self, col: usize, val: bool) {
         self.put(col, |column| {
             let Buffers::Bool(values) = &mut column.values else {
-                return column.of_variant(|out| out.push(if val { b'1' } else { b'0' }));
+                return column.of_any_type(|out| out.push(if val { b'1' } else { b'0' }));
             };
             values.push(val);
             Ok(0)

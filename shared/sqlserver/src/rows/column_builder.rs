@@ -34,7 +34,7 @@ pub struct ColumnBuilder {
     pub name: String,
     nullable: bool,
     form: Form,
-    /// Whether values of every type are held as text: in a column of variants, or in a masked one.
+    /// Whether values of every type are held as text: where each value has a type of its own, or in a masked column.
     is_text_of_any: bool,
     mask: Option<Mask>,
     pub values: Buffers,
@@ -84,7 +84,7 @@ impl ColumnBuilder {
             name: column.name.clone(),
             nullable: column.nullable,
             form: column.form,
-            is_text_of_any: mask.is_some() || types::is_variant(&column.sql_type),
+            is_text_of_any: mask.is_some() || types::is_of_any_type(&column.sql_type),
             mask,
             values: Buffers::new(column.form, 0, 0),
             null_rows: Vec::new(),
@@ -138,7 +138,7 @@ impl ColumnBuilder {
     }
 
     /// Appends the text of a value to a column that holds values of every type as text; any other column refuses it.
-    pub fn of_variant(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Taken {
+    pub fn of_any_type(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Taken {
         if !self.is_text_of_any {
             return Err(Refusal::OtherType);
         }
@@ -147,7 +147,7 @@ impl ColumnBuilder {
 
     pub fn binary(&mut self, value: &[u8]) -> Taken {
         if self.is_text_of_any {
-            return self.of_variant(|out| value_text::hex(out, value));
+            return self.of_any_type(|out| value_text::hex(out, value));
         }
         self.variable(|out| out.extend_from_slice(value))
     }
@@ -156,7 +156,7 @@ impl ColumnBuilder {
     pub fn date(&mut self, days: i64) -> Taken {
         let days = valid_days(days)?;
         let Buffers::Int32(values) = &mut self.values else {
-            return self.of_variant(|out| value_text::date(out, days));
+            return self.of_any_type(|out| value_text::date(out, days));
         };
         values.push(i32::try_from(days - UNIX_EPOCH_DAYS).map_err(|_| Refusal::Invalid)?);
         Ok(0)
@@ -170,7 +170,7 @@ impl ColumnBuilder {
             Form::Time(Fraction::Nanos) => self.unit(ticks * 100),
             Form::TimeTicks(_) => self.unit(ticks),
             Form::Iso(digits) => self.variable(|out| value_text::time(out, ticks, digits)),
-            _ => self.of_variant(|out| value_text::time(out, ticks, digits)),
+            _ => self.of_any_type(|out| value_text::time(out, ticks, digits)),
         }
     }
 
@@ -182,7 +182,7 @@ impl ColumnBuilder {
             Form::Timestamp(fraction) => self.unit(since_1970(ticks, fraction)?),
             Form::Ticks(_) => self.unit(ticks),
             Form::Iso(digits) => self.variable(|out| value_text::timestamp(out, ticks, digits, Style::Iso)),
-            _ => self.of_variant(|out| value_text::timestamp(out, ticks, digits, Style::Iso)),
+            _ => self.of_any_type(|out| value_text::timestamp(out, ticks, digits, Style::Iso)),
         }
     }
 
@@ -202,14 +202,14 @@ impl ColumnBuilder {
                 Ok(0)
             }
             (Form::Iso(digits), _) => self.variable(text(digits)),
-            _ => self.of_variant(text(time.scale)),
+            _ => self.of_any_type(text(time.scale)),
         }
     }
 
     /// Appends an exact number: `unscaled` with its last `scale` digits after the point.
     pub fn decimal(&mut self, unscaled: i128, scale: u8) -> Taken {
         let Buffers::Int128(values) = &mut self.values else {
-            return self.of_variant(|out| value_text::decimal(out, unscaled, scale));
+            return self.of_any_type(|out| value_text::decimal(out, unscaled, scale));
         };
         values.push(unscaled);
         Ok(0)

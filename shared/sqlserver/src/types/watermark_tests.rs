@@ -107,6 +107,23 @@ fn a_type_that_cannot_be_a_watermark_is_refused_by_name() {
 }
 
 #[test]
+fn what_a_column_counts_is_known_by_the_name_of_its_type_and_a_day_is_not_proposed() {
+    for (name, kind) in [
+        ("timestamp", Some(WatermarkKind::Exact)),
+        ("datetime2", Some(WatermarkKind::Time)),
+        ("smalldatetime", Some(WatermarkKind::Time)),
+        ("numeric", Some(WatermarkKind::Number)),
+        ("bigint", Some(WatermarkKind::Number)),
+        ("date", None),
+        ("time", None),
+        ("nvarchar", None),
+        ("of_somebody", None),
+    ] {
+        assert_eq!(SqlType::proposed_kind(name), kind, "{name}");
+    }
+}
+
+#[test]
 fn values_of_the_lookups_driver_become_exact_text() {
     for (data, expected) in [
         (ColumnData::I64(Some(i64::MIN)), Some("-9223372036854775808")),
