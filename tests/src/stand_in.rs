@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 
 use arrow_array::RecordBatch;
 use tidemark::model::table::TableSpec;
-use tidemark::ports::merge::NoSinks;
+use tidemark::ports::sink_table::NoSinks;
 use tidemark::ports::watermarks::MoveWatermarks;
 use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark_aws::bucket::S3Store;

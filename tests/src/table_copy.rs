@@ -12,7 +12,7 @@ use tidemark::model::lookup::CopyWindow;
 use tidemark::model::manifest::Manifest;
 use tidemark::model::table::TableSpec;
 use tidemark::model::window::WindowName;
-use tidemark::ports::merge::NoSinks;
+use tidemark::ports::sink_table::NoSinks;
 use tidemark::ports::watermarks::ReadWatermarks;
 use tidemark::steps::lookup_new::NewWatermarks;
 use tidemark::steps::update::{Committed, UpdateAnswer};

@@ -14,7 +14,7 @@ use tidemark::model::slice_id::SliceId;
 use tidemark::model::table::RunSettings;
 use tidemark::model::types::{Column, WantedForms};
 use tidemark::model::values::Values;
-use tidemark::ports::merge::NoSinks;
+use tidemark::ports::sink_table::NoSinks;
 use tidemark::ports::source::ProbeSource;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::copy::{CopiedSlice, CopyAnswer, CopyPorts, CopyRequest, copy};

@@ -11,7 +11,7 @@ use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::table::{Clock, TableSpec};
 use tidemark::model::types::TypeName;
 use tidemark::model::window::WindowName;
-use tidemark::ports::merge::NoSinks;
+use tidemark::ports::sink_table::NoSinks;
 use tidemark::ports::source::{ProbeSource, WatermarkColumn};
 use tidemark::testing::pipeline::Pipeline;
 use tidemark_files::encoder::Files;

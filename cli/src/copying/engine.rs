@@ -368,7 +368,7 @@ mod tests {
     use tidemark::ledger::Taken;
     use tidemark::model::watermark::StoreType;
     use tidemark::model::window::WindowName;
-    use tidemark::ports::merge::NoSinks;
+    use tidemark::ports::sink_table::NoSinks;
     use tidemark::testing::pipeline::Pipeline;
     use tidemark::testing::{MemoryBatch, MemoryFiles, MemoryTable, MemoryWatermarks, bigint};
 

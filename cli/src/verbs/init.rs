@@ -225,7 +225,8 @@ fn why_not(table: &InventoryTable) -> String {
 /// Describes the columns of times whose names do not say what sets them: those that lead an index or, where there are
 /// none, all of them.
 fn of_unknown_times(table: &InventoryTable) -> Option<String> {
-    let is_unknown = |column: &&InventoryColumn| column.watermark == Some(WatermarkKind::Time) && set_by(&column.name).is_none();
+    let is_unknown =
+        |column: &&InventoryColumn| column.watermark == Some(WatermarkKind::Time) && set_by(&column.name).is_none();
     let unknown: Vec<&InventoryColumn> = table.columns.iter().filter(is_unknown).collect();
     let indexed: Vec<&InventoryColumn> = unknown.iter().copied().filter(|column| column.leads_an_index).collect();
     let (columns, what) = if indexed.is_empty() {

@@ -21,7 +21,7 @@ use crate::answers::{count, single, text, unexpected_answer};
 use crate::catalog::number as named;
 use crate::session::Server;
 pub use crate::statements::change_tracking::{OPERATION_COLUMN, VERSION_COLUMN};
-use crate::statements::watermark::HeldBack;
+use crate::statements::watermark::BehindClock;
 use crate::statements::{self, Statement, watermark};
 use crate::types::{self, SqlType, ValueText};
 
@@ -82,7 +82,7 @@ impl ProbeSource for Server {
             self.refuse_replica(ROW_VERSIONS_OF_REPLICA)?;
             watermark::row_version_growth(column, old)?
         } else {
-            watermark::growth(column, old, self.held_back(column).await?)?
+            watermark::growth(column, old, self.behind_clock(column).await?)?
         };
         let rows = self.rows(&statement).await?;
         let row = single(&rows)?;
@@ -118,17 +118,17 @@ impl ProbeSource for Server {
 impl Server {
     /// Returns how far a window of the column stays behind the server's clock. A server without time zone names holds
     /// nothing back.
-    async fn held_back(&self, column: &WatermarkColumn<'_>) -> Answer<HeldBack> {
+    async fn behind_clock(&self, column: &WatermarkColumn<'_>) -> Answer<BehindClock> {
         if !SqlType::of(column.sql_type)?.repeats_an_hour(column.clock) {
-            return Ok(HeldBack::No);
+            return Ok(BehindClock::No);
         }
         let rows = self.catalog_rows(&watermark::clock_goes_back()).await?;
         let answer = rows.as_ref().and_then(|rows| rows.first()?.try_get::<i32, _>(0).ok()?);
         if answer != Some(1) {
-            return Ok(HeldBack::No);
+            return Ok(BehindClock::No);
         }
         tracing::info!(table = %column.table, "The server's clock is about to go back: the window ends an hour earlier.");
-        Ok(HeldBack::OneHour)
+        Ok(BehindClock::OneHour)
     }
 }
 

@@ -6,7 +6,7 @@ use tidemark::ledger::Pointers;
 use tidemark::model::slice_id::SliceId;
 use tidemark::model::table::TableSpec;
 use tidemark::model::window::WindowName;
-use tidemark::ports::merge::NoSinks;
+use tidemark::ports::sink_table::NoSinks;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::copy::{CopiedSlice, CopyAnswer, CopyPorts, CopyRequest, copy};
 use tidemark::testing::pipeline::WindowOfRun;

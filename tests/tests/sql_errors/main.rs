@@ -18,7 +18,7 @@ use tidemark::model::table::{RunSettings, TableSpec};
 use tidemark::model::types::{Column, Form, TypeName, WantedForms};
 use tidemark::model::values::Values;
 use tidemark::model::window::WindowName;
-use tidemark::ports::merge::{MergeRows, Merged, Newest, NoSinks, SliceToMerge, StagedRows};
+use tidemark::ports::sink_table::{MergeRows, Merged, Newest, NoSinks, SliceToMerge, StagedRows};
 use tidemark::ports::source::ProbeSource;
 use tidemark::steps::tables::FailedTable;
 use tidemark::testing::MemoryStore;

@@ -6,7 +6,7 @@ use tidemark::error::{Answer, ErrorCode};
 use tidemark::ledger::{Ledger, Pointers};
 use tidemark::model::record::{Attempt, Decision, Record};
 use tidemark::model::window::WindowName;
-use tidemark::ports::merge::{MergeRows, Merged, SliceToMerge, StagedRows};
+use tidemark::ports::sink_table::{MergeRows, Merged, SliceToMerge, StagedRows};
 use tidemark::steps::copy::{CopiedSlice, CopyAnswer};
 use tidemark::testing::pipeline::WindowOfRun;
 use tidemark_aws::bucket::S3Store;

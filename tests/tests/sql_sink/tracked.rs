@@ -10,7 +10,7 @@ use tidemark::model::table::TableSpec;
 use tidemark::model::types::{Column, Form, TypeName, WantedForms};
 use tidemark::model::values::Values;
 use tidemark::ports::changes::{ChangeColumns, ProbeChanges};
-use tidemark::ports::merge::{MergeRows, Newest, SliceToMerge, StagedRows};
+use tidemark::ports::sink_table::{MergeRows, Newest, SliceToMerge, StagedRows};
 use tidemark_sqlserver::session::Server;
 use tidemark_sqlserver::sink::SinkServer;
 use tidemark_tests::stand_in::login_of;

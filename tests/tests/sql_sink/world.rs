@@ -11,7 +11,7 @@ use tidemark::model::sink::SqlServerSink;
 use tidemark::model::table::TableSpec;
 use tidemark::model::types::{Column, Form, TypeName};
 use tidemark::model::values::Values;
-use tidemark::ports::merge::{MergeRows, Newest, SliceToMerge, StagedRows};
+use tidemark::ports::sink_table::{MergeRows, Newest, SliceToMerge, StagedRows};
 use tidemark::ports::watermarks::MoveWatermarks;
 use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark_aws::bucket::S3Store;

@@ -6,7 +6,7 @@ use tidemark::ledger::{Ledger, Pointers};
 use tidemark::model::manifest::Manifest;
 use tidemark::model::table::TableSpec;
 use tidemark::model::window::WindowName;
-use tidemark::ports::merge::NoSinks;
+use tidemark::ports::sink_table::NoSinks;
 use tidemark::steps::copy::CopyAnswer;
 use tidemark::testing::pipeline::{Pipeline, RunOutcome, WindowOfRun};
 use tidemark_aws::bucket::S3Store;

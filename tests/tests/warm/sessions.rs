@@ -9,7 +9,7 @@ use tidemark::error::ErrorCode;
 use tidemark::model::names::Identifier;
 use tidemark::model::sink::SqlServerSink;
 use tidemark::model::watermark::Watermark;
-use tidemark::ports::merge::{MergeRows, Newest, SliceToMerge, StagedRows};
+use tidemark::ports::sink_table::{MergeRows, Newest, SliceToMerge, StagedRows};
 use tidemark::ports::watermarks::{MoveWatermarks, ReadWatermarks};
 use tidemark::testing::pipeline::WindowOfRun;
 use tidemark_sandbox::{Action, Fault, SqlError};

@@ -48,7 +48,12 @@ pub fn columns(copied: Copied<'_>, types: AuditTypes, wanted: WantedForms) -> [C
     [
         column(window, types.window, Form::Text, audited),
         column(copied_at, types.copied_at, at, Audit::CopiedAt(copied.at)),
-        column(operation, types.operation, Form::Text, Audit::Operation(copied.operation)),
+        column(
+            operation,
+            types.operation,
+            Form::Text,
+            Audit::Operation(copied.operation),
+        ),
     ]
 }
 

@@ -25,9 +25,9 @@ use crate::model::slice_id::SliceId;
 use crate::model::table::RunSettings;
 use crate::model::window::WindowName;
 use crate::ports::files::EncodeFiles;
-use crate::ports::merge::MergeRows;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects, Upload, UploadObjects};
 use crate::ports::rows::{ExplainRows, Explained, ReadRows};
+use crate::ports::sink_table::MergeRows;
 use crate::steps::context::{Measured, RunContext};
 
 /// The time that is kept back from the invocation to give the upload up in order.

@@ -17,12 +17,12 @@ use crate::model::types::{Column, TypeName, WantedForms};
 use crate::model::watermark::{StoredWatermark, Watermark, WatermarkKey};
 use crate::ports::archive::ArchiveObjects;
 use crate::ports::changes::{ChangeColumns, ProbeChanges, Versions};
-use crate::ports::merge::{MergeRows, Merged, SliceToMerge, StagedRows};
 use crate::ports::objects::{
     AskBucket, CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced,
     Upload, UploadObjects,
 };
 use crate::ports::rows::{ExplainRows, Explained, ReadRows, RowsRead, TakeBatches};
+use crate::ports::sink_table::{MergeRows, Merged, SliceToMerge, StagedRows};
 use crate::ports::source::{
     Catalog, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes, LeadingColumn,
     ProbeSource, RowsToCut, WatermarkColumn,

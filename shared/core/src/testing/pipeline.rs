@@ -11,9 +11,9 @@ use crate::model::table::{RunSettings, TableSpec};
 use crate::model::window::WindowName;
 use crate::ports::changes::ProbeChanges;
 use crate::ports::files::EncodeFiles;
-use crate::ports::merge::MergeRows;
 use crate::ports::objects::{AskBucket, CompleteObjects, CreateObjects, ReadObjects, ReplaceObjects, UploadObjects};
 use crate::ports::rows::{ExplainRows, ReadRows};
+use crate::ports::sink_table::MergeRows;
 use crate::ports::source::{CutSource, ProbeSource};
 use crate::ports::watermarks::MoveWatermarks;
 use crate::steps::context::RunContext;
@@ -41,7 +41,7 @@ pub struct Pipeline<'a, P, R, W, S, E, M> {
     pub prefix: &'a str,
     /// The maker of files of the rows.
     pub files: E,
-    /// The databases that tables are merged into, or [`NoSinks`](crate::ports::merge::NoSinks).
+    /// The databases that tables are merged into, or [`NoSinks`](crate::ports::sink_table::NoSinks).
     pub sinks: M,
     /// The size of an upload's pieces in bytes.
     pub part_bytes: usize,

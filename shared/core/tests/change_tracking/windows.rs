@@ -1,4 +1,4 @@
-//! Loads, changes, and windows without changes.
+//! The windows of a tracked table, in memory: loads, changes, and windows without changes.
 
 use tidemark::error::ErrorCode;
 use tidemark::model::lookup::EmptyWindow;

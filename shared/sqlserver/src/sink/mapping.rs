@@ -6,11 +6,11 @@
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::names::ObjectName;
 use tidemark::model::types::{Column, TrackedColumns, of_source};
-use tidemark::ports::merge::{Newest, SliceToMerge};
+use tidemark::ports::sink_table::{Newest, SliceToMerge};
 
 use super::keys::position;
 use super::sink_columns::{SinkColumn, SinkTable};
-use crate::statements::merge::{MappedColumn, Merge, Procedure, StagedColumn};
+use crate::statements::staging::{MappedColumn, Merge, Procedure, StagedColumn};
 use crate::types::SqlType;
 
 /// The catalog's description of the sink table and of the table type.

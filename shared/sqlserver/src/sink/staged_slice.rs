@@ -12,15 +12,15 @@ use mssql_tds::message::transaction_management::TransactionIsolationLevel;
 use tidemark::error::{Answer, Error, ErrorCode, Failure, Fault};
 use tidemark::model::names::ObjectName;
 use tidemark::model::types::Form;
-use tidemark::ports::merge::{Merged, SliceToMerge, StagedRows};
+use tidemark::ports::sink_table::{Merged, SliceToMerge, StagedRows};
 
 use super::cells::{Cells, Row};
 use super::mapping::SinkTables;
 use super::sink_columns::SinkColumn;
 use crate::session::{Mssql, MssqlClient, Opened, Session, unlogged, within};
 use crate::statements::Statement;
-use crate::statements::merge::{Merge, STAGING, drop_staging, lock, session, staged_name, unlock};
 use crate::statements::sink_table::{sink_columns, table_type_columns};
+use crate::statements::staging::{Merge, STAGING, drop_staging, lock, session, staged_name, unlock};
 
 /// The number of rows that a procedure is given in one call.
 const ROWS_PER_CALL: u64 = 10_000;

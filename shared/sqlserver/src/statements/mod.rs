@@ -14,8 +14,8 @@ pub(crate) mod control_table;
 mod conversions;
 pub(crate) mod cut;
 pub(crate) mod inventory;
-pub(crate) mod merge;
 pub(crate) mod sink_table;
+pub(crate) mod staging;
 pub(crate) mod watermark;
 
 use tidemark::error::{Error, ErrorCode, Result};

@@ -14,7 +14,7 @@ use crate::types::{ServerClock, SqlType};
 
 /// The distance that a window keeps from the server's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum HeldBack {
+pub(crate) enum BehindClock {
     /// The window ends at the clock.
     No,
     /// The window ends one hour before the clock, because the clock is about to show an hour for a second time.
@@ -35,12 +35,12 @@ pub(crate) enum HeldBack {
 /// index that is divided among partitions by another column is found by reading all of it
 /// (<https://support.microsoft.com/en-us/help/2965553>), while the rows from a value on are sought in each partition.
 ///
-/// While the window is held back behind the clock, its maximum may be below `old`, which was read before; that counts
+/// While the window stays behind the clock, its maximum may be below `old`, which was read before; that counts
 /// as equal.
-pub(crate) fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>, held: HeldBack) -> Result<Statement> {
+pub(crate) fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>, behind: BehindClock) -> Result<Statement> {
     let sql_type = SqlType::of(column.sql_type)?;
     let (name, table) = (column.name.quoted(), column.table.quoted());
-    let below_clock = below_clock(sql_type, column.clock, held);
+    let below_clock = below_clock(sql_type, column.clock, behind);
     let below = |word: &str| {
         let below = below_clock.as_ref();
         below.map_or_else(String::new, |bound| format!(" {word} {name} {bound}"))
@@ -61,9 +61,9 @@ pub(crate) fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>, held
     };
     let bound = values.bound_of(sql_type, old)?;
     values.declare(&format!("@New {}", sql_type.of_variable()));
-    let regressed = match held {
-        HeldBack::No => -1,
-        HeldBack::OneHour => 0,
+    let regressed = match behind {
+        BehindClock::No => -1,
+        BehindClock::OneHour => 0,
     };
     let greatest = format!("SELECT @New = MAX({name}) FROM {table}");
     let sql = format!(
@@ -87,10 +87,10 @@ const fn now(clock: ServerClock) -> &'static str {
 
 /// Writes the end of a condition that keeps a watermark below the server's clock, or nothing when its type is not a
 /// time.
-fn below_clock(sql_type: SqlType, clock: Clock, held: HeldBack) -> Option<String> {
+fn below_clock(sql_type: SqlType, clock: Clock, behind: BehindClock) -> Option<String> {
     let below = sql_type.below_clock(clock)?;
     let mut bound = now(below.clock).to_owned();
-    if held == HeldBack::OneHour {
+    if behind == BehindClock::OneHour {
         bound = format!("DATEADD(hour, -1, {bound})");
     }
     if below.minus_secs > 0 {
@@ -274,7 +274,7 @@ mod tests {
     fn growth_is_bounded_by_the_clock_for_time_and_compared_in_the_columns_type() {
         let probe = Probe::new("[sales].[o]]x]", "m]", "datetime", true);
         let old = watermark("datetime", "2010-01-01T00:00:00");
-        let statement = growth(&probe.column(), Some(&old), HeldBack::No).unwrap();
+        let statement = growth(&probe.column(), Some(&old), BehindClock::No).unwrap();
         assert_eq!(
             statement.sql,
             "DECLARE @B1 datetime = CAST(@P1 AS datetime), @New datetime; \
@@ -289,7 +289,7 @@ mod tests {
 
         let probe = Probe::new("[sales].[o]]x]", "m]", "bigint", false);
         assert_eq!(
-            growth(&probe.column(), None, HeldBack::No).unwrap().sql,
+            growth(&probe.column(), None, BehindClock::No).unwrap().sql,
             "SELECT [m].[new_watermark], 1 AS [ordering], CAST(0 AS bigint) AS [future_rows], CAST(0 AS bigint) AS [null_rows], \
              CAST(0 AS bigint) AS [held_back] FROM (SELECT MAX([m]]]) AS [new_watermark] FROM [sales].[o]]x]) AS [m]"
         );
@@ -312,7 +312,7 @@ mod tests {
         let probe = Probe::new("orders", "id", "int", false);
         for text in ["01", "2147483648", "one", "2017-09-01"] {
             let tampered = Watermark::new(TypeName::new("int").unwrap(), text).unwrap();
-            let error = growth(&probe.column(), Some(&tampered), HeldBack::No).unwrap_err();
+            let error = growth(&probe.column(), Some(&tampered), BehindClock::No).unwrap_err();
             assert_eq!(error.code(), ErrorCode::LedgerInvalid, "{error}");
         }
     }
@@ -371,7 +371,7 @@ mod tests {
             ),
         ] {
             let probe = Probe::new("orders", "m", sql_type, false);
-            let statement = growth(&probe.column(), None, HeldBack::No).unwrap();
+            let statement = growth(&probe.column(), None, BehindClock::No).unwrap();
             assert_eq!(statement.sql.rsplit(" WHERE [m] ").next(), Some(bound));
         }
     }
@@ -384,13 +384,13 @@ mod tests {
         let old = watermark("datetime2(3)", "2026-10-25T01:59:00.000");
         let mut column = probe.column();
         column.clock = Clock::Local;
-        let held = growth(&column, Some(&old), HeldBack::OneHour).unwrap().sql;
+        let behind = growth(&column, Some(&old), BehindClock::OneHour).unwrap().sql;
         assert!(
-            held.contains("WHERE [m] <= CAST(DATEADD(hour, -1, SYSDATETIME()) AS datetime2(3))"),
-            "{held}"
+            behind.contains("WHERE [m] <= CAST(DATEADD(hour, -1, SYSDATETIME()) AS datetime2(3))"),
+            "{behind}"
         );
-        assert!(held.contains("WHEN @New < @B1 THEN 0"), "{held}");
-        let free = growth(&column, Some(&old), HeldBack::No).unwrap().sql;
+        assert!(behind.contains("WHEN @New < @B1 THEN 0"), "{behind}");
+        let free = growth(&column, Some(&old), BehindClock::No).unwrap().sql;
         assert!(
             free.contains("WHERE [m] <= CAST(SYSDATETIME() AS datetime2(3))"),
             "{free}"

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use tidemark::model::table::TableSpec;
-use tidemark::ports::merge::NoSinks;
+use tidemark::ports::sink_table::NoSinks;
 use tidemark::testing::pipeline::Pipeline;
 use tidemark_files::encoder::Files;
 use tidemark_sandbox::{Options, Sandbox};

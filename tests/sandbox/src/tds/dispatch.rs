@@ -17,7 +17,7 @@ use crate::error::{SqlError, SqlResult};
 use crate::fault::Action;
 use crate::locks::locked;
 use crate::sql::catalog;
-use crate::sql::exec::{Manager, Session, Sink};
+use crate::sql::exec::{Manager, Session, TakeResults};
 use crate::value::Ty;
 
 /// Serves a connection whose first message is LOGIN7, until it ends.

@@ -1,4 +1,4 @@
-//! The wire as a sink: results become tokens, and tokens become packets.
+//! Results on their way onto the wire: they become tokens, and tokens become packets.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::attention::Attention;
 use crate::error::{SqlError, SqlResult};
 use crate::fault::Action;
 use crate::sql::bind::OutColumn;
-use crate::sql::exec::{Sink, Transition};
+use crate::sql::exec::{TakeResults, Transition};
 use crate::value::{Page, Ty, collation};
 
 const MORE: u16 = 0x01;
@@ -35,7 +35,7 @@ struct Done {
     count: u64,
 }
 
-/// The sink of one connection.
+/// Where the results of one connection go.
 pub struct Wire {
     payload: Vec<u8>,
     size: usize,
@@ -306,7 +306,7 @@ impl Wire {
     }
 }
 
-impl Sink for Wire {
+impl TakeResults for Wire {
     fn columns(&mut self, columns: &[OutColumn]) -> SqlResult<()> {
         let shown = |c: &OutColumn| (c.ty, c.nullable, c.collation().page(c.ty));
         self.columns = columns.iter().map(shown).collect();

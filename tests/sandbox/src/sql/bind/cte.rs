@@ -1,4 +1,4 @@
-//! Common table expressions.
+//! The stand-in binds common table expressions here.
 
 use super::query::{numbered, rename};
 use super::{Binder, Cte};

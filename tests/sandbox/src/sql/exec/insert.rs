@@ -1,10 +1,10 @@
-//! `INSERT`, and the rows of a bulk load.
+//! The stand-in runs `INSERT` here, and takes the rows of a bulk load.
 
 use rusqlite::params_from_iter;
 use rusqlite::types::Value;
 
 use super::bulk::{self, BulkLoad};
-use super::{Session, Sink};
+use super::{Session, TakeResults};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{Body, Expr, Item, Name, Period, Query, Rows};
 use crate::sql::bind::{Binder, Bound};
@@ -28,10 +28,10 @@ impl Session {
         columns: &[String],
         rows: &Rows,
         ctes: &Ctes,
-        sink: &mut dyn Sink,
+        results: &mut dyn TakeResults,
     ) -> SqlResult<()> {
         self.check_writable(name)?;
-        let count = self.write(sink, |session, _| {
+        let count = self.write(results, |session, _| {
             let table = session.table_named(name)?;
             session.check_right("INSERT", table.id, &table.name, &table.schema)?;
             session.lock_for_change(&table)?;
@@ -47,7 +47,7 @@ impl Session {
             }
             Ok(count)
         })?;
-        self.finish_dml(count, sink);
+        self.finish_dml(count, results);
         Ok(())
     }
 
@@ -60,9 +60,9 @@ impl Session {
     }
 
     /// Reports how many rows a change changed.
-    pub(super) fn finish_dml(&mut self, count: u64, sink: &mut dyn Sink) {
+    pub(super) fn finish_dml(&mut self, count: u64, results: &mut dyn TakeResults) {
         self.rowcount = i64::try_from(count).unwrap_or(i64::MAX);
-        sink.done((!self.options.nocount).then_some(count), false);
+        results.done((!self.options.nocount).then_some(count), false);
     }
 
     /// Prepares a bulk load.
@@ -88,7 +88,7 @@ impl Session {
         &mut self,
         columns: &[(String, Ty)],
         rows: Vec<Vec<Value>>,
-        sink: &mut dyn Sink,
+        results: &mut dyn TakeResults,
     ) -> SqlResult<u64> {
         let Some(BulkLoad {
             place,
@@ -107,13 +107,13 @@ impl Session {
         } else {
             wanted.into_iter().map(|(n, _)| n).collect()
         };
-        self.write(sink, |session, sink| {
+        self.write(results, |session, results| {
             let table = session.table(&place, &place.two_part())?;
             session.lock_for_change(&table)?;
             let numbered = session.open_log(&table)?;
             let count = session
                 .unique_in_any_case(&table, || {
-                    session.load(&table, &names, keep_nulls, numbered, columns, &rows, sink)
+                    session.load(&table, &names, keep_nulls, numbered, columns, &rows, results)
                 })
                 .map_err(|e| session.constraint_error(e, &table, "INSERT"))?;
             if numbered {
@@ -123,7 +123,7 @@ impl Session {
         })
     }
 
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "each says one thing of the statement")]
     fn load(
         &self,
         table: &Table,
@@ -132,7 +132,7 @@ impl Session {
         numbered: bool,
         columns: &[(String, Ty)],
         rows: &[Vec<Value>],
-        sink: &dyn Sink,
+        results: &dyn TakeResults,
     ) -> SqlResult<u64> {
         let mut binder = Binder::new(self);
         let targets = targets(&mut binder, table, names, true, &|_| false)?;
@@ -154,7 +154,7 @@ impl Session {
         let mut statement = self.conn().prepare(&sql).map_err(|e| self.storage_error(&e, &sql))?;
         let mut count = 0;
         for row in rows {
-            if sink.cancelled() {
+            if results.cancelled() {
                 return Err(SqlError::cancelled());
             }
             let mut all = params.clone();
