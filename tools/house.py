@@ -26,6 +26,7 @@ MOST_LINES_OF_A_FUNCTION = 70
 DEEPEST_NESTING = 5
 MOST_FILES_OF_A_TYPE = 6
 MOST_RECURSION_LIMITS = 1
+MOST_BOTH_WAYS = 0
 
 # The types whose names mean nothing else.
 TYPES = (
@@ -252,6 +253,11 @@ def head_of(before: str) -> str:
 # --- modules and who uses whom
 
 
+# A module passes on some of what it takes in.
+PASSED_ON = r"\bpub(?:\([^)]*\))?\s+use\s+"
+IMPORT = r"\buse\s+"
+
+
 def module_of(path: Path) -> tuple[str, ...]:
     parts = path.with_suffix("").parts
     if parts[-1] in ("lib", "main", "mod"):
@@ -286,10 +292,8 @@ def paths_at(code: str, at: int) -> list[str]:
     return [prefix + path for item in items if item.strip() for path in paths_at(item, 0)]
 
 
-def edges_of(folder: Path) -> dict[tuple, set[tuple]]:
-    """Returns which module of a crate uses which of its neighbours, at every level. A parent and its children do not
-    count.
-    """
+def modules_of(folder: Path) -> dict[tuple, str]:
+    """Returns the code of every module of a crate, without its tests."""
     sources = {}
     for file in sorted(folder.rglob("*.rs")):
         path = str(file.relative_to(ROOT))
@@ -297,6 +301,13 @@ def edges_of(folder: Path) -> dict[tuple, set[tuple]]:
         kept = ["" if is_test else text for text, is_test in zip(code.split("\n"), test_lines(path, code), strict=True)]
         module = module_of(file.relative_to(folder))
         sources[module] = sources.get(module, "") + "\n".join(kept)
+    return sources
+
+
+def edges_of(sources: dict[tuple, str]) -> dict[tuple, set[tuple]]:
+    """Returns which module of a crate uses which of its neighbours, at every level. A parent and its children do not
+    count: see `of_parents`.
+    """
     exported = {module: exports_of(text) for module, text in sources.items()}
     edges = defaultdict(set)
     for module, text in sources.items():
@@ -310,10 +321,32 @@ def edges_of(folder: Path) -> dict[tuple, set[tuple]]:
     return edges
 
 
-def exports_of(code: str) -> dict[str, list[str]]:
+def of_parents(sources: dict[tuple, str]) -> list[tuple]:
+    """Returns the modules that take something which their parent itself has, while the parent uses them or passes on
+    what they have. What it has from a third module is not its own.
+    """
+    taken_in = {module: exports_of(text, IMPORT) for module, text in sources.items()}
+    found = []
+    for child in sources:
+        parent = child[:-1]
+        if not parent or parent not in sources or not re.search(rf"(?<!\w::)\b{child[-1]}::", uses_only(sources[parent])):
+            continue
+        below = [module for module in sources if module[: len(child)] == child]
+        paths = [(module, path.split("::")) for module in below for path in uses_of(sources[module])]
+        if any(resolve(module, path, sources, taken_in) == parent for module, path in paths):
+            found.append(child)
+    return found
+
+
+def uses_only(code: str) -> str:
+    """Returns the code without paths of other modules and crates, in which a child's name may stand."""
+    return re.sub(r"\b(?!self::)\w+::(?:\w+::)*", lambda path: path[0].split("::")[0] + "::", code.replace("self::", ""))
+
+
+def exports_of(code: str, marked: str = PASSED_ON) -> dict[str, list[str]]:
     """Returns the children that a module exports: the name, and the path from which it comes."""
     names = {}
-    for match in re.finditer(r"\bpub(?:\([^)]*\))?\s+use\s+", code):
+    for match in re.finditer(marked, code):
         for path in paths_at(code, match.end()):
             parts = path.split("::")
             names[parts[-1]] = parts
@@ -484,14 +517,21 @@ def print_circles(report: Report) -> None:
     for arrow in wrong:
         print(f"      {arrow}")
     circles = {True: [], False: []}
+    both_ways = []
     for package in packages:
         folder = Path(package["manifest_path"]).relative_to(ROOT).parent / "src"
         if (ROOT / folder).is_dir():
-            for circle in circles_of(edges_of(ROOT / folder)):
+            modules = modules_of(ROOT / folder)
+            for circle in circles_of(edges_of(modules)):
                 line = f"{package['name']}: " + " ↔ ".join("::".join(module) for module in circle)
                 circles[str(folder).startswith(PRODUCT)].append(line)
+            if str(folder).startswith(PRODUCT):
+                both_ways.extend(f"{package['name']}: {'::'.join(child)}" for child in of_parents(modules))
     report.limit("circles of the product's modules", len(circles[True]), 0)
     for line in circles[True]:
+        print(f"      {line}")
+    report.limit("children of the product's modules that use their parent and are used by it", len(both_ways), MOST_BOTH_WAYS)
+    for line in both_ways:
         print(f"      {line}")
     print(f"  circles of modules that only test: {len(circles[False])}")
     for line in circles[False]:

@@ -16,7 +16,7 @@ use crate::copying::reach_and_tell;
 use crate::exit::ExitClass;
 use crate::failure::{Failure, Outcome};
 use crate::tables_file::{self, FromAdf};
-use crate::terminal::{Side, Terminal, count, number};
+use crate::terminal::{Heading, Terminal, count, number};
 use crate::wiring::source::SourceArgs;
 
 /// The least score of a column that is proposed.
@@ -124,11 +124,11 @@ pub(crate) async fn init(arguments: &InitArgs, terminal: &Terminal) -> Outcome<E
         }
     }
     let columns = [
-        ("table", Side::Left),
-        ("rows", Side::Right),
-        ("tracking", Side::Left),
-        ("score", Side::Right),
-        ("because", Side::Left),
+        Heading::left("table"),
+        Heading::right("rows"),
+        Heading::left("tracking"),
+        Heading::right("score"),
+        Heading::left("because"),
     ];
     terminal.table(&columns, rows);
     if proposed.is_empty() {

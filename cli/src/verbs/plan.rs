@@ -25,7 +25,7 @@ use crate::exit::ExitClass;
 use crate::failure::{Outcome, failed_event, tell_failed};
 use crate::lake;
 use crate::tables_file;
-use crate::terminal::{Done, Side, Terminal, count, number};
+use crate::terminal::{Done, Heading, Terminal, count, number};
 use crate::wiring::sink::{Sink, SinkArgs, Watermarks};
 use crate::wiring::source::SourceArgs;
 
@@ -238,11 +238,11 @@ fn tell_all(terminal: &Terminal, planned: &[Planned], found: &NewWatermarks, sho
     rows.extend(found.failed.iter().map(|failed| left(&failed.table, "failed")));
     rows.sort();
     let columns = [
-        ("table", Side::Left),
-        ("from", Side::Left),
-        ("to", Side::Left),
-        ("rows", Side::Right),
-        ("slices", Side::Right),
+        Heading::left("table"),
+        Heading::left("from"),
+        Heading::left("to"),
+        Heading::right("rows"),
+        Heading::right("slices"),
     ];
     if !rows.is_empty() {
         terminal.table(&columns, rows);

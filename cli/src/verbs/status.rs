@@ -24,7 +24,7 @@ use crate::exit::ExitClass;
 use crate::failure::{Failure, Outcome, failed_event, tell_failed};
 use crate::lake;
 use crate::tables_file;
-use crate::terminal::{Done, Side, Terminal, bytes, count, counted, duration, number};
+use crate::terminal::{Done, Heading, Terminal, bytes, count, counted, duration, number};
 use crate::wiring::sink::{Sink, SinkArgs, Watermarks};
 use crate::wiring::source::SourceArgs;
 use crate::wiring::store::Store;
@@ -156,11 +156,11 @@ pub(crate) async fn status(arguments: &StatusArgs, terminal: &Terminal) -> Outco
         terminal.event(&serde_json::json!({"event": "never_copied", "table": table}));
     }
     let columns = [
-        ("table", Side::Left),
-        ("watermark", Side::Left),
-        ("committed", Side::Right),
-        ("rows", Side::Right),
-        ("pending", Side::Left),
+        Heading::left("table"),
+        Heading::left("watermark"),
+        Heading::right("committed"),
+        Heading::right("rows"),
+        Heading::left("pending"),
     ];
     terminal.table(&columns, rows);
     found.iter().for_each(|status| status.tell(terminal));
@@ -377,15 +377,15 @@ pub(crate) async fn history(arguments: &HistoryArgs, terminal: &Terminal) -> Out
             marks.extend(not_seen(manifest).map(|mark| format!("{table}, window {}: {mark}.", manifest.window)));
         }
     }
-    let bounds = [("from", Side::Left), ("to", Side::Left)];
-    let columns: Vec<(&str, Side)> = [("committed", Side::Left), ("window", Side::Left)]
+    let bounds = [Heading::left("from"), Heading::left("to")];
+    let columns: Vec<Heading> = [Heading::left("committed"), Heading::left("window")]
         .into_iter()
         .chain(bounds.into_iter().filter(|_| is_wide))
         .chain([
-            ("rows", Side::Right),
-            ("late", Side::Right),
-            ("files", Side::Right),
-            ("size", Side::Right),
+            Heading::right("rows"),
+            Heading::right("late"),
+            Heading::right("files"),
+            Heading::right("size"),
         ])
         .collect();
     terminal.table(&columns, rows);

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::keys::Keys;
-use super::{TRIES, check_version, replaced};
+use super::limits::TRIES;
+use super::replaced;
+use super::version::check_version;
 use crate::error::{Answer, Error, ErrorCode};
 use crate::model::plan::VERSION;
 use crate::model::watermark::{StoreType, StoredWatermark, Watermark, WatermarkKey};

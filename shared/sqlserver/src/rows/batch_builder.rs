@@ -18,9 +18,9 @@ use tidemark::model::types::{Column, of_source};
 use tidemark::model::value_text::{self, SECOND_TICKS};
 use uuid::Uuid;
 
-use super::BatchLimits;
 use super::audit;
 use super::column_builder::{Buffers, ColumnBuilder, Refusal, Taken, arrow_failed, data_type};
+use super::limits::BatchLimits;
 use super::wire_text::UnknownCodePage;
 use crate::masks::MaskKey;
 use crate::types::{EPOCH_1900_DAYS, MONEY_SCALE, ticks_of_datetime};

@@ -9,7 +9,8 @@ use tidemark::model::names::ObjectName;
 use tidemark::model::rows::{Changes, Load};
 use tidemark::model::types::{Column, TrackedColumns};
 
-use super::{IS_REPLICA, Query, Quoted, Statement, Values, key_conditions, selected, where_key};
+use super::query::{Query, Values, key_conditions, selected, where_key};
+use super::statement::{IS_REPLICA, Quoted, Statement};
 use crate::types::SqlType;
 
 /// The column with the version at which a row was last changed, in every file.
@@ -18,7 +19,7 @@ pub const VERSION_COLUMN: &str = "SYS_CHANGE_VERSION";
 pub const OPERATION_COLUMN: &str = "SYS_CHANGE_OPERATION";
 
 /// Asks for one row: the version of the database, the least valid version of the table, the version at which its tracking
-/// began, and whether the database is a replica ([`super::IS_REPLICA`]). A version is NULL when the table is not tracked.
+/// began, and whether the database is a replica ([`IS_REPLICA`]). A version is NULL when the table is not tracked.
 pub(crate) fn versions(table: &ObjectName) -> Statement {
     Statement::with(
         format!(
@@ -211,7 +212,7 @@ pub(crate) fn are_complete(changes: &Changes<'_>) -> Statement {
 }
 
 /// Asks for one row: 1 when the database allows `SNAPSHOT` transactions, else 0. The database is found by its name, as for
-/// [`super::IS_REPLICA`].
+/// [`IS_REPLICA`].
 pub(crate) fn snapshot_allowed() -> Statement {
     Statement::new(
         "SELECT CASE WHEN EXISTS (SELECT 1 FROM sys.databases WHERE [name] = DB_NAME() \

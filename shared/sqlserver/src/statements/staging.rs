@@ -15,7 +15,7 @@ use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::names::{Identifier, ObjectName, printable};
 
 use super::conversions::{cast, of_text};
-use super::{Quoted, Statement};
+use super::statement::{Quoted, Statement};
 use crate::types::{Conversion, SqlType};
 
 /// The name of the staging table.

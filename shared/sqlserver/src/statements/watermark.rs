@@ -9,7 +9,8 @@ use tidemark::model::watermark::{Watermark, WatermarkKind};
 use tidemark::ports::source::WatermarkColumn;
 
 use super::conversions::cast;
-use super::{IS_REPLICA, Query, Quoted, Statement, Values, and, key_conditions, selected};
+use super::query::{Query, Values, and, key_conditions, selected};
+use super::statement::{IS_REPLICA, Quoted, Statement};
 use crate::types::{ServerClock, SqlType};
 
 /// The distance that a window keeps from the server's clock.
@@ -149,7 +150,7 @@ pub(crate) fn clock_goes_back() -> Statement {
 /// Asks for one row like that of [`growth`], for a column of row versions. `new_watermark` is the lowest version that a
 /// transaction in progress uses, or the next version. `ordering` is 1 when the table has rows from `old` to below it, 0
 /// when it has none, and -1 when it is below `old`. `held_back` is 1 when the last used version is not below it. Two more
-/// values say whether the version is that of the rows: `is_replica` of [`super::IS_REPLICA`], and `stays_here` of
+/// values say whether the version is that of the rows: `is_replica` of [`IS_REPLICA`], and `stays_here` of
 /// [`super::catalog::stays_here`].
 ///
 /// The version is read in a statement of its own, before the rows that it bounds
