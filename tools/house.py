@@ -18,15 +18,17 @@ PRODUCT = ("functions", "shared", "cli")
 
 # The type that was added last, and its name in the code of the types. A new one takes changes in the same files.
 NEWEST_TYPE = "sql_variant"
-NEWEST_IN_CODE = re.compile(r"\bVariant\b")
-TYPES_FOLDER = "shared/sqlserver/src/types/"
+NEWEST_IN_CODE = re.compile(r"\bSqlType::Variant\b|\bvariant::|\bis_variant\b|\bS[Ss]Variant\b")
+# An option of a type is a setting of a table, and has the files of a setting.
+NEWEST_OPTION = re.compile(r"variant_columns|VariantColumns")
+ROOM = "shared/sqlserver/src/"
 
 MOST_LINES_OF_THE_STAND_IN = 16_000
 MOST_LINES_OF_A_FUNCTION = 70
 DEEPEST_NESTING = 5
 MOST_FILES_OF_A_TYPE = 6
 MOST_RECURSION_LIMITS = 1
-MOST_BOTH_WAYS = 0
+MOST_BOTH_WAYS = 12
 
 # The types whose names mean nothing else.
 TYPES = (
@@ -41,10 +43,27 @@ TYPES = (
 )
 
 # Where SQL text is: the statements that the product runs, and those that `tidemark sql` prints for the engines of
-# readers. A message that advises a statement (`GRANT …`) has no such text.
+# readers. A message that advises a person what to grant, to switch on or to make for a login has no such text.
 STATEMENTS = "shared/sqlserver/src/statements/"
 PRINTED = "cli/src/verbs/sql"
-SQL_TEXT = re.compile(r"\b(?:CAST|CONVERT|DATEADD)\(|\bSYS\w*DATETIME|\bSELECT\b.*\bFROM\b", re.DOTALL)
+FAKES = "shared/core/src/testing/"
+SQL_TEXT = re.compile(
+    r"""\b(?:CAST|CONVERT|DATEADD)\( | \bSYS\w*DATETIME | \bN' | \bSELECT\b.*\bFROM\b
+    | \b(?:INSERT|UPDATE|DELETE|MERGE|EXEC|EXECUTE|DECLARE|DROP|TRUNCATE|WHERE)\s+[\[@{\w]
+    | \b(?:ALTER|CREATE)\s+(?!DATABASE|TABLE|LOGIN|USER)[\[@{\w]""",
+    re.DOTALL | re.VERBOSE,
+)
+
+# A type of SQL Server as it is declared. `cli/src/verbs/sql` writes those of other engines.
+SQL_TYPE = re.compile(
+    r"(?:(?:tiny|small|big)?int|bit|decimal|numeric|(?:small)?money|float|real|date|time|(?:small)?datetime2?|datetimeoffset"
+    r"|rowversion|timestamp|n?(?:var)?char|n?text|(?:var)?binary|image|xml|uniqueidentifier|sql_variant|hierarchyid"
+    r"|geography|geometry|sysname)(?:\([\w, ]*\))?"
+)
+# The rooms that may not name one, the words that mean something else as well, and a setting that is spelled like one.
+WITHOUT_TYPES = ("cli/src/", "functions/", "shared/aws/", "shared/core/src/", "shared/files/", "shared/folder/", "shared/lambda/")
+PLAIN_WORDS = {"text", "date", "time", "bit", "image", "real"}
+SETTINGS_LIKE_TYPES = {"cli/src/tables_file/fields.rs": {"bigint"}}
 
 # The crates of this project that a crate may use, beside itself. Tests may use all.
 ROOMS = {"tidemark-aws", "tidemark-files", "tidemark-folder", "tidemark-lambda", "tidemark-sqlserver"}
@@ -470,7 +489,7 @@ def print_types(report: Report) -> None:
         camel = name.replace("_", "")
         word = re.compile(rf"(?<![a-z]){name}(?![a-z])|{camel}(?![a-z])", re.IGNORECASE)
         in_code = NEWEST_IN_CODE if name == NEWEST_TYPE else word
-        is_in_code = {path for path, text in texts.items() if path.startswith(TYPES_FOLDER) and in_code.search(text)}
+        is_in_code = {path for path, text in texts.items() if path.startswith(ROOM) and in_code.search(text)}
         files = [path for path, text in texts.items() if word.search(text) or path in is_in_code]
         house = [path for path in files if not path.startswith("tests/sandbox/")]
         product = [path for path in house if path.startswith(PRODUCT)]
@@ -479,9 +498,19 @@ def print_types(report: Report) -> None:
             for path in files:
                 print(f"      {path}")
             report.limit(f"files of {name}", len(house), MOST_FILES_OF_A_TYPE)
-            guide = (ROOT / "CONTRIBUTING.md").read_text().split("## How to add a type")[1].split("\n## ")[0]
-            differ = set(re.findall(r"^\| `([^`]+)` \|", guide, re.MULTILINE)) ^ set(house)
-            report.limit("files in which CONTRIBUTING.md differs from these", len(differ), 0)
+            report.limit("files in which CONTRIBUTING.md differs from these", len(listed("type") ^ set(house)), 0)
+            option = [path for path, text in texts.items() if NEWEST_OPTION.search(text)]
+            print("  the option of that type, which is a setting of a table, is besides in")
+            beside = [path for path in option if path not in house]
+            for path in beside:
+                print(f"      {path}")
+            report.limit("files in which CONTRIBUTING.md differs from these", len(listed("setting") ^ set(beside)), 0)
+
+
+def listed(what: str) -> set[str]:
+    """Returns the files that CONTRIBUTING.md lists in its table of how to add something."""
+    guide = (ROOT / "CONTRIBUTING.md").read_text().split(f"## How to add a {what}\n")[1].split("\n## ")[0]
+    return set(re.findall(r"^\| `([^`]+)` \|", guide, re.MULTILINE))
 
 
 def print_sql(report: Report, sources: list[Source]) -> None:
@@ -493,6 +522,21 @@ def print_sql(report: Report, sources: list[Source]) -> None:
                 if SQL_TEXT.search(literal) and not source.is_test[line]:
                     found.append(f"{source.path}:{line + 1}")
     report.limit("literals with SQL text", len(found), 0)
+    for place in found:
+        print(f"      {place}")
+
+
+def print_type_names(report: Report, sources: list[Source]) -> None:
+    print("\nTypes of SQL Server that are named outside of its room")
+    found = []
+    for source in sources:
+        if source.path.startswith(WITHOUT_TYPES) and not source.path.startswith((PRINTED, FAKES)):
+            allowed = PLAIN_WORDS | SETTINGS_LIKE_TYPES.get(source.path, set())
+            for line, literal in literals_of((ROOT / source.path).read_text()):
+                name = literal.strip('"')
+                if SQL_TYPE.fullmatch(name) and name not in allowed and not source.is_test[line]:
+                    found.append(f"{source.path}:{line + 1} {name}")
+    report.limit("names of types", len(found), 0)
     for place in found:
         print(f"      {place}")
 
@@ -553,6 +597,7 @@ def main() -> int:
     print_functions(report, sources)
     print_types(report)
     print_sql(report, sources)
+    print_type_names(report, sources)
     print_circles(report)
     print_recursion_limits(report)
     if report.exceeded:

@@ -12,11 +12,11 @@ use tidemark::model::left_alone::{TableLeftAlone, TablesLeftAlone};
 use tidemark::model::names::ObjectName;
 use tidemark::model::plan::Plan;
 use tidemark::model::table::TableSpec;
-use tidemark::ports::rows::Explained;
 use tidemark::ports::source::{CountRows, CutSource};
 use tidemark::steps::lookup_new::{DryRun, LookupNewRequest, NewWatermarks, lookup_new};
 use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
 use tidemark_sqlserver::session::Server;
+use tidemark_sqlserver::with_values;
 
 use super::summary::{changes, tell_left_alone};
 use crate::copying::{looking_up, of_lookup, reach_and_tell};
@@ -174,19 +174,6 @@ pub(super) async fn rows_of(server: &Server, spec: &TableSpec, plan: &Plan) -> O
     }
 }
 
-/// Returns the statement with its values in place of its parameters, for people to read. It is never run.
-pub(super) fn with_values(explained: &Explained) -> String {
-    let mut sql = explained.sql.clone();
-    // The replacement goes from the last to the first, because @P1 would be found in @P10.
-    for (index, value) in explained.parameters.iter().enumerate().rev() {
-        sql = sql.replace(
-            &format!("@P{}", index + 1),
-            &format!("N'{}'", value.replace('\'', "''")),
-        );
-    }
-    sql
-}
-
 fn tell_machines(terminal: &Terminal, planned: &[Planned], found: &NewWatermarks) {
     for planned in planned {
         terminal.named_event("planned", planned);
@@ -287,22 +274,5 @@ impl Planned {
             self.rows.map_or_else(|| "?".to_owned(), number),
             self.slices.len().to_string(),
         ]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_statement_is_shown_with_its_values() {
-        let explained = Explained {
-            sql: "SELECT 1 WHERE a > CAST(@P1 AS int) AND b <= @P10".to_owned(),
-            parameters: (1..=10).map(|number| format!("v'{number}")).collect(),
-        };
-        assert_eq!(
-            with_values(&explained),
-            "SELECT 1 WHERE a > CAST(N'v''1' AS int) AND b <= N'v''10'"
-        );
     }
 }

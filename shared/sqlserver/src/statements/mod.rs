@@ -27,8 +27,8 @@ use tidemark::model::rows::Rows;
 use tidemark::model::types::{Column, of_source};
 
 use self::query::{Query, Values, where_key};
-pub use self::statement::Quoted;
 pub(crate) use self::statement::{NO_TRANSACTION, Statement};
+pub use self::statement::{Quoted, with_values};
 
 /// Selects rows with these columns, without the audit columns, which the source does not have.
 ///

@@ -1,6 +1,7 @@
 //! A statement, the names in it, and what several statements ask.
 
 use tidemark::model::names::{Identifier, ObjectName};
+use tidemark::ports::rows::Explained;
 
 /// A statement and its parameters.
 ///
@@ -72,3 +73,34 @@ pub(crate) const NO_TRANSACTION: &str = "SELECT CASE WHEN @@TRANCOUNT = 0 THEN 1
 pub(super) const IS_REPLICA: &str = "CASE WHEN CAST(DATABASEPROPERTYEX(DB_NAME(), N'Updateability') AS nvarchar(128)) = N'READ_ONLY' \
      AND NOT EXISTS (SELECT 1 FROM sys.databases WHERE [name] = DB_NAME() AND [is_read_only] = 1 AND [is_in_standby] = 0) \
      THEN 1 ELSE 0 END";
+
+/// Returns the statement with its values in place of its parameters, for people to read. It is never run.
+#[must_use]
+pub fn with_values(explained: &Explained) -> String {
+    let mut sql = explained.sql.clone();
+    // The replacement goes from the last to the first, because @P1 would be found in @P10.
+    for (index, value) in explained.parameters.iter().enumerate().rev() {
+        sql = sql.replace(
+            &format!("@P{}", index + 1),
+            &format!("N'{}'", value.replace('\'', "''")),
+        );
+    }
+    sql
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_shown_with_its_values() {
+        let explained = Explained {
+            sql: "SELECT 1 WHERE a > CAST(@P1 AS int) AND b <= @P10".to_owned(),
+            parameters: (1..=10).map(|number| format!("v'{number}")).collect(),
+        };
+        assert_eq!(
+            with_values(&explained),
+            "SELECT 1 WHERE a > CAST(N'v''1' AS int) AND b <= N'v''10'"
+        );
+    }
+}
