@@ -102,16 +102,14 @@ impl Session {
                 self.prepared.remove(&handle).ok_or_else(|| no_handle(handle))?;
                 (0, Vec::new(), Flow::Next)
             }
-            "sp_getapplock" => (
-                self.get_app_lock(&lock_request(arguments, true)?, results)?,
-                Vec::new(),
-                Flow::Next,
-            ),
-            "sp_releaseapplock" => (
-                self.release_app_lock(&lock_request(arguments, false)?)?,
-                Vec::new(),
-                Flow::Next,
-            ),
+            "sp_getapplock" => {
+                let granted = self.get_app_lock(&lock_request(arguments, true)?, results)?;
+                (granted, Vec::new(), Flow::Next)
+            }
+            "sp_releaseapplock" => {
+                let released = self.release_app_lock(&lock_request(arguments, false)?)?;
+                (released, Vec::new(), Flow::Next)
+            }
             "sp_tablecollations_100" => {
                 self.table_collations(&text(at(0))?, results)?;
                 (0, Vec::new(), Flow::Next)
