@@ -13,7 +13,7 @@ use tidemark::model::moment::Moment;
 use tidemark::model::names::ObjectName;
 use tidemark::model::plan::{Author, Content, LoadReason, Plan, PlanId, WindowBounds};
 use tidemark::model::record::{Attempt, Decision, Record, UploadedObject, UploadedPiece};
-use tidemark::model::sink::{SinkSpec, SqlServerSink};
+use tidemark::model::sink::{MergeProcedure, SinkSpec, SqlServerSink};
 use tidemark::model::slice::{KeyBounds, SliceBounds};
 use tidemark::model::slice_id::SliceId;
 use tidemark::model::table::TableSpec;
@@ -45,8 +45,8 @@ prop_compose! {
         keys in prop::collection::vec(name(), 0..3),
         procedure in prop::option::of((object_name(), object_name())),
     ) -> SinkSpec {
-        let (procedure, table_type) = procedure.unzip();
-        SinkSpec::SqlServer(SqlServerSink { secret_arn, table, keys, procedure, table_type })
+        let procedure = procedure.map(|(name, table_type)| MergeProcedure { name, table_type });
+        SinkSpec::SqlServer(SqlServerSink { secret_arn, table, keys, procedure })
     }
 }
 

@@ -11,6 +11,7 @@ use mssql_tds::error::Error as DriverError;
 use mssql_tds::message::transaction_management::TransactionIsolationLevel;
 use tidemark::error::{Answer, Error, ErrorCode, Failure, Fault};
 use tidemark::model::names::ObjectName;
+use tidemark::model::sink::MergeProcedure;
 use tidemark::model::types::Form;
 use tidemark::ports::sink_table::{Merged, SliceToMerge, StagedRows};
 
@@ -56,7 +57,7 @@ impl StagedSlice {
             table: columns(&session_of_sink, &mut connection, &described, "table", table).await?,
             table_type: Vec::new(),
         };
-        if let Some(table_type) = &slice.sink.table_type {
+        if let Some(MergeProcedure { table_type, .. }) = &slice.sink.procedure {
             let described = table_type_columns(table_type);
             tables.table_type =
                 columns(&session_of_sink, &mut connection, &described, "table type", table_type).await?;
