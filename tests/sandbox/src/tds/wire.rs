@@ -35,6 +35,18 @@ struct Done {
     count: u64,
 }
 
+/// A value that an RPC gives back.
+pub struct OutputValue {
+    /// The name of its parameter, or nothing
+    pub name: String,
+    /// The place of its parameter
+    pub ordinal: usize,
+    /// Its type
+    pub ty: Ty,
+    /// The value
+    pub value: Value,
+}
+
 /// Where the results of one connection go.
 pub struct Wire {
     payload: Vec<u8>,
@@ -162,9 +174,15 @@ impl Wire {
     /// Writes the end of an RPC: the status, the output values, DONEPROC.
     ///
     /// Fails when an output value does not have its type.
-    pub fn return_values(&mut self, status: i32, outputs: &[(String, usize, Ty, Value)]) -> SqlResult<()> {
+    pub fn return_values(&mut self, status: i32, outputs: &[OutputValue]) -> SqlResult<()> {
         let out = self.status(status);
-        for (name, ordinal, ty, value) in outputs {
+        for OutputValue {
+            name,
+            ordinal,
+            ty,
+            value,
+        } in outputs
+        {
             out.push(0xAC);
             out.extend_from_slice(&u16::try_from(*ordinal).unwrap_or(0).to_le_bytes());
             let sign = if name.is_empty() { "" } else { "@" };

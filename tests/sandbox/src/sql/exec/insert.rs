@@ -6,7 +6,7 @@ use rusqlite::types::Value;
 use super::bulk::{self, BulkLoad};
 use super::{Session, TakeResults};
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Body, Expr, Item, Name, Period, Query, Rows};
+use crate::sql::ast::{Body, BulkColumn, Expr, Item, Name, NamedQuery, Period, Query, Rows};
 use crate::sql::bind::{Binder, Bound};
 use crate::sql::catalog::{Column, Table, quote};
 use crate::sql::parser;
@@ -19,15 +19,13 @@ struct Targets {
     others: Vec<(Column, String)>,
 }
 
-type Ctes = [(String, Vec<String>, Query)];
-
 impl Session {
     pub(super) fn insert(
         &mut self,
         name: &Name,
         columns: &[String],
         rows: &Rows,
-        ctes: &Ctes,
+        ctes: &[NamedQuery],
         results: &mut dyn TakeResults,
     ) -> SqlResult<()> {
         self.check_writable(name)?;
@@ -66,11 +64,11 @@ impl Session {
     }
 
     /// Prepares a bulk load.
-    pub(super) fn insert_bulk(&mut self, name: &Name, columns: &[(String, Ty)], keep_nulls: bool) -> SqlResult<()> {
+    pub(super) fn insert_bulk(&mut self, name: &Name, columns: &[BulkColumn], keep_nulls: bool) -> SqlResult<()> {
         let table = self.table_named(name)?;
         self.check_right("INSERT", table.id, &table.name, &table.schema)?;
-        for (column, _) in columns {
-            table.column(column).ok_or_else(|| SqlError::no_column(column))?;
+        for BulkColumn { name, .. } in columns {
+            table.column(name).ok_or_else(|| SqlError::no_column(name))?;
         }
         self.bulk = Some(BulkLoad {
             place: table.place(),
@@ -86,7 +84,7 @@ impl Session {
     /// the errors of the rows' conversion and of the table's constraints.
     pub fn bulk_rows(
         &mut self,
-        columns: &[(String, Ty)],
+        columns: &[BulkColumn],
         rows: Vec<Vec<Value>>,
         results: &mut dyn TakeResults,
     ) -> SqlResult<u64> {
@@ -102,11 +100,8 @@ impl Session {
             return Err(SqlError::of(4804, &[]));
         }
         bulk::check_types(&wanted, columns)?;
-        let names: Vec<String> = if wanted.is_empty() {
-            columns.iter().map(|(n, _)| n.clone()).collect()
-        } else {
-            wanted.into_iter().map(|(n, _)| n).collect()
-        };
+        let taken = if wanted.is_empty() { columns } else { &wanted };
+        let names: Vec<String> = taken.iter().map(|column| column.name.clone()).collect();
         self.write(results, |session, results| {
             let table = session.table(&place, &place.two_part())?;
             session.lock_for_change(&table)?;
@@ -130,7 +125,7 @@ impl Session {
         names: &[String],
         keep_nulls: bool,
         numbered: bool,
-        columns: &[(String, Ty)],
+        columns: &[BulkColumn],
         rows: &[Vec<Value>],
         results: &dyn TakeResults,
     ) -> SqlResult<u64> {
@@ -279,7 +274,7 @@ fn insert_sql(
     table: &Table,
     columns: &[String],
     rows: &Rows,
-    ctes: &Ctes,
+    ctes: &[NamedQuery],
     numbered: bool,
 ) -> SqlResult<String> {
     let defaulted = |at: usize| match rows {
