@@ -4,7 +4,7 @@
 //! one function to the next. They are kept small, because an execution's payload is limited to 256 KiB for all tables
 //! together.
 
-mod archive;
+pub mod archive;
 pub mod backfill;
 mod commit;
 pub mod context;

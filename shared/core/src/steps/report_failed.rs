@@ -61,9 +61,8 @@ pub async fn report_failed<S>(
 where
     S: ReadObjects + CreateObjects + ReplaceObjects,
 {
-    for tables in [&request.failed, &request.leases] {
-        give_back(store, prefix, &request.run_id, context.leases, tables).await;
-    }
+    let tables = request.failed.iter().chain(&request.leases);
+    give_back(store, prefix, &request.run_id, context.leases, tables).await;
     ReportedFailed {
         reported: request.failed.len(),
         tables: request.failed,

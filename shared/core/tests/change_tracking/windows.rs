@@ -6,9 +6,10 @@ use tidemark::model::types::TypeName;
 use tidemark::model::watermark::StoreType;
 use tidemark::model::window::WindowName;
 use tidemark::ports::objects::CreateObjects;
+use tidemark::steps::archive::ArchivePorts;
 use tidemark::steps::backfill::Range;
 use tidemark::steps::context::RunContext;
-use tidemark::steps::start_over::{StartOverPorts, start_over};
+use tidemark::steps::start_over::start_over;
 use tidemark::testing::pipeline::WindowOfRun;
 use tidemark::testing::world::{PREFIX, backfill, name, window};
 use tidemark::testing::{MemoryTracked, MemoryWatermarks};
@@ -189,7 +190,7 @@ async fn the_commit_of_a_window_without_changes_that_comes_after_the_table_was_s
     assert_eq!(world.run("r").await.unchanged, [name()]);
     let late = world.ledger().keys().manifest(&window("from-0"));
     let body = world.store.body(&late).unwrap();
-    let ports = StartOverPorts {
+    let ports = ArchivePorts {
         watermarks: &world.watermarks,
         store: &world.store,
         prefix: PREFIX,

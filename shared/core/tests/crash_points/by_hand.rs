@@ -8,11 +8,12 @@ use tidemark::ledger::Decided;
 use tidemark::model::lease::{CLOCK_MARGIN, Keeper, LEASE, Leases};
 use tidemark::model::table::TableSpec;
 use tidemark::ports::objects::CompleteObjects;
+use tidemark::steps::archive::ArchivePorts;
 use tidemark::steps::backfill::{BackfillPorts, BackfillRequest, Range, plan_backfill};
-use tidemark::steps::give_up::{GiveUpPorts, give_up};
+use tidemark::steps::give_up::give_up;
 use tidemark::steps::pause::{Pause, pause, resume};
 use tidemark::steps::set_watermark::{set_watermark, watermark_to_set};
-use tidemark::steps::start_over::{StartOverPorts, start_over};
+use tidemark::steps::start_over::start_over;
 #[allow(
     unused_imports,
     reason = "the store in memory has these methods itself, the folder has them by this trait"
@@ -62,7 +63,7 @@ impl ByHand {
         let (watermarks, store, prefix, context) = (&watermarks, &store, PREFIX, world.context.get());
         let error = match self {
             Self::StartsOver => {
-                let ports = StartOverPorts {
+                let ports = ArchivePorts {
                     watermarks,
                     store,
                     prefix,
@@ -70,7 +71,7 @@ impl ByHand {
                 start_over(ports, &name(), context).await.err()
             }
             Self::GivesUp => {
-                let ports = GiveUpPorts {
+                let ports = ArchivePorts {
                     watermarks,
                     store,
                     prefix,
@@ -419,7 +420,7 @@ async fn a_giving_up_that_is_refused_leaves_the_pause_of_a_start_over_that_did_n
         if world.ledger().hold().await.unwrap().is_none() {
             continue;
         }
-        let ports = GiveUpPorts {
+        let ports = ArchivePorts {
             watermarks: &world.watermarks,
             store: &world.store,
             prefix: PREFIX,

@@ -6,11 +6,12 @@ use tidemark::ledger::Pointers;
 use tidemark::model::lease::{CLOCK_MARGIN, LEASE, Leases};
 use tidemark::ports::objects::CreateObjects;
 use tidemark::ports::watermarks::{ClearWatermarks, MoveWatermarks};
-use tidemark::steps::give_up::{GiveUpPorts, give_up};
+use tidemark::steps::archive::ArchivePorts;
+use tidemark::steps::give_up::give_up;
 use tidemark::steps::lookup_new::{LookupNewRequest, lookup_new};
 use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
 use tidemark::steps::pause::{Pause, pause, resume};
-use tidemark::steps::start_over::{StartOverPorts, start_over};
+use tidemark::steps::start_over::start_over;
 use tidemark::steps::window::WindowOutcome;
 #[allow(
     unused_imports,
@@ -29,7 +30,7 @@ async fn reset(world: &World) {
 }
 
 async fn reset_with<W: ClearWatermarks>(world: &World, watermarks: &W) {
-    let ports = StartOverPorts {
+    let ports = ArchivePorts {
         watermarks,
         store: &world.store,
         prefix: PREFIX,
@@ -38,7 +39,7 @@ async fn reset_with<W: ClearWatermarks>(world: &World, watermarks: &W) {
 }
 
 async fn abandon(world: &World, pending: &str) {
-    let ports = GiveUpPorts {
+    let ports = ArchivePorts {
         watermarks: &world.watermarks,
         store: &world.store,
         prefix: PREFIX,
@@ -303,7 +304,7 @@ async fn a_table_that_is_started_over_between_the_lookups_of_a_run_is_loaded_in_
 /// Starts the table over behind this gate.
 async fn reset_behind(world: &World, gate: &Gate) -> Result<(), Error> {
     let (watermarks, store) = (Gated::new(gate, &world.watermarks), Gated::new(gate, &world.store));
-    let ports = StartOverPorts {
+    let ports = ArchivePorts {
         watermarks: &watermarks,
         store: &store,
         prefix: PREFIX,
