@@ -7,5 +7,5 @@ mod working;
 
 pub(crate) use self::output::{Mark, Terminal};
 pub(crate) use self::table::Heading;
-pub(crate) use self::words::{bytes, count, counted, duration, number, one_line, short, shortened, timestamp};
+pub(crate) use self::words::{bytes, count, counted, duration, number, one_line, short, shortened};
 pub(crate) use self::working::{Done, Working};

@@ -10,10 +10,11 @@ use tidemark::model::names::ObjectName;
 use tidemark::model::pieces::PIECE_BYTES;
 use tidemark::model::slice_id::SliceId;
 use tidemark::steps::context::RunContext;
-use tidemark::steps::copy::{CopyAnswer, CopyPorts, CopyRequest, copy};
-use tidemark::steps::split::{SliceToSplit, SplitRequest, split};
-use tidemark::steps::update::{UpdateAnswer, UpdateRequest, update};
+use tidemark::steps::copy::{CopyAnswer, CopyPorts, copy};
+use tidemark::steps::split::split;
+use tidemark::steps::update::{UpdateAnswer, update};
 use tidemark::steps::window::{CopyWindowWork, WindowOutcome, copy_window};
+use tidemark::steps::window_of_run::WindowOfRun;
 use tidemark_files::encoder::Files;
 
 use super::attempts::Attempts;
@@ -140,14 +141,7 @@ impl Engine<'_> {
     async fn attempt(&self, window: &CopyWindow, slice: SliceId) -> Result<()> {
         let meter = Meter::new(self.board, &window.table);
         let mut reader = self.take_reader();
-        let request = CopyRequest {
-            run_id: self.run_id.clone(),
-            table: window.table.clone(),
-            window: window.window.clone(),
-            slice,
-            settings: window.settings.clone(),
-            dry_run: false,
-        };
+        let request = WindowOfRun::from(window).to_copy(&self.run_id, slice);
         let ports = CopyPorts {
             reader: &mut MeasuredRows {
                 reader: &mut reader,
@@ -176,15 +170,7 @@ impl Engine<'_> {
     }
 
     async fn split(&self, window: &CopyWindow, slice: SliceId) -> Result<Split> {
-        let request = SplitRequest {
-            run_id: self.run_id.clone(),
-            split: SliceToSplit {
-                table: window.table.clone(),
-                window: window.window.clone(),
-                slice,
-            },
-            settings: window.settings.clone(),
-        };
+        let request = WindowOfRun::from(window).to_split(&self.run_id, slice);
         let (store, prefix) = (&self.parts.sink.store, &self.parts.sink.prefix);
         Box::pin(split(
             self.parts.source,
@@ -198,12 +184,7 @@ impl Engine<'_> {
 
     async fn commit(&self, window: &CopyWindow) -> Result<UpdateAnswer> {
         let commit = async || {
-            let request = UpdateRequest {
-                run_id: self.run_id.clone(),
-                table: window.table.clone(),
-                window: window.window.clone(),
-                settings: window.settings.clone(),
-            };
+            let request = WindowOfRun::from(window).to_update(&self.run_id);
             Box::pin(update(self.update_ports(), request, self.context())).await
         };
         self.attempts(&window.table, commit).await

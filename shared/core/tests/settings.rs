@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use tidemark::error::ErrorCode;
 use tidemark::model::table::RunSettings;
 use tidemark::steps::update::UpdateAnswer;
-use tidemark::testing::pipeline::{Pipeline, WindowOfRun};
+use tidemark::steps::window_of_run::WindowOfRun;
+use tidemark::testing::pipeline::Pipeline;
 use tidemark::testing::world::{PREFIX, World, of_run, spec_with};
 use tidemark::testing::{MemoryFiles, MemorySink, MemoryStore, MemoryTable, MemoryWatermarks};
 

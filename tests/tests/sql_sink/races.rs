@@ -8,7 +8,7 @@ use tidemark::model::record::{Attempt, Decision, Record};
 use tidemark::model::window::WindowName;
 use tidemark::ports::sink_table::{MergeRows, Merged, SliceToMerge, StagedRows};
 use tidemark::steps::copy::{CopiedSlice, CopyAnswer};
-use tidemark::testing::pipeline::WindowOfRun;
+use tidemark::steps::window_of_run::WindowOfRun;
 use tidemark_aws::bucket::S3Store;
 use tidemark_sandbox::{Action, Fault, SqlError};
 use tidemark_sqlserver::session::Server;

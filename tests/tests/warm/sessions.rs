@@ -11,7 +11,7 @@ use tidemark::model::sink::SqlServerSink;
 use tidemark::model::watermark::Watermark;
 use tidemark::ports::sink_table::{MergeRows, Newest, SliceToMerge, StagedRows};
 use tidemark::ports::watermarks::{MoveWatermarks, ReadWatermarks};
-use tidemark::testing::pipeline::WindowOfRun;
+use tidemark::steps::window_of_run::WindowOfRun;
 use tidemark_sandbox::{Action, Fault, SqlError};
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::{KeptConnection, Server};

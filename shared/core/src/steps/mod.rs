@@ -25,3 +25,4 @@ pub mod update;
 pub mod update_all;
 mod upload_slice;
 pub mod window;
+pub mod window_of_run;

@@ -4,11 +4,10 @@
 use crate::error::{ErrorCode, Result};
 use crate::model::budget::StoppedTable;
 use crate::model::left_alone::TablesLeftAlone;
-use crate::model::lookup::{CopyWindow, EmptyWindow, Split};
+use crate::model::lookup::{EmptyWindow, Split};
 use crate::model::names::ObjectName;
 use crate::model::slice_id::SliceId;
-use crate::model::table::{RunSettings, TableSpec};
-use crate::model::window::WindowName;
+use crate::model::table::TableSpec;
 use crate::ports::changes::ProbeChanges;
 use crate::ports::files::EncodeFiles;
 use crate::ports::objects::{AskBucket, CompleteObjects, CreateObjects, ReadObjects, ReplaceObjects, UploadObjects};
@@ -17,14 +16,15 @@ use crate::ports::sink_table::MergeRows;
 use crate::ports::source::{CutSource, ProbeSource};
 use crate::ports::watermarks::MoveWatermarks;
 use crate::steps::context::RunContext;
-use crate::steps::copy::{CopyAnswer, CopyPorts, CopyRequest, copy};
+use crate::steps::copy::{CopyAnswer, CopyPorts, copy};
 use crate::steps::lookup_new::{LookupNewRequest, NewWatermarks, lookup_new};
 use crate::steps::lookup_old::{LookupOldRequest, lookup_old};
-use crate::steps::split::{SliceToSplit, SplitRequest, split};
+use crate::steps::split::split;
 use crate::steps::tables::FailedTable;
-use crate::steps::update::{Committed, UpdateAnswer, UpdatePorts, UpdateRequest, update};
+use crate::steps::update::{Committed, UpdateAnswer, UpdatePorts, update};
 use crate::steps::update_all::{UpdateAllRequest, UpdatedAll, update_all};
 use crate::steps::window::{CopyWindowWork, WindowOutcome, copy_window};
+use crate::steps::window_of_run::WindowOfRun;
 
 /// Everything that the steps are given.
 #[derive(Debug)]
@@ -89,27 +89,6 @@ struct OneWindow<'a, T> {
     pipeline: &'a mut T,
     run_id: &'a str,
     window: &'a WindowOfRun,
-}
-
-/// A window of a table, and the settings that its events carry.
-#[derive(Debug, Clone)]
-pub struct WindowOfRun {
-    /// The table.
-    pub table: ObjectName,
-    /// The window.
-    pub window: WindowName,
-    /// The settings.
-    pub settings: RunSettings,
-}
-
-impl From<&CopyWindow> for WindowOfRun {
-    fn from(window: &CopyWindow) -> Self {
-        Self {
-            table: window.table.clone(),
-            window: window.window.clone(),
-            settings: window.settings.clone(),
-        }
-    }
 }
 
 impl<P, R, W, S, E, M> Pipeline<'_, P, R, W, S, E, M>
@@ -198,17 +177,7 @@ where
     ///
     /// Those of the step.
     pub async fn split(&self, run_id: &str, window: &WindowOfRun, slice: SliceId) -> Result<Split> {
-        let WindowOfRun {
-            table,
-            window,
-            settings,
-        } = window.clone();
-        let request = SplitRequest {
-            run_id: run_id.into(),
-            split: SliceToSplit { table, window, slice },
-            settings,
-        };
-        let context = self.context;
+        let (request, context) = (window.to_split(run_id, slice), self.context);
         Box::pin(split(self.source, self.store, self.prefix, request, context)).await
     }
 
@@ -223,19 +192,6 @@ where
         window: &WindowOfRun,
         slice: impl Into<SliceId>,
     ) -> Result<CopyAnswer> {
-        let WindowOfRun {
-            table,
-            window,
-            settings,
-        } = window.clone();
-        let request = CopyRequest {
-            run_id: run_id.into(),
-            table,
-            window,
-            slice: slice.into(),
-            settings,
-            dry_run: false,
-        };
         let ports = CopyPorts {
             reader: &mut self.reader,
             files: &self.files,
@@ -244,7 +200,7 @@ where
             prefix: self.prefix,
             part_bytes: self.part_bytes,
         };
-        Box::pin(copy(ports, request, self.context)).await
+        Box::pin(copy(ports, window.to_copy(run_id, slice.into()), self.context)).await
     }
 
     /// Does what `update-watermark` does for one window.
@@ -253,18 +209,7 @@ where
     ///
     /// Those of the step.
     pub async fn update(&self, run_id: &str, window: &WindowOfRun) -> Result<UpdateAnswer> {
-        let WindowOfRun {
-            table,
-            window,
-            settings,
-        } = window.clone();
-        let request = UpdateRequest {
-            run_id: run_id.into(),
-            table,
-            window,
-            settings,
-        };
-        update(self.update_ports(), request, self.context).await
+        update(self.update_ports(), window.to_update(run_id), self.context).await
     }
 
     /// Does what `update-watermark` does for the windows in which nothing changed.

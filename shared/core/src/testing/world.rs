@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::files::{MemoryBatch, MemoryFiles};
 use super::objects::{MemoryStore, TestStore};
-use super::pipeline::{Pipeline, RunOutcome, WindowOfRun};
+use super::pipeline::{Pipeline, RunOutcome};
 use super::table::MemoryTable;
 use super::types::bigint;
 use super::watermarks::MemoryWatermarks;
@@ -28,6 +28,7 @@ use crate::ports::sink_table::NoSinks;
 use crate::ports::source::{CutSource, ProbeSource};
 use crate::steps::backfill::{Backfill, BackfillPorts, BackfillRequest, Range, plan_backfill};
 use crate::steps::context::RunContext;
+use crate::steps::window_of_run::WindowOfRun;
 
 /// The prefix in the bucket.
 pub const PREFIX: &str = "p";

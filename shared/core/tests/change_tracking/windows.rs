@@ -10,7 +10,7 @@ use tidemark::steps::archive::ArchivePorts;
 use tidemark::steps::backfill::Range;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::start_over::start_over;
-use tidemark::testing::pipeline::WindowOfRun;
+use tidemark::steps::window_of_run::WindowOfRun;
 use tidemark::testing::world::{PREFIX, backfill, name, window};
 use tidemark::testing::{MemoryTracked, MemoryWatermarks};
 

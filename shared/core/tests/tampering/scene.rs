@@ -12,7 +12,8 @@ use tidemark::model::watermark::StoreType;
 use tidemark::ports::changes::ProbeChanges;
 use tidemark::ports::rows::{ExplainRows, RowsRead};
 use tidemark::ports::source::{CutSource, ProbeSource};
-use tidemark::testing::pipeline::{Pipeline, WindowOfRun};
+use tidemark::steps::window_of_run::WindowOfRun;
+use tidemark::testing::pipeline::Pipeline;
 use tidemark::testing::world::{PREFIX, TABLE, name, window};
 use tidemark::testing::{MemoryDatabase, MemoryFiles, MemorySink, MemoryStore, MemoryWatermarks, ReadShared, bigint};
 

@@ -12,7 +12,7 @@ use arrow_array::{
     Int32Array, Int64Array, PrimitiveArray, StringArray,
 };
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{ArrowError, DataType, TimeUnit};
+use arrow_schema::ArrowError;
 
 use mssql_tds::datatypes::column_values::SqlTime;
 use mssql_tds::datatypes::sql_string::EncodingType;
@@ -32,7 +32,7 @@ const LIKELY_BYTES: usize = 4 * 1024 * 1024;
 /// The values of one column in the current batch.
 pub struct ColumnBuilder {
     pub name: String,
-    nullable: bool,
+    pub nullable: bool,
     form: Form,
     /// Whether values of every type are held as text: where each value has a type of its own, or in a masked column.
     is_text_of_any: bool,
@@ -371,9 +371,15 @@ impl Buffers {
             Self::Int64(values) => int64_array(values.into(), form, nulls)?,
             Self::Float32(values) => Arc::new(Float32Array::try_new(values.into(), nulls)?),
             Self::Float64(values) => Arc::new(Float64Array::try_new(values.into(), nulls)?),
-            Self::Int128(values) => Arc::new(
-                PrimitiveArray::<Decimal128Type>::try_new(values.into(), nulls)?.with_data_type(data_type(form)),
-            ),
+            Self::Int128(values) => {
+                let numbers = PrimitiveArray::<Decimal128Type>::try_new(values.into(), nulls)?;
+                Arc::new(match form {
+                    Form::Decimal { precision, scale } => {
+                        numbers.with_precision_and_scale(precision, scale.cast_signed())?
+                    }
+                    _ => numbers,
+                })
+            }
             Self::Variable { offsets, bytes } => {
                 let offsets = OffsetBuffer::new(offsets.into());
                 let bytes = Buffer::from_vec(bytes);
@@ -395,42 +401,23 @@ fn int64_array(
     form: Form,
     nulls: Option<NullBuffer>,
 ) -> std::result::Result<ArrayRef, ArrowError> {
-    let data_type = data_type(form);
     Ok(match form {
         Form::Time(Fraction::Micros) => Arc::new(PrimitiveArray::<Time64MicrosecondType>::try_new(values, nulls)?),
         Form::Time(Fraction::Nanos) => Arc::new(PrimitiveArray::<Time64NanosecondType>::try_new(values, nulls)?),
-        Form::Timestamp(Fraction::Micros) | Form::Instant(Fraction::Micros) => {
-            Arc::new(PrimitiveArray::<TimestampMicrosecondType>::try_new(values, nulls)?.with_data_type(data_type))
+        Form::Timestamp(Fraction::Micros) => {
+            Arc::new(PrimitiveArray::<TimestampMicrosecondType>::try_new(values, nulls)?)
         }
-        Form::Timestamp(Fraction::Nanos) | Form::Instant(Fraction::Nanos) => {
-            Arc::new(PrimitiveArray::<TimestampNanosecondType>::try_new(values, nulls)?.with_data_type(data_type))
+        Form::Timestamp(Fraction::Nanos) => {
+            Arc::new(PrimitiveArray::<TimestampNanosecondType>::try_new(values, nulls)?)
+        }
+        Form::Instant(Fraction::Micros) => {
+            Arc::new(PrimitiveArray::<TimestampMicrosecondType>::try_new(values, nulls)?.with_timezone("UTC"))
+        }
+        Form::Instant(Fraction::Nanos) => {
+            Arc::new(PrimitiveArray::<TimestampNanosecondType>::try_new(values, nulls)?.with_timezone("UTC"))
         }
         _ => Arc::new(Int64Array::try_new(values, nulls)?),
     })
-}
-
-/// Returns the Arrow type of values in this form.
-pub fn data_type(form: Form) -> DataType {
-    let unit = |fraction| match fraction {
-        Fraction::Micros => TimeUnit::Microsecond,
-        Fraction::Nanos => TimeUnit::Nanosecond,
-    };
-    match form {
-        Form::Bool => DataType::Boolean,
-        Form::Int16 | Form::Int32 => DataType::Int32,
-        Form::Int64 | Form::TimeTicks(_) | Form::Ticks(_) => DataType::Int64,
-        Form::Float32 => DataType::Float32,
-        Form::Float64 => DataType::Float64,
-        Form::Decimal { precision, scale } => DataType::Decimal128(precision, scale.cast_signed()),
-        Form::Text | Form::Iso(_) => DataType::Utf8,
-        Form::Binary | Form::RowVersion => DataType::Binary,
-        Form::Uuid => DataType::FixedSizeBinary(16),
-        Form::Date => DataType::Date32,
-        Form::Time(fraction) => DataType::Time64(unit(fraction)),
-        Form::Timestamp(fraction) => DataType::Timestamp(unit(fraction), None),
-        Form::Instant(fraction) => DataType::Timestamp(unit(fraction), Some("UTC".into())),
-        Form::TicksAndOffset(_) => DataType::FixedSizeBinary(10),
-    }
 }
 
 pub fn arrow_failed(error: ArrowError) -> Error {

@@ -6,6 +6,7 @@ use tiberius::numeric::Numeric;
 use tidemark::error::ErrorCode;
 use tidemark::model::watermark::{Watermark, WatermarkKind};
 
+use super::SqlType;
 use super::tests::parse;
 use super::value_text;
 

@@ -153,9 +153,9 @@ impl Session {
                 return Err(SqlError::cancelled());
             }
             let mut all = params.clone();
-            for ((value, (_, from)), column) in row.iter().zip(columns).zip(&targets.given) {
+            for ((value, from), column) in row.iter().zip(columns).zip(&targets.given) {
                 let label = format!("{}.{}.{}|{}", table.db, table.schema, table.name, column.name);
-                all.push(convert::store(value.into(), *from, column.ty, column.page(), &label)?);
+                all.push(convert::store(value.into(), from.ty, column.ty, column.page(), &label)?);
             }
             statement.execute(params_from_iter(all))?;
             count += 1;
