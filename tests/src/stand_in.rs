@@ -10,6 +10,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use arrow_array::RecordBatch;
+use tidemark::ledger::Place;
 use tidemark::model::table::TableSpec;
 use tidemark::ports::sink_table::NoSinks;
 use tidemark::ports::watermarks::MoveWatermarks;
@@ -121,8 +122,7 @@ impl World {
             source,
             RowReader::new(self.login()),
             watermarks,
-            store,
-            "tidemark",
+            Place::new(store, "tidemark"),
             Files,
             NoSinks::default(),
         )

@@ -7,7 +7,7 @@
 )]
 
 use arrow_array::RecordBatch;
-use tidemark::ledger::{Ledger, Pointers};
+use tidemark::ledger::{Ledger, Place, Pointers};
 use tidemark::model::lookup::CopyWindow;
 use tidemark::model::manifest::Manifest;
 use tidemark::model::table::TableSpec;
@@ -74,13 +74,12 @@ impl TableCopy {
 
     async fn with_pipeline<T>(&mut self, work: impl AsyncFnOnce(&mut TablePipeline<'_>, &str, &TableSpec) -> T) -> T {
         self.runs += 1;
-        let pointers = Pointers::new(&self.store, PREFIX);
+        let pointers = Pointers::new(Place::new(&self.store, PREFIX));
         let mut pipeline = Pipeline::new(
             &self.source,
             self.reader.take().unwrap(),
             &pointers,
-            &self.store,
-            PREFIX,
+            Place::new(&self.store, PREFIX),
             Files,
             NoSinks::default(),
         );
@@ -145,7 +144,7 @@ impl TableCopy {
 
     /// Returns the manifest of a committed window.
     pub async fn manifest(&self, window: &WindowName) -> Manifest {
-        let ledger = Ledger::new(&self.store, PREFIX, &self.spec.table);
+        let ledger = Ledger::new(Place::new(&self.store, PREFIX), &self.spec.table);
         ledger.manifest(window).await.unwrap().unwrap()
     }
 
@@ -170,7 +169,7 @@ impl TableCopy {
 
     /// Returns the stored watermark.
     pub async fn stored(&self) -> Option<String> {
-        let pointers = Pointers::new(&self.store, PREFIX);
+        let pointers = Pointers::new(Place::new(&self.store, PREFIX));
         pointers.stored(&self.spec.watermark_key()).await.unwrap().value
     }
 }

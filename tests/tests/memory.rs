@@ -7,7 +7,7 @@
 use std::process::Command;
 
 use serde_json::Value;
-use tidemark::ledger::Ledger;
+use tidemark::ledger::{Ledger, Place};
 use tidemark::model::format::Timestamps;
 use tidemark::model::plan::Plan;
 use tidemark::model::slice_id::SliceId;
@@ -114,7 +114,7 @@ async fn one_case() {
     let store = s3.store();
     let table = TABLE.parse().unwrap();
     let window = plan.window.clone();
-    Ledger::new(&store, "p", &table).freeze(plan).await.unwrap();
+    Ledger::new(Place::new(&store, "p"), &table).freeze(plan).await.unwrap();
     let login = Login::new("127.0.0.1", port.parse().unwrap(), "reader", "replay", "db").with_tls(Tls::Trust);
     let request = CopyRequest {
         run_id: "r".to_owned(),
@@ -128,8 +128,7 @@ async fn one_case() {
         reader: &mut RowReader::unencrypted(login, BatchLimits::default()),
         files: &Files,
         sinks: &NoSinks::default(),
-        store: &store,
-        prefix: "p",
+        place: Place::new(&store, "p"),
         part_bytes: PART_BYTES,
     };
     let answer = Box::pin(copy(ports, request, RunContext::unbounded())).await.unwrap();

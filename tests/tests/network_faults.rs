@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use tidemark::error::{ErrorCode, Fault};
+use tidemark::ledger::Place;
 use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::table::{Clock, TableSpec};
 use tidemark::model::types::TypeName;
@@ -83,8 +84,7 @@ impl Case<'_> {
             &source,
             RowReader::new(login.clone()).with_timeouts(TIMEOUTS),
             &watermarks,
-            &store,
-            &self.name,
+            Place::new(&store, &self.name),
             Files,
             NoSinks::default(),
         );

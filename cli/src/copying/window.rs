@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
 use tidemark::error::{Error, ErrorCode, OfRole, Result, Role};
+use tidemark::ledger::Place;
 use tidemark::model::lookup::{CopyWindow, Split};
 use tidemark::model::names::ObjectName;
 use tidemark::model::pieces::PIECE_BYTES;
@@ -142,6 +143,11 @@ impl Engine<'_> {
         let meter = Meter::new(self.board, &window.table);
         let mut reader = self.take_reader();
         let request = WindowOfRun::from(window).to_copy(&self.run_id, slice);
+        let store = MeasuredStore {
+            store: &self.parts.sink.store,
+            meter: &meter,
+            uploads: &self.uploads,
+        };
         let ports = CopyPorts {
             reader: &mut MeasuredRows {
                 reader: &mut reader,
@@ -149,12 +155,7 @@ impl Engine<'_> {
             },
             files: &Files,
             sinks: self.parts.sinks,
-            store: &MeasuredStore {
-                store: &self.parts.sink.store,
-                meter: &meter,
-                uploads: &self.uploads,
-            },
-            prefix: &self.parts.sink.prefix,
+            place: Place::new(&store, &self.parts.sink.prefix),
             part_bytes: PIECE_BYTES,
         };
         let copied = Box::pin(copy(ports, request, self.context())).await;
@@ -171,15 +172,8 @@ impl Engine<'_> {
 
     async fn split(&self, window: &CopyWindow, slice: SliceId) -> Result<Split> {
         let request = WindowOfRun::from(window).to_split(&self.run_id, slice);
-        let (store, prefix) = (&self.parts.sink.store, &self.parts.sink.prefix);
-        Box::pin(split(
-            self.parts.source,
-            store,
-            prefix,
-            request,
-            RunContext::unbounded(),
-        ))
-        .await
+        let place = self.parts.sink.place();
+        Box::pin(split(self.parts.source, place, request, RunContext::unbounded())).await
     }
 
     async fn commit(&self, window: &CopyWindow) -> Result<UpdateAnswer> {

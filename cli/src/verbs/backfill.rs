@@ -100,8 +100,7 @@ pub(crate) async fn backfill(arguments: &BackfillArgs, terminal: &Terminal) -> O
         let ports = BackfillPorts {
             source: &server,
             watermarks: &watermarks,
-            store: &sink.store,
-            prefix: &sink.prefix,
+            place: sink.place(),
         };
         Box::pin(plan_backfill(ports, request, RunContext::unbounded())).await
     };

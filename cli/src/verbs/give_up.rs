@@ -56,8 +56,7 @@ pub(crate) async fn give_up(arguments: &GiveUpArgs, terminal: &Terminal) -> Outc
     }
     let ports = ArchivePorts {
         watermarks: &watermarks,
-        store: &sink.store,
-        prefix: &sink.prefix,
+        place: sink.place(),
     };
     let window = arguments.window.clone();
     let given_up = Box::pin(step::give_up(ports, table, window, RunContext::unbounded())).await?;

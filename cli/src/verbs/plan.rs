@@ -126,19 +126,19 @@ pub(super) async fn look_ahead(
             ..NewWatermarks::default()
         });
     }
-    let (store, prefix) = (&sink.store, sink.prefix.as_str());
+    let place = sink.place();
     let request = LookupOldRequest {
         run_id: "plan".to_owned(),
         tables: asked,
         dry_run: true,
     };
-    let old = Box::pin(lookup_old(watermarks, store, prefix, request, of_lookup())).await?;
+    let old = Box::pin(lookup_old(watermarks, place, request, of_lookup())).await?;
     let request = LookupNewRequest {
         run_id: "plan".to_owned(),
         tables: old.tables,
         dry_run: true,
     };
-    let mut new = Box::pin(lookup_new(server, store, prefix, request, of_lookup())).await?;
+    let mut new = Box::pin(lookup_new(server, place, request, of_lookup())).await?;
     new.failed.extend(old.failed);
     new.left_alone.paused.extend(old.paused);
     new.left_alone.extend(left_alone);

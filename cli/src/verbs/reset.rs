@@ -52,8 +52,7 @@ pub(crate) async fn reset(arguments: &ResetArgs, terminal: &Terminal) -> Outcome
     for table in &tables {
         let ports = ArchivePorts {
             watermarks: &watermarks,
-            store: &sink.store,
-            prefix: &sink.prefix,
+            place: sink.place(),
         };
         let working = terminal.working({
             let table = table.clone();
@@ -79,7 +78,7 @@ async fn set(
         return Err(Error::new(ErrorCode::InvalidInput, message).into());
     };
     let watermarks = arguments.sink.watermarks_alone(sink, &arguments.source).await?;
-    let to_set = watermark_to_set(&watermarks, &sink.store, &sink.prefix, table, window).await?;
+    let to_set = watermark_to_set(&watermarks, sink.place(), table, window).await?;
     if to_set.is_set() {
         terminal.named_event("watermark_set", &to_set);
         terminal.sentence(&format!(

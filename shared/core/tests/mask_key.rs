@@ -10,7 +10,7 @@ use tidemark::ports::rows::RowsRead;
 use tidemark::steps::archive::ArchivePorts;
 use tidemark::steps::give_up::give_up;
 use tidemark::testing::pipeline::{Pipeline, RunOutcome};
-use tidemark::testing::world::{PREFIX, World, name, of_run, pipeline_behind, spec, spec_with};
+use tidemark::testing::world::{World, name, of_run, pipeline_behind, spec, spec_with};
 use tidemark::testing::{MemoryTable, Reported};
 
 /// Returns a reader of rows with a column that is hashed with the key of this name.
@@ -44,8 +44,7 @@ async fn a_window_of_another_key_is_refused_until_a_person_decides() {
     run(&world, "other", spec()).await.unwrap_err();
     let ports = ArchivePorts {
         watermarks: &world.watermarks,
-        store: &world.store,
-        prefix: PREFIX,
+        place: world.place(),
     };
     give_up(ports, &name(), None, world.context.get()).await.unwrap();
     let going_on = spec_with(json!({ "on_schema_change": "continue" }));

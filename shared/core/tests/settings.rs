@@ -11,7 +11,7 @@ use tidemark::model::table::RunSettings;
 use tidemark::steps::update::UpdateAnswer;
 use tidemark::steps::window_of_run::WindowOfRun;
 use tidemark::testing::pipeline::Pipeline;
-use tidemark::testing::world::{PREFIX, World, of_run, spec_with};
+use tidemark::testing::world::{World, of_run, spec_with};
 use tidemark::testing::{MemoryFiles, MemorySink, MemoryStore, MemoryTable, MemoryWatermarks};
 
 /// The steps over a world with a sink.
@@ -22,8 +22,7 @@ fn steps<'a>(world: &'a World, sink: &MemorySink) -> Steps<'a> {
         &world.table,
         &world.table,
         &world.watermarks,
-        &world.store,
-        PREFIX,
+        world.place(),
         MemoryFiles,
         sink.clone(),
     )

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use tidemark::ledger::{Decided, Ledger};
+use tidemark::ledger::{Decided, Ledger, Place};
 use tidemark::model::names::Identifier;
 use tidemark::model::plan::{Author, Content, Plan, WindowBounds};
 use tidemark::model::record::Decision;
@@ -81,7 +81,7 @@ pub async fn copy(
         .to_string(),
     );
     let store = s3.store();
-    let ledger = Ledger::new(&store, "bench", &spec.table);
+    let ledger = Ledger::new(Place::new(&store, "bench"), &spec.table);
     let window = plan.window.clone();
     ledger.freeze(plan).await?;
     let mut command = Command::new(copy_delta);

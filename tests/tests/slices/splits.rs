@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tidemark::error::ErrorCode;
-use tidemark::ledger::Pointers;
+use tidemark::ledger::{Place, Pointers};
 use tidemark::model::slice_id::SliceId;
 use tidemark::model::table::TableSpec;
 use tidemark::model::window::WindowName;
@@ -25,7 +25,7 @@ async fn a_slice_that_meets_its_deadline_is_split() {
     )
     .await;
     let (source, store) = (Server::new(world.login()), world.s3.store());
-    let pointers = Pointers::new(&store, PREFIX);
+    let pointers = Pointers::new(Place::new(&store, PREFIX));
     let mut pipeline = steps(&source, RowReader::new(world.login()), &pointers, &store);
     let spec = spec("t", 1_000, &json!({}));
     let planned = pipeline.plan("r", std::slice::from_ref(&spec)).await.unwrap();
@@ -47,8 +47,7 @@ async fn a_slice_that_meets_its_deadline_is_split() {
         reader: &mut RowReader::new(world.login()),
         files: &Files,
         sinks: &NoSinks::default(),
-        store: &store,
-        prefix: PREFIX,
+        place: Place::new(&store, PREFIX),
         part_bytes: PART_BYTES,
     };
     let error = Box::pin(copy(ports, request, context)).await.unwrap_err();

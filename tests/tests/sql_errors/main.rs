@@ -12,6 +12,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int32Array, RecordBatch};
 use serde_json::{Value, json};
 use tidemark::error::{Answer, Error, Failure, Fault, Result, Role};
+use tidemark::ledger::Place;
 use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::sink::SqlServerSink;
 use tidemark::model::table::{RunSettings, TableSpec};
@@ -75,8 +76,7 @@ impl Sources {
             &source,
             RowReader::new(self.world.login()),
             &watermarks,
-            &self.store,
-            "p",
+            Place::new(&self.store, "p"),
             Files,
             NoSinks::default(),
         );

@@ -3,7 +3,7 @@
 use arrow_array::RecordBatch;
 use serde_json::json;
 use tidemark::error::{Answer, ErrorCode};
-use tidemark::ledger::{Ledger, Pointers};
+use tidemark::ledger::{Ledger, Place, Pointers};
 use tidemark::model::record::{Attempt, Decision, Record};
 use tidemark::model::window::WindowName;
 use tidemark::ports::sink_table::{MergeRows, Merged, SliceToMerge, StagedRows};
@@ -63,7 +63,7 @@ impl StagedRows<RecordBatch> for OvertakenSlice<'_> {
 
     async fn lock(&mut self) -> Answer<()> {
         let table = "dbo.t".parse().unwrap();
-        let ledger = Ledger::new(self.store, "tidemark", &table);
+        let ledger = Ledger::new(Place::new(self.store, "tidemark"), &table);
         let plan = ledger.existing_plan(&WindowName::initial()).await?;
         let attempt = Attempt {
             window: plan.window.clone(),
@@ -208,7 +208,7 @@ WHEN NOT MATCHED THEN INSERT (id, v, at) VALUES (s.id, s.v, s.at);";
     let world = World::new(source, sink).await;
     let spec = spec("t", "at", json!({ "procedure": "p", "table_type": "ty" }));
     let (server, store) = (Server::new(login_of(&world.source)), world.s3.store());
-    let pointers = Pointers::new(&store, "tidemark");
+    let pointers = Pointers::new(Place::new(&store, "tidemark"));
     let sinks = Overtaken {
         world: &world,
         store: &store,

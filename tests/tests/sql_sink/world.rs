@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int32Array, RecordBatch, StringArray};
 use serde_json::{Value, json};
 use tidemark::error::Error;
-use tidemark::ledger::Pointers;
+use tidemark::ledger::{Place, Pointers};
 use tidemark::model::names::Identifier;
 use tidemark::model::sink::SqlServerSink;
 use tidemark::model::table::TableSpec;
@@ -109,8 +109,7 @@ impl World {
             source,
             RowReader::new(self.source_login()),
             watermarks,
-            store,
-            self.prefix,
+            Place::new(store, self.prefix),
             Files,
             sinks,
         )
@@ -119,7 +118,7 @@ impl World {
     /// Runs the steps once with the pointer in the bucket.
     pub async fn run(&self, run_id: &str, spec: &TableSpec) -> Result<RunOutcome, Error> {
         let store = self.s3.store();
-        let pointers = Pointers::new(&store, self.prefix);
+        let pointers = Pointers::new(Place::new(&store, self.prefix));
         self.run_with(&pointers, run_id, std::slice::from_ref(spec)).await
     }
 

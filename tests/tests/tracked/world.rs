@@ -2,7 +2,7 @@
 
 use arrow_array::RecordBatch;
 use tidemark::error::{ErrorCode, Result};
-use tidemark::ledger::{Ledger, Pointers};
+use tidemark::ledger::{Ledger, Place, Pointers};
 use tidemark::model::manifest::Manifest;
 use tidemark::model::table::TableSpec;
 use tidemark::model::window::WindowName;
@@ -65,7 +65,7 @@ impl Tracked {
     }
 
     fn watermarks(&self) -> Pointers<'_, S3Store> {
-        Pointers::new(&self.store, PREFIX)
+        Pointers::new(Place::new(&self.store, PREFIX))
     }
 
     /// Makes the four steps, with connections of their own.
@@ -74,8 +74,7 @@ impl Tracked {
             source,
             RowReader::new(self.world.login()),
             watermarks,
-            &self.store,
-            PREFIX,
+            Place::new(&self.store, PREFIX),
             Files,
             NoSinks::default(),
         )
@@ -126,7 +125,7 @@ impl Tracked {
 
     /// Returns the committed windows in their order.
     pub async fn chain(&self, spec: &TableSpec) -> Vec<Manifest> {
-        let ledger = Ledger::new(&self.store, PREFIX, &spec.table);
+        let ledger = Ledger::new(Place::new(&self.store, PREFIX), &spec.table);
         let mut chain: Vec<Manifest> = Vec::new();
         let mut at = WindowName::initial();
         while let Some(manifest) = ledger.manifest(&at).await.unwrap() {

@@ -2,6 +2,7 @@
 
 use arrow_array::RecordBatch;
 use tidemark::error::{Answer, Error};
+use tidemark::ledger::Place;
 use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::rows::{Interval, Rows};
 use tidemark::model::table::TableSpec;
@@ -49,8 +50,7 @@ impl Process {
             &source,
             RowReader::new(login.clone()).keeping(&self.rows),
             &watermarks,
-            &store,
-            "tidemark",
+            Place::new(&store, "tidemark"),
             Files,
             NoSinks::default(),
         );

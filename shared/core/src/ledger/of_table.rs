@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::keys::Keys;
 use super::limits::AT_ONCE;
+use super::place::Place;
 use super::replaced;
 use super::version::check_version;
 use crate::error::{Error, ErrorCode, Result};
@@ -68,12 +69,12 @@ pub struct Ledger<'a, S> {
 }
 
 impl<'a, S> Ledger<'a, S> {
-    /// Makes the ledger of `table` under `prefix` in the bucket behind `store`.
-    pub fn new(store: &'a S, prefix: &str, table: &'a ObjectName) -> Self {
+    /// Makes the ledger of `table` in this place.
+    pub fn new(place: Place<'a, S>, table: &'a ObjectName) -> Self {
         Self {
-            store,
+            store: place.store,
             table,
-            keys: Keys::new(prefix, table),
+            keys: Keys::new(place.prefix, table),
         }
     }
 

@@ -3,7 +3,7 @@
 use futures::stream::{self, StreamExt};
 
 use crate::error::{Error, ErrorCode, Result};
-use crate::ledger::{AT_ONCE, Decided, Lease, Ledger, Taken};
+use crate::ledger::{AT_ONCE, Decided, Lease, Ledger, Place, Taken};
 use crate::model::hold::{GIVE_UP, Hold, RESET};
 use crate::model::lease::{Keeper, Leases};
 use crate::model::names::ObjectName;
@@ -20,10 +20,8 @@ const VERBS: [&str; 2] = [RESET, GIVE_UP];
 pub struct ArchivePorts<'a, W, S> {
     /// The pointer.
     pub watermarks: &'a W,
-    /// The bucket.
-    pub store: &'a S,
-    /// The prefix in the bucket.
-    pub prefix: &'a str,
+    /// Where the table's files and its ledger are.
+    pub place: Place<'a, S>,
 }
 
 /// The lease of a table that a person's command holds, as a pause that keeps every run off while something is moved.

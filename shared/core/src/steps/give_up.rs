@@ -50,7 +50,7 @@ where
     W: ReadWatermarks,
     S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + ArchiveObjects,
 {
-    let (store, ledger) = (ports.store, Ledger::new(ports.store, ports.prefix, table));
+    let (store, ledger) = (ports.place.store, Ledger::new(ports.place, table));
     let standing = Standing::take(&ledger, table, GIVE_UP, context).await?;
     let is_paused = standing.was_paused;
     let begun = begin(ports, &ledger, table, window, is_paused, context).await;
@@ -144,7 +144,7 @@ where
                 Some(window) => return Err(nothing(table, &format!("there is no window {window} of it"))),
                 None => pending(ports.watermarks, ledger, table).await?,
             };
-            let archive = archive::folder(ports.store, ledger, context).await?;
+            let archive = archive::folder(ports.place.store, ledger, context).await?;
             let since = context.moment();
             let hold = Hold::new(table, Begun::GiveUp { window }, archive, is_paused, since);
             ledger.begin(hold).await?

@@ -51,7 +51,7 @@ where
     W: ClearWatermarks,
     S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + ArchiveObjects,
 {
-    let (store, ledger) = (ports.store, Ledger::new(ports.store, ports.prefix, table));
+    let (store, ledger) = (ports.place.store, Ledger::new(ports.place, table));
     let standing = Standing::take(&ledger, table, RESET, context).await?;
     let is_paused = standing.was_paused;
     let begun = async {

@@ -2,6 +2,7 @@
 //! for open transactions.
 
 use crate::error::{ErrorCode, Result};
+use crate::ledger::Place;
 use crate::model::budget::StoppedTable;
 use crate::model::left_alone::TablesLeftAlone;
 use crate::model::lookup::{EmptyWindow, Split};
@@ -35,10 +36,8 @@ pub struct Pipeline<'a, P, R, W, S, E, M> {
     pub reader: R,
     /// The pointer.
     pub watermarks: &'a W,
-    /// The bucket.
-    pub store: &'a S,
-    /// The prefix in the bucket.
-    pub prefix: &'a str,
+    /// Where the table's files and its ledger are.
+    pub place: Place<'a, S>,
     /// The maker of files of the rows.
     pub files: E,
     /// The databases that tables are merged into, or [`NoSinks`](crate::ports::sink_table::NoSinks).
@@ -54,13 +53,12 @@ const PART_BYTES: usize = 5 << 20;
 
 impl<'a, P, R, W, S, E, M> Pipeline<'a, P, R, W, S, E, M> {
     /// Makes the steps over these ports. They take no leases, and upload pieces of 5 MiB.
-    pub fn new(source: &'a P, reader: R, watermarks: &'a W, store: &'a S, prefix: &'a str, files: E, sinks: M) -> Self {
+    pub fn new(source: &'a P, reader: R, watermarks: &'a W, place: Place<'a, S>, files: E, sinks: M) -> Self {
         Self {
             source,
             reader,
             watermarks,
-            store,
-            prefix,
+            place,
             files,
             sinks,
             part_bytes: PART_BYTES,
@@ -141,13 +139,13 @@ where
             tables: tables.to_vec(),
             dry_run: false,
         };
-        let old = lookup_old(self.watermarks, self.store, self.prefix, request, context).await?;
+        let old = lookup_old(self.watermarks, self.place, request, context).await?;
         let request = LookupNewRequest {
             run_id: run_id.into(),
             tables: old.tables,
             dry_run: false,
         };
-        let mut new = lookup_new(self.source, self.store, self.prefix, request, context).await?;
+        let mut new = lookup_new(self.source, self.place, request, context).await?;
         new.failed.extend(old.failed);
         new.left_alone.paused.extend(old.paused);
         Ok(new)
@@ -178,7 +176,7 @@ where
     /// Those of the step.
     pub async fn split(&self, run_id: &str, window: &WindowOfRun, slice: SliceId) -> Result<Split> {
         let (request, context) = (window.to_split(run_id, slice), self.context);
-        Box::pin(split(self.source, self.store, self.prefix, request, context)).await
+        Box::pin(split(self.source, self.place, request, context)).await
     }
 
     /// Does what `copy-delta` does for one slice.
@@ -196,8 +194,7 @@ where
             reader: &mut self.reader,
             files: &self.files,
             sinks: &self.sinks,
-            store: self.store,
-            prefix: self.prefix,
+            place: self.place,
             part_bytes: self.part_bytes,
         };
         Box::pin(copy(ports, window.to_copy(run_id, slice.into()), self.context)).await
@@ -229,8 +226,7 @@ where
         UpdatePorts {
             source: self.source,
             watermarks: self.watermarks,
-            store: self.store,
-            prefix: self.prefix,
+            place: self.place,
         }
     }
 }

@@ -28,6 +28,15 @@ impl MemorySink {
         }
     }
 
+    /// Returns a table of its own with the present content of this one.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        Self {
+            rows: Arc::new(Mutex::new(self.rows())),
+            ..Self::new(self.compares)
+        }
+    }
+
     /// Returns the rows by key.
     pub fn rows(&self) -> BTreeMap<i64, i64> {
         self.locked().clone()

@@ -70,6 +70,35 @@ pub(super) fn audit_types() -> AuditTypes {
     }
 }
 
+/// Implements [`KnowTypes`](crate::ports::source::KnowTypes) for a source whose only type is `bigint`.
+macro_rules! only_numbers {
+    ($source:ty $(, $other:ident)?) => {
+        impl$(<$other>)? crate::ports::source::KnowTypes for $source {
+            fn watermark(
+                &self,
+                _sql_type: &crate::model::types::TypeName,
+                text: &str,
+            ) -> crate::error::Result<crate::model::watermark::Watermark> {
+                $crate::testing::types::watermark(text)
+            }
+
+            fn watermark_types(&self) -> &'static str {
+                "bigint"
+            }
+
+            fn holds(&self, store: &crate::model::types::TypeName, column: &crate::model::types::TypeName) -> bool {
+                store == column
+            }
+
+            fn audit_types(&self) -> crate::model::audit::AuditTypes {
+                $crate::testing::types::audit_types()
+            }
+        }
+    };
+}
+
+pub(super) use only_numbers;
+
 /// Returns those columns that are asked for.
 pub(super) fn asked_for(all: Vec<DeclaredColumn>, only: Option<&[&Identifier]>) -> Vec<DeclaredColumn> {
     let is_asked_for = |name: &str| only.is_none_or(|only| only.iter().any(|one| is_alike(one.as_str(), name)));

@@ -11,7 +11,7 @@ use tidemark::steps::backfill::Range;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::start_over::start_over;
 use tidemark::steps::window_of_run::WindowOfRun;
-use tidemark::testing::world::{PREFIX, backfill, name, window};
+use tidemark::testing::world::{backfill, name, window};
 use tidemark::testing::{MemoryTracked, MemoryWatermarks};
 
 use crate::world::{World, spec};
@@ -192,8 +192,7 @@ async fn the_commit_of_a_window_without_changes_that_comes_after_the_table_was_s
     let body = world.store.body(&late).unwrap();
     let ports = ArchivePorts {
         watermarks: &world.watermarks,
-        store: &world.store,
-        prefix: PREFIX,
+        place: world.place(),
     };
     start_over(ports, &name(), RunContext::unbounded()).await.unwrap();
     world.store.create(&late, body).await.unwrap();
@@ -235,7 +234,7 @@ async fn a_backfill_since_what_is_no_version_is_refused() {
     world.store.overwrite(key, manifest.to_string().into());
     world.watermarks.set(&world.name, None);
     let range = Range::Since("1".into());
-    let planned = backfill(&world.table, &world.watermarks, &world.store, spec(), range).await;
+    let planned = backfill(&world.table, &world.watermarks, &world.store, spec(), range, true).await;
     let error = planned.unwrap_err();
     assert_eq!(error.code(), ErrorCode::InvalidInput);
     assert!(error.to_string().contains("no version of change tracking"), "{error}");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tidemark::ledger::Place;
 use tidemark::model::sink::SinkSpec;
 use tidemark::testing::faults::{Fault, Gate, Gated};
 use tidemark::testing::pipeline::Pipeline;
@@ -88,8 +89,7 @@ impl Merging {
                 &source,
                 Slow::in_memory(inner, rows_in_time),
                 &watermarks,
-                &store,
-                PREFIX,
+                Place::new(&store, PREFIX),
                 MemoryFiles,
                 Gated::new(gate, &self.sink),
             )

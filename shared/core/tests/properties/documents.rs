@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tidemark::error::ErrorCode;
-use tidemark::ledger::Ledger;
+use tidemark::ledger::{Ledger, Place};
 use tidemark::model::malformed::MalformedTexts;
 use tidemark::model::manifest::{CopiedRows, Manifest, ManifestPart, Previous};
 use tidemark::model::moment::Moment;
@@ -231,7 +231,7 @@ fn read_plan(table: &ObjectName, body: &[u8]) -> Result<Option<Plan>, ErrorCode>
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let store = MemoryStore::default();
-        let (ledger, window) = (Ledger::new(&store, "p", table), WindowName::initial());
+        let (ledger, window) = (Ledger::new(Place::new(&store, "p"), table), WindowName::initial());
         let key = ledger.keys().plan(&window);
         store.create(&key, Bytes::copy_from_slice(body)).await.unwrap();
         ledger.plan(&window).await.map_err(|error| error.code())

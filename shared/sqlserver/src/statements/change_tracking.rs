@@ -255,6 +255,22 @@ mod tests {
         Watermark::new(TypeName::new("bigint").unwrap(), value.to_string()).unwrap()
     }
 
+    fn whole<'a>(table: &'a ObjectName, version: &'a Watermark) -> Load<'a> {
+        Load {
+            table,
+            version,
+            key: None,
+        }
+    }
+
+    fn range(column: &str, above: Option<Watermark>, up_to: Option<Watermark>) -> KeyBounds {
+        KeyBounds {
+            column: Identifier::new(column).unwrap(),
+            above,
+            up_to,
+        }
+    }
+
     #[test]
     fn keys_come_from_the_changes_and_the_rest_from_the_table() {
         let table: ObjectName = "sales.[o]]rders]".parse().unwrap();
@@ -281,13 +297,9 @@ mod tests {
              AND ([ct].[SYS_CHANGE_OPERATION] = N'D' OR [t].[a] IS NOT NULL) OPTION (RECOMPILE)"
         );
         assert_eq!(statement.parameters, ["3", "9"]);
-        let range = KeyBounds {
-            column: Identifier::new("a").unwrap(),
-            above: Some(version(4)),
-            up_to: None,
-        };
+        let bounds = range("a", Some(version(4)), None);
         let part = Changes {
-            key: Some(&range),
+            key: Some(&bounds),
             ..changes
         };
         let of_range = rows(&part, &columns).unwrap();
@@ -307,11 +319,7 @@ mod tests {
         let table: ObjectName = "orders".parse().unwrap();
         let columns = columns(vec![column("id", "int"), column("cost", "smallmoney")]);
         let seven = version(7);
-        let whole = Load {
-            table: &table,
-            version: &seven,
-            key: None,
-        };
+        let whole = whole(&table, &seven);
         let statement = load(&whole, &columns).unwrap();
         assert_eq!(
             statement.sql,
@@ -320,13 +328,9 @@ mod tests {
              CAST(N'I' AS nchar(1)) AS [SYS_CHANGE_OPERATION] FROM [dbo].[orders] AS [t] OPTION (RECOMPILE)"
         );
         assert_eq!(statement.parameters, ["7"]);
-        let range = KeyBounds {
-            column: Identifier::new("id").unwrap(),
-            above: Some(version(3)),
-            up_to: Some(version(6)),
-        };
+        let bounds = range("id", Some(version(3)), Some(version(6)));
         let part = Load {
-            key: Some(&range),
+            key: Some(&bounds),
             ..whole
         };
         let statement = load(&part, &columns).unwrap();
@@ -338,11 +342,7 @@ mod tests {
     #[test]
     fn a_plan_without_the_columns_of_a_change_is_refused() {
         let (table, seven): (ObjectName, _) = ("orders".parse().unwrap(), version(7));
-        let whole = Load {
-            table: &table,
-            version: &seven,
-            key: None,
-        };
+        let whole = whole(&table, &seven);
         assert_eq!(
             load(&whole, &[column("id", "int")]).unwrap_err().code(),
             ErrorCode::LedgerInvalid

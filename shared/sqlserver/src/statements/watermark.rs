@@ -259,6 +259,19 @@ mod tests {
             }
         }
 
+        fn interval<'a>(&'a self, old: Option<&'a Watermark>, new: &'a Watermark) -> Interval<'a> {
+            Interval {
+                table: &self.table,
+                column: &self.name,
+                old,
+                new,
+                closed: tidemark::model::rows::Closed::default(),
+                with_nulls: false,
+                key: None,
+                filter: None,
+            }
+        }
+
         fn column(&self) -> WatermarkColumn<'_> {
             WatermarkColumn {
                 table: &self.table,
@@ -339,16 +352,7 @@ mod tests {
              OR OBJECTPROPERTY(OBJECT_ID(@P1), N'IsSchemaBound') = 1 THEN 1 ELSE 0 END AS [stays_here] OPTION (RECOMPILE)"
         );
         assert_eq!(statement.parameters, ["[dbo].[orders]", old.value()]);
-        let interval = Interval {
-            table: &probe.table,
-            column: &probe.name,
-            old: Some(&old),
-            new: &new,
-            closed: tidemark::model::rows::Closed::default(),
-            with_nulls: false,
-            key: None,
-            filter: None,
-        };
+        let interval = probe.interval(Some(&old), &new);
         let counted = count(&tidemark::model::rows::Rows::Interval(interval)).unwrap();
         assert_eq!(
             counted.sql,
@@ -415,16 +419,7 @@ mod tests {
     fn a_window_is_open_below_and_closed_above() {
         let probe = Probe::new("orders", "m", "int", false);
         let (old, new) = (watermark("int", "5"), watermark("int", "9"));
-        let mut interval = Interval {
-            table: &probe.table,
-            column: &probe.name,
-            old: Some(&old),
-            new: &new,
-            closed: tidemark::model::rows::Closed::default(),
-            with_nulls: false,
-            key: None,
-            filter: None,
-        };
+        let mut interval = probe.interval(Some(&old), &new);
         let statement = rows(&interval, &[column("m", "int"), column("cost", "money")]).unwrap();
         assert_eq!(
             statement.sql,
@@ -445,16 +440,7 @@ mod tests {
     fn a_type_that_is_none_never_reaches_a_statement() {
         let probe = Probe::new("orders", "m", "int", false);
         let hostile = Watermark::new(TypeName::new("int); DROP TABLE t; --").unwrap(), "5").unwrap();
-        let interval = Interval {
-            table: &probe.table,
-            column: &probe.name,
-            old: None,
-            new: &hostile,
-            closed: tidemark::model::rows::Closed::default(),
-            with_nulls: false,
-            key: None,
-            filter: None,
-        };
+        let interval = probe.interval(None, &hostile);
         assert!(rows(&interval, &[]).is_err());
         let new = watermark("int", "9");
         let interval = Interval { new: &new, ..interval };
