@@ -21,8 +21,8 @@ use tidemark_sqlserver::login::{Login, Tls};
 use tidemark_tests::s3_server::{BUCKET, S3Server};
 
 use crate::Failure;
+use crate::layers::columns;
 use crate::process::{Measured, measure};
-use crate::stages::columns;
 
 /// The table's name where the replaying server, which does not look at it, is asked for its rows.
 pub const TABLE: &str = "dbo.tidemark_bench";
