@@ -219,7 +219,7 @@ house: ## Checks the limits of the code: lines, longest functions, nesting, file
 #: BENCH_ROWS=mixed rows of a line (5000000), BENCH_ONLY=part of the lines' names, BENCH_PACE=rows/s of a real server,
 #: SQLSERVER_URL=… for the lines of a real server
 #: SQLSERVER_URL also compares with other programs in turns, BENCH_ROUNDS=times each (3), and writes docs/explanation/performance.md
-bench: $(VENV_STAMP) ## Measures the speed and memory of each stage of copy-delta, and the start of every function
+bench: $(VENV_STAMP) ## Measures the speed and memory of each layer of copy-delta, and the start of every function
 	$(MAKE) release
 	cargo build --locked --profile bench --package tidemark-bench
 	$(TARGET)/release/bench

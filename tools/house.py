@@ -18,14 +18,17 @@ PRODUCT = ("functions", "shared", "cli")
 
 # The type that was added last, and its name in the code of the types. A new one takes changes in the same files.
 NEWEST_TYPE = "sql_variant"
-NEWEST_IN_CODE = re.compile(r"\bVariant\b")
-TYPES_FOLDER = "shared/sqlserver/src/types/"
+NEWEST_IN_CODE = re.compile(r"\bSqlType::Variant\b|\bvariant::|\bis_variant\b|\bS[Ss]Variant\b")
+# An option of a type is a setting of a table, and has the files of a setting.
+NEWEST_OPTION = re.compile(r"variant_columns|VariantColumns")
+ROOM = "shared/sqlserver/src/"
 
 MOST_LINES_OF_THE_STAND_IN = 16_000
 MOST_LINES_OF_A_FUNCTION = 70
 DEEPEST_NESTING = 5
 MOST_FILES_OF_A_TYPE = 6
 MOST_RECURSION_LIMITS = 1
+MOST_BOTH_WAYS = 12
 
 # The types whose names mean nothing else.
 TYPES = (
@@ -40,10 +43,28 @@ TYPES = (
 )
 
 # Where SQL text is: the statements that the product runs, and those that `tidemark sql` prints for the engines of
-# readers. A message that advises a statement (`GRANT …`) has no such text.
+# readers. A message that advises a person what to grant, to switch on or to make for a login has no such text.
 STATEMENTS = "shared/sqlserver/src/statements/"
 PRINTED = "cli/src/verbs/sql"
-SQL_TEXT = re.compile(r"\b(?:CAST|CONVERT|DATEADD)\(|\bSYS\w*DATETIME|\bSELECT\b.*\bFROM\b", re.DOTALL)
+FAKES = "shared/core/src/testing/"
+SQL_TEXT = re.compile(
+    r"""\b(?:CAST|CONVERT|DATEADD)\( | \bSYS\w*DATETIME | \bN' | \bSELECT\b.*\bFROM\b
+    | \b(?:INSERT|UPDATE|DELETE|MERGE|EXEC|EXECUTE|DECLARE|DROP|TRUNCATE|WHERE)\s+[\[@{\w]
+    | \b(?:ALTER|CREATE)\s+(?!DATABASE|TABLE|LOGIN|USER)[\[@{\w]""",
+    re.DOTALL | re.VERBOSE,
+)
+
+# A type of SQL Server as it is declared. `cli/src/verbs/sql` writes those of other engines.
+SQL_TYPE = re.compile(
+    r"(?:(?:tiny|small|big)?int|bit|decimal|numeric|(?:small)?money|float|real|date|time|(?:small)?datetime2?"
+    r"|datetimeoffset|rowversion|timestamp|n?(?:var)?char|n?text|(?:var)?binary|image|xml|uniqueidentifier|sql_variant|hierarchyid"
+    r"|geography|geometry|sysname)(?:\([\w, ]*\))?"
+)
+# The rooms that may not name one, the words that mean something else as well, and a setting that is spelled like one.
+OTHERS = ("aws", "core/src", "files", "folder", "lambda")
+WITHOUT_TYPES = ("cli/src/", "functions/", *(f"shared/{room}/" for room in OTHERS))
+PLAIN_WORDS = {"text", "date", "time", "bit", "image", "real"}
+SETTINGS_LIKE_TYPES = {"cli/src/tables_file/fields.rs": {"bigint"}}
 
 # The crates of this project that a crate may use, beside itself. Tests may use all.
 ROOMS = {"tidemark-aws", "tidemark-files", "tidemark-folder", "tidemark-lambda", "tidemark-sqlserver"}
@@ -252,6 +273,11 @@ def head_of(before: str) -> str:
 # --- modules and who uses whom
 
 
+# A module passes on some of what it takes in.
+PASSED_ON = r"\bpub(?:\([^)]*\))?\s+use\s+"
+IMPORT = r"\buse\s+"
+
+
 def module_of(path: Path) -> tuple[str, ...]:
     parts = path.with_suffix("").parts
     if parts[-1] in ("lib", "main", "mod"):
@@ -286,10 +312,8 @@ def paths_at(code: str, at: int) -> list[str]:
     return [prefix + path for item in items if item.strip() for path in paths_at(item, 0)]
 
 
-def edges_of(folder: Path) -> dict[tuple, set[tuple]]:
-    """Returns which module of a crate uses which of its neighbours, at every level. A parent and its children do not
-    count.
-    """
+def modules_of(folder: Path) -> dict[tuple, str]:
+    """Returns the code of every module of a crate, without its tests."""
     sources = {}
     for file in sorted(folder.rglob("*.rs")):
         path = str(file.relative_to(ROOT))
@@ -297,6 +321,13 @@ def edges_of(folder: Path) -> dict[tuple, set[tuple]]:
         kept = ["" if is_test else text for text, is_test in zip(code.split("\n"), test_lines(path, code), strict=True)]
         module = module_of(file.relative_to(folder))
         sources[module] = sources.get(module, "") + "\n".join(kept)
+    return sources
+
+
+def edges_of(sources: dict[tuple, str]) -> dict[tuple, set[tuple]]:
+    """Returns which module of a crate uses which of its neighbours, at every level. A parent and its children do not
+    count: see `of_parents`.
+    """
     exported = {module: exports_of(text) for module, text in sources.items()}
     edges = defaultdict(set)
     for module, text in sources.items():
@@ -310,10 +341,35 @@ def edges_of(folder: Path) -> dict[tuple, set[tuple]]:
     return edges
 
 
-def exports_of(code: str) -> dict[str, list[str]]:
+def of_parents(sources: dict[tuple, str]) -> list[tuple]:
+    """Returns the modules that take something which their parent itself has, while the parent uses them or passes on
+    what they have. What it has from a third module is not its own.
+    """
+    taken_in = {module: exports_of(text, IMPORT) for module, text in sources.items()}
+    found = []
+    for child in sources:
+        parent = child[:-1]
+        if not parent or parent not in sources:
+            continue
+        if not re.search(rf"(?<!\w::)\b{child[-1]}::", uses_only(sources[parent])):
+            continue
+        below = [module for module in sources if module[: len(child)] == child]
+        paths = [(module, path.split("::")) for module in below for path in uses_of(sources[module])]
+        if any(resolve(module, path, sources, taken_in) == parent for module, path in paths):
+            found.append(child)
+    return found
+
+
+def uses_only(code: str) -> str:
+    """Returns the code without paths of other modules and crates, in which a child's name may stand."""
+    paths = re.compile(r"\b\w+::(?:\w+::)*")
+    return paths.sub(lambda path: path[0].split("::")[0] + "::", code.replace("self::", ""))
+
+
+def exports_of(code: str, marked: str = PASSED_ON) -> dict[str, list[str]]:
     """Returns the children that a module exports: the name, and the path from which it comes."""
     names = {}
-    for match in re.finditer(r"\bpub(?:\([^)]*\))?\s+use\s+", code):
+    for match in re.finditer(marked, code):
         for path in paths_at(code, match.end()):
             parts = path.split("::")
             names[parts[-1]] = parts
@@ -437,7 +493,7 @@ def print_types(report: Report) -> None:
         camel = name.replace("_", "")
         word = re.compile(rf"(?<![a-z]){name}(?![a-z])|{camel}(?![a-z])", re.IGNORECASE)
         in_code = NEWEST_IN_CODE if name == NEWEST_TYPE else word
-        is_in_code = {path for path, text in texts.items() if path.startswith(TYPES_FOLDER) and in_code.search(text)}
+        is_in_code = {path for path, text in texts.items() if path.startswith(ROOM) and in_code.search(text)}
         files = [path for path, text in texts.items() if word.search(text) or path in is_in_code]
         house = [path for path in files if not path.startswith("tests/sandbox/")]
         product = [path for path in house if path.startswith(PRODUCT)]
@@ -446,9 +502,19 @@ def print_types(report: Report) -> None:
             for path in files:
                 print(f"      {path}")
             report.limit(f"files of {name}", len(house), MOST_FILES_OF_A_TYPE)
-            guide = (ROOT / "CONTRIBUTING.md").read_text().split("## How to add a type")[1].split("\n## ")[0]
-            differ = set(re.findall(r"^\| `([^`]+)` \|", guide, re.MULTILINE)) ^ set(house)
-            report.limit("files in which CONTRIBUTING.md differs from these", len(differ), 0)
+            report.limit("files in which CONTRIBUTING.md differs from these", len(listed("type") ^ set(house)), 0)
+            option = [path for path, text in texts.items() if NEWEST_OPTION.search(text)]
+            print("  the option of that type, which is a setting of a table, is besides in")
+            beside = [path for path in option if path not in house]
+            for path in beside:
+                print(f"      {path}")
+            report.limit("files in which CONTRIBUTING.md differs from these", len(listed("setting") ^ set(beside)), 0)
+
+
+def listed(what: str) -> set[str]:
+    """Returns the files that CONTRIBUTING.md lists in its table of how to add something."""
+    guide = (ROOT / "CONTRIBUTING.md").read_text().split(f"## How to add a {what}\n")[1].split("\n## ")[0]
+    return set(re.findall(r"^\| `([^`]+)` \|", guide, re.MULTILINE))
 
 
 def print_sql(report: Report, sources: list[Source]) -> None:
@@ -460,6 +526,21 @@ def print_sql(report: Report, sources: list[Source]) -> None:
                 if SQL_TEXT.search(literal) and not source.is_test[line]:
                     found.append(f"{source.path}:{line + 1}")
     report.limit("literals with SQL text", len(found), 0)
+    for place in found:
+        print(f"      {place}")
+
+
+def print_type_names(report: Report, sources: list[Source]) -> None:
+    print("\nTypes of SQL Server that are named outside of its room")
+    found = []
+    for source in sources:
+        if source.path.startswith(WITHOUT_TYPES) and not source.path.startswith((PRINTED, FAKES)):
+            allowed = PLAIN_WORDS | SETTINGS_LIKE_TYPES.get(source.path, set())
+            for line, literal in literals_of((ROOT / source.path).read_text()):
+                name = literal.strip('"')
+                if SQL_TYPE.fullmatch(name) and name not in allowed and not source.is_test[line]:
+                    found.append(f"{source.path}:{line + 1} {name}")
+    report.limit("names of types", len(found), 0)
     for place in found:
         print(f"      {place}")
 
@@ -484,14 +565,21 @@ def print_circles(report: Report) -> None:
     for arrow in wrong:
         print(f"      {arrow}")
     circles = {True: [], False: []}
+    both_ways = []
     for package in packages:
         folder = Path(package["manifest_path"]).relative_to(ROOT).parent / "src"
         if (ROOT / folder).is_dir():
-            for circle in circles_of(edges_of(ROOT / folder)):
+            modules = modules_of(ROOT / folder)
+            for circle in circles_of(edges_of(modules)):
                 line = f"{package['name']}: " + " ↔ ".join("::".join(module) for module in circle)
                 circles[str(folder).startswith(PRODUCT)].append(line)
+            if str(folder).startswith(PRODUCT):
+                both_ways.extend(f"{package['name']}: {'::'.join(child)}" for child in of_parents(modules))
     report.limit("circles of the product's modules", len(circles[True]), 0)
     for line in circles[True]:
+        print(f"      {line}")
+    report.limit("children of the product that use their parent and are used by it", len(both_ways), MOST_BOTH_WAYS)
+    for line in both_ways:
         print(f"      {line}")
     print(f"  circles of modules that only test: {len(circles[False])}")
     for line in circles[False]:
@@ -513,6 +601,7 @@ def main() -> int:
     print_functions(report, sources)
     print_types(report)
     print_sql(report, sources)
+    print_type_names(report, sources)
     print_circles(report)
     print_recursion_limits(report)
     if report.exceeded:

@@ -144,7 +144,7 @@ pub(crate) fn archive(sink: &Sink, table: &ObjectName, folder: &str) -> String {
 
 /// Returns the ledger of a table.
 pub(crate) fn ledger<'a>(sink: &'a Sink, table: &'a ObjectName) -> Ledger<'a, Store> {
-    Ledger::new(&sink.store, &sink.prefix, table)
+    Ledger::new(sink.place(), table)
 }
 
 /// Returns the plan of the last backfill of a table that is frozen and not committed, if there is one.

@@ -6,8 +6,8 @@ use std::io;
 use std::path::Path;
 
 use tidemark::error::{Error, ErrorCode, OfRole, Result, Role};
-use tidemark::ledger::Ledger;
 use tidemark::ledger::keys::table_segment;
+use tidemark::ledger::{Ledger, Place};
 use tidemark::model::manifest::Manifest;
 use tidemark::model::names::ObjectName;
 use tidemark::model::watermark::WatermarkKey;
@@ -50,7 +50,7 @@ impl EndState {
         first: &WindowName,
     ) -> Result<Self> {
         let store = s3.store();
-        let ledger = Ledger::new(&store, prefix, &key.table);
+        let ledger = Ledger::new(Place::new(&store, prefix), &key.table);
         let mut windows = Vec::new();
         let mut at = first.clone();
         while let Some(manifest) = ledger.manifest(&at).await? {

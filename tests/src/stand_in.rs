@@ -10,8 +10,9 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use arrow_array::RecordBatch;
+use tidemark::ledger::Place;
 use tidemark::model::table::TableSpec;
-use tidemark::ports::merge::NoSinks;
+use tidemark::ports::sink_table::NoSinks;
 use tidemark::ports::watermarks::MoveWatermarks;
 use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark_aws::bucket::S3Store;
@@ -121,8 +122,7 @@ impl World {
             source,
             RowReader::new(self.login()),
             watermarks,
-            store,
-            "tidemark",
+            Place::new(store, "tidemark"),
             Files,
             NoSinks::default(),
         )

@@ -7,17 +7,18 @@
 )]
 
 use arrow_array::RecordBatch;
-use tidemark::ledger::{Ledger, Pointers};
+use tidemark::ledger::{Ledger, Place, Pointers};
 use tidemark::model::lookup::CopyWindow;
 use tidemark::model::manifest::Manifest;
 use tidemark::model::table::TableSpec;
 use tidemark::model::window::WindowName;
-use tidemark::ports::merge::NoSinks;
+use tidemark::ports::sink_table::NoSinks;
 use tidemark::ports::watermarks::ReadWatermarks;
 use tidemark::steps::lookup_new::NewWatermarks;
 use tidemark::steps::update::{Committed, UpdateAnswer};
+use tidemark::steps::window_of_run::WindowOfRun;
 use tidemark::testing::MemoryStore;
-use tidemark::testing::pipeline::{Pipeline, RunOutcome, WindowOfRun};
+use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark_files::encoder::Files;
 use tidemark_sqlserver::login::{Credential, Login};
 use tidemark_sqlserver::masks::MaskSecret;
@@ -73,13 +74,12 @@ impl TableCopy {
 
     async fn with_pipeline<T>(&mut self, work: impl AsyncFnOnce(&mut TablePipeline<'_>, &str, &TableSpec) -> T) -> T {
         self.runs += 1;
-        let pointers = Pointers::new(&self.store, PREFIX);
+        let pointers = Pointers::new(Place::new(&self.store, PREFIX));
         let mut pipeline = Pipeline::new(
             &self.source,
             self.reader.take().unwrap(),
             &pointers,
-            &self.store,
-            PREFIX,
+            Place::new(&self.store, PREFIX),
             Files,
             NoSinks::default(),
         );
@@ -144,7 +144,7 @@ impl TableCopy {
 
     /// Returns the manifest of a committed window.
     pub async fn manifest(&self, window: &WindowName) -> Manifest {
-        let ledger = Ledger::new(&self.store, PREFIX, &self.spec.table);
+        let ledger = Ledger::new(Place::new(&self.store, PREFIX), &self.spec.table);
         ledger.manifest(window).await.unwrap().unwrap()
     }
 
@@ -169,7 +169,7 @@ impl TableCopy {
 
     /// Returns the stored watermark.
     pub async fn stored(&self) -> Option<String> {
-        let pointers = Pointers::new(&self.store, PREFIX);
+        let pointers = Pointers::new(Place::new(&self.store, PREFIX));
         pointers.stored(&self.spec.watermark_key()).await.unwrap().value
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use tidemark::ledger::Pointers;
+use tidemark::ledger::{Place, Pointers};
 use tidemark::model::table::TableSpec;
 use tidemark::ports::watermarks::MoveWatermarks;
 use tidemark_sqlserver::session::Server;
@@ -98,7 +98,7 @@ async fn a_table_without_changes_costs_one_statement_and_one_read_where_the_cont
 async fn a_table_without_changes_costs_one_statement_and_two_reads_where_the_bucket_keeps_watermarks() {
     let world = world().await;
     let store = world.s3.store();
-    let cost = idle(&world, &Pointers::new(&store, "tidemark"), "rv").await;
+    let cost = idle(&world, &Pointers::new(Place::new(&store, "tidemark")), "rv").await;
     assert_eq!(
         (cost.requests.get("GET"), cost.reads()),
         (Some(&(2 * TABLES)), 2 * TABLES)

@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use tiberius::Row;
-use tidemark::ledger::Pointers;
+use tidemark::ledger::{Place, Pointers};
 use tidemark::model::table::TableSpec;
 use tidemark::planner::examine::examine;
 use tidemark::ports::watermarks::MoveWatermarks;
@@ -67,8 +67,7 @@ async fn run_with<W: MoveWatermarks>(
         &source,
         RowReader::new(login.clone()),
         watermarks,
-        &store,
-        "tidemark",
+        Place::new(&store, "tidemark"),
         Files,
         SinkServer::new(sink.clone()),
     );
@@ -273,7 +272,7 @@ async fn every_type_arrives_as_it_was_on_a_real_server() {
     .unwrap();
     let s3 = S3Server::start().await.unwrap();
     let store = s3.store();
-    let pointers = Pointers::new(&store, "tidemark");
+    let pointers = Pointers::new(Place::new(&store, "tidemark"));
     for (run_id, changes) in [("r1", "SELECT 1"), ("r2", every_type::CHANGES)] {
         execute(&from, changes).await;
         run_with((&from, &to), &s3, run_id, &pointers, std::slice::from_ref(&spec)).await;

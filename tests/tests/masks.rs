@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 use tidemark::error::ErrorCode;
-use tidemark::ledger::Ledger;
+use tidemark::ledger::{Ledger, Place};
 use tidemark::model::window::WindowName;
 use tidemark::testing::pipeline::RunOutcome;
 use tidemark_tests::mask_key::{mask_secret, secret_of};
@@ -72,7 +72,7 @@ async fn a_masked_value_is_nowhere_in_the_bucket_and_the_manifest_says_which_mas
     }
     let first: Value = serde_json::from_str(&copy.lines()[0]).unwrap();
     assert_eq!((&first["ssn"], &first["note"]), (&json!("6789"), &Value::Null));
-    let ledger = Ledger::new(&copy.store, "p", &copy.spec.table);
+    let ledger = Ledger::new(Place::new(&copy.store, "p"), &copy.spec.table);
     let manifest = ledger.manifest(&WindowName::initial()).await.unwrap().unwrap();
     let columns = serde_json::to_value(&manifest.columns).unwrap();
     assert_eq!(columns[1]["values"], json!({ "masked": "last4" }));
@@ -152,7 +152,7 @@ fn operations(lines: &[String]) -> Vec<String> {
 }
 
 async fn manifest_of(copy: &TableCopy, outcome: &RunOutcome) -> Value {
-    let ledger = Ledger::new(&copy.store, "p", &copy.spec.table);
+    let ledger = Ledger::new(Place::new(&copy.store, "p"), &copy.spec.table);
     let manifest = ledger.manifest(&outcome.committed[0].window).await.unwrap().unwrap();
     serde_json::to_value(manifest).unwrap()
 }

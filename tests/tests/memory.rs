@@ -7,14 +7,14 @@
 use std::process::Command;
 
 use serde_json::Value;
-use tidemark::ledger::Ledger;
+use tidemark::ledger::{Ledger, Place};
 use tidemark::model::format::Timestamps;
 use tidemark::model::plan::Plan;
 use tidemark::model::slice_id::SliceId;
 use tidemark::model::table::RunSettings;
-use tidemark::model::types::{Column, VariantColumns, WantedForms};
+use tidemark::model::types::{Column, WantedForms};
 use tidemark::model::values::Values;
-use tidemark::ports::merge::NoSinks;
+use tidemark::ports::sink_table::NoSinks;
 use tidemark::ports::source::ProbeSource;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::copy::{CopiedSlice, CopyAnswer, CopyPorts, CopyRequest, copy};
@@ -46,10 +46,7 @@ fn columns(name: &str) -> String {
         .iter()
         .map(|column| format!("[{}] {} NULL", column.name, column.sql_type));
     let script = format!("CREATE TABLE t ({})", columns.collect::<Vec<_>>().join(", "));
-    let wanted = WantedForms::Typed {
-        timestamps: Timestamps::default(),
-        variants: VariantColumns::default(),
-    };
+    let wanted = WantedForms::typed(Timestamps::default());
     let declared = async {
         let world = World::new(&script).await;
         let source = Server::new(world.login());
@@ -117,7 +114,7 @@ async fn one_case() {
     let store = s3.store();
     let table = TABLE.parse().unwrap();
     let window = plan.window.clone();
-    Ledger::new(&store, "p", &table).freeze(plan).await.unwrap();
+    Ledger::new(Place::new(&store, "p"), &table).freeze(plan).await.unwrap();
     let login = Login::new("127.0.0.1", port.parse().unwrap(), "reader", "replay", "db").with_tls(Tls::Trust);
     let request = CopyRequest {
         run_id: "r".to_owned(),
@@ -131,8 +128,7 @@ async fn one_case() {
         reader: &mut RowReader::unencrypted(login, BatchLimits::default()),
         files: &Files,
         sinks: &NoSinks::default(),
-        store: &store,
-        prefix: "p",
+        place: Place::new(&store, "p"),
         part_bytes: PART_BYTES,
     };
     let answer = Box::pin(copy(ports, request, RunContext::unbounded())).await.unwrap();

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use tidemark::error::{ErrorCode, Fault};
+use tidemark::ledger::Place;
 use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::table::{Clock, TableSpec};
 use tidemark::model::types::TypeName;
 use tidemark::model::window::WindowName;
-use tidemark::ports::merge::NoSinks;
+use tidemark::ports::sink_table::NoSinks;
 use tidemark::ports::source::{ProbeSource, WatermarkColumn};
 use tidemark::testing::pipeline::Pipeline;
 use tidemark_files::encoder::Files;
@@ -83,8 +84,7 @@ impl Case<'_> {
             &source,
             RowReader::new(login.clone()).with_timeouts(TIMEOUTS),
             &watermarks,
-            &store,
-            &self.name,
+            Place::new(&store, &self.name),
             Files,
             NoSinks::default(),
         );

@@ -10,13 +10,13 @@ use aws_types::sdk_config;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use tidemark::error::ErrorCode;
-use tidemark::ledger::Pointers;
+use tidemark::ledger::{Place, Pointers};
 use tidemark::model::table::TableSpec;
 use tidemark::model::types::TypeName;
 use tidemark::model::watermark::Watermark;
 use tidemark::model::window::WindowName;
-use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::{CreateObjects, Created};
+use tidemark::ports::sink_table::NoSinks;
 use tidemark::ports::watermarks::{MoveWatermarks, ReadWatermarks};
 use tidemark::testing::pipeline::Pipeline;
 use tidemark_aws::bucket::S3Store;
@@ -93,7 +93,7 @@ impl<'a> Case<'a> {
     async fn new(world: &'a World, table: &'a str) -> Self {
         let s3 = S3Server::start_with(impatient).await.unwrap();
         let store = s3.store();
-        let (pointers, key) = (Pointers::new(&store, PREFIX), spec(table).watermark_key());
+        let (pointers, key) = (Pointers::new(Place::new(&store, PREFIX)), spec(table).watermark_key());
         let none = pointers.stored(&key).await.unwrap();
         pointers.advance(&key, &none, &ten()).await.unwrap();
         Self { world, s3, table }
@@ -102,13 +102,12 @@ impl<'a> Case<'a> {
     /// Runs one execution with this client. Returns the error that it or its table fails with.
     async fn run(&self, store: &S3Store) -> Result<(), ErrorCode> {
         let source = Server::new(self.world.login());
-        let pointers = Pointers::new(store, PREFIX);
+        let pointers = Pointers::new(Place::new(store, PREFIX));
         let mut pipeline = Pipeline::new(
             &source,
             RowReader::new(self.world.login()),
             &pointers,
-            store,
-            PREFIX,
+            Place::new(store, PREFIX),
             Files,
             NoSinks::default(),
         );
@@ -132,7 +131,10 @@ impl<'a> Case<'a> {
     async fn end_state(&self) -> EndState {
         self.s3.faults().clear();
         let store = self.s3.store();
-        let (pointers, key) = (Pointers::new(&store, PREFIX), spec(self.table).watermark_key());
+        let (pointers, key) = (
+            Pointers::new(Place::new(&store, PREFIX)),
+            spec(self.table).watermark_key(),
+        );
         let first = WindowName::after(&ten());
         EndState::of(&self.s3, PREFIX, &key, &pointers, &first).await.unwrap()
     }

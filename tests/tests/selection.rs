@@ -6,14 +6,15 @@
 use arrow_array::RecordBatch;
 use serde_json::{Value, json};
 use tidemark::error::{ErrorCode, Result};
-use tidemark::ledger::{Decided, Ledger, Pointers};
+use tidemark::ledger::{Decided, Ledger, Place, Pointers};
 use tidemark::model::names::ObjectName;
 use tidemark::model::slice_id::SliceId;
 use tidemark::model::table::TableSpec;
 use tidemark::model::window::WindowName;
-use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::ReadObjects;
-use tidemark::testing::pipeline::{Pipeline, RunOutcome, WindowOfRun};
+use tidemark::ports::sink_table::NoSinks;
+use tidemark::steps::window_of_run::WindowOfRun;
+use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark_aws::bucket::S3Store;
 use tidemark_files::encoder::Files;
 use tidemark_sqlserver::rows::RowReader;
@@ -35,7 +36,7 @@ fn spec(more: Value) -> TableSpec {
 /// Runs the steps once with the pointers in the bucket, whatever becomes of it.
 async fn run(world: &World, run_id: &str, spec: &TableSpec) -> Result<RunOutcome> {
     let store = world.s3.store();
-    let pointers = Pointers::new(&store, "tidemark");
+    let pointers = Pointers::new(Place::new(&store, "tidemark"));
     let source = Server::new(world.login());
     let mut pipeline = pipeline(world, &source, &pointers, &store);
     Box::pin(pipeline.run(run_id, std::slice::from_ref(spec))).await
@@ -53,8 +54,7 @@ fn pipeline<'a>(
         source,
         RowReader::new(world.login()),
         watermarks,
-        store,
-        "tidemark",
+        Place::new(store, "tidemark"),
         Files,
         NoSinks::default(),
     )
@@ -68,7 +68,7 @@ fn table() -> ObjectName {
 async fn window(world: &World, name: &WindowName) -> (Vec<String>, Vec<String>) {
     let store = world.s3.store();
     let table = table();
-    let ledger = Ledger::new(&store, "tidemark", &table);
+    let ledger = Ledger::new(Place::new(&store, "tidemark"), &table);
     let manifest = ledger.manifest(name).await.unwrap().unwrap();
     let (mut lines, mut keys) = (Vec::new(), Vec::new());
     for part in manifest.parts {
@@ -137,7 +137,7 @@ async fn a_where_that_the_server_does_not_take_fails_before_anything_is_written(
     }
     let store = world.s3.store();
     let table = table();
-    let ledger = Ledger::new(&store, "tidemark", &table);
+    let ledger = Ledger::new(Place::new(&store, "tidemark"), &table);
     assert_eq!(ledger.plan(&WindowName::initial()).await.unwrap(), None);
 }
 
@@ -175,7 +175,7 @@ async fn a_load_date_comes_from_the_plan_and_the_ledger_stays_where_it_was() {
     let (lines, keys) = window(&world, name).await;
     let store = world.s3.store();
     let table = table();
-    let ledger = Ledger::new(&store, "tidemark", &table);
+    let ledger = Ledger::new(Place::new(&store, "tidemark"), &table);
     let plan = ledger.existing_plan(name).await.unwrap();
     let expected = format!(
         "tidemark/dbo.t/tidemark_load_date={}/tidemark_window=initial/part-00000.jsonl",
@@ -293,7 +293,7 @@ async fn a_change_between_plan_and_copy_never_makes_a_mixed_part() {
     ] {
         let world = World::new("create table t (v int, n int); insert into t values (1, 7);").await;
         let store = world.s3.store();
-        let pointers = Pointers::new(&store, "tidemark");
+        let pointers = Pointers::new(Place::new(&store, "tidemark"));
         let source = Server::new(world.login());
         let mut steps = pipeline(&world, &source, &pointers, &store);
         let planned = steps.plan("r1", &[spec(json!({}))]).await.unwrap();
@@ -313,7 +313,7 @@ async fn a_change_between_plan_and_copy_never_makes_a_mixed_part() {
                     "{change}: no part is visible"
                 );
                 let table = table();
-                let ledger = Ledger::new(&store, "tidemark", &table);
+                let ledger = Ledger::new(Place::new(&store, "tidemark"), &table);
                 let plan = ledger.existing_plan(name).await.unwrap();
                 let decided = ledger.decided(&plan, &SliceId::planned(0)).await.unwrap();
                 assert!(

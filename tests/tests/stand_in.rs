@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use tidemark::ledger::Pointers;
+use tidemark::ledger::{Place, Pointers};
 use tidemark::model::names::ObjectName;
 use tidemark::model::table::TableSpec;
 use tidemark::model::types::TypeName;
@@ -77,7 +77,7 @@ async fn the_shipped_control_table_keeps_every_digit_and_compares() {
 async fn the_pointer_in_s3_moves_by_compare_and_set() {
     let world = World::new("create table t (v int)").await;
     let store: S3Store = world.s3.store();
-    let pointers = Pointers::new(&store, "tidemark");
+    let pointers = Pointers::new(Place::new(&store, "tidemark"));
     let key = WatermarkKey {
         table: "dbo.t".parse().unwrap(),
         name: None,

@@ -175,7 +175,7 @@ impl<'a> Engine<'a> {
     /// Gives back the lease of a table that this run does not go on with, so that the next run need not wait until it
     /// expires.
     async fn give_lease_back(&self, table: &ObjectName) {
-        let ledger = Ledger::new(&self.parts.sink.store, &self.parts.sink.prefix, table);
+        let ledger = Ledger::new(self.parts.sink.place(), table);
         let lease = Lease::new(&ledger, &self.run_id, Leases::Taken);
         lease.try_to_give_back().await;
     }
@@ -187,7 +187,7 @@ impl<'a> Engine<'a> {
 
     /// Does both lookups.
     async fn plan(&self, tables: &[TableSpec]) -> Result<(NewWatermarks, Vec<BucketNote>)> {
-        let (store, prefix) = (&self.parts.sink.store, self.parts.sink.prefix.as_str());
+        let place = self.parts.sink.place();
         let tell = |error: &Error, failed: Failed| self.board.tell(format!("{}. {failed}", error.report()));
         self.board.step("Looking up old watermarks");
         let old = async || {
@@ -196,7 +196,7 @@ impl<'a> Engine<'a> {
                 tables: tables.to_vec(),
                 dry_run: false,
             };
-            Box::pin(lookup_old(self.parts.watermarks, store, prefix, request, of_lookup())).await
+            Box::pin(lookup_old(self.parts.watermarks, place, request, of_lookup())).await
         };
         let old = Attempts::OF_A_STEP.run(tell, old).await?;
         self.board.step("Looking up new watermarks");
@@ -206,7 +206,7 @@ impl<'a> Engine<'a> {
                 tables: old.tables.clone(),
                 dry_run: false,
             };
-            Box::pin(lookup_new(self.parts.source, store, prefix, request, of_lookup())).await
+            Box::pin(lookup_new(self.parts.source, place, request, of_lookup())).await
         };
         // An interruption from here on may come after the lookup has taken any of the leases.
         self.leased()
@@ -225,7 +225,7 @@ impl<'a> Engine<'a> {
     async fn tell_paused(&self, planned: &mut NewWatermarks) {
         let (run_id, now) = (&self.run_id, RunContext::unbounded().now);
         let asked = std::mem::take(&mut planned.unchanged).into_iter().map(async |table| {
-            let ledger = Ledger::new(&self.parts.sink.store, &self.parts.sink.prefix, &table);
+            let ledger = Ledger::new(self.parts.sink.place(), &table);
             let keeper = Lease::new(&ledger, run_id, Leases::Taken).keeper(now).await;
             (table, keeper.unwrap_or(None))
         });
@@ -295,7 +295,7 @@ impl<'a> Engine<'a> {
     /// Returns the approximate number of rows of a window, or `None` where that is not known. It must be cheap, because
     /// it only serves to show progress.
     pub(super) async fn expected_rows(&self, window: &CopyWindow) -> Option<u64> {
-        let ledger = Ledger::new(&self.parts.sink.store, &self.parts.sink.prefix, &window.table);
+        let ledger = Ledger::new(self.parts.sink.place(), &window.table);
         let plan = ledger.plan(&window.window).await.ok()??;
         let is_whole =
             plan.old_watermark.is_none() && plan.filter.is_none() || matches!(plan.content, Content::Load { .. });
@@ -321,8 +321,7 @@ impl<'a> Engine<'a> {
         UpdatePorts {
             source: self.parts.source,
             watermarks: self.parts.watermarks,
-            store: &self.parts.sink.store,
-            prefix: &self.parts.sink.prefix,
+            place: self.parts.sink.place(),
         }
     }
 
@@ -366,8 +365,11 @@ mod tests {
     use clap::Parser;
     use tidemark::error::ErrorCode;
     use tidemark::ledger::Taken;
+    use tidemark::model::watermark::StoreType;
     use tidemark::model::window::WindowName;
-    use tidemark_sandbox::{Options, Sandbox};
+    use tidemark::ports::sink_table::NoSinks;
+    use tidemark::testing::pipeline::Pipeline;
+    use tidemark::testing::{MemoryBatch, MemoryFiles, MemoryTable, MemoryWatermarks, bigint};
 
     use super::*;
     use crate::wiring::sink::SinkArgs;
@@ -393,28 +395,21 @@ mod tests {
     }
 
     /// With three tables and one slice at a time, the attempts of three slices would follow one another.
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_server_that_is_gone_is_waited_for_by_one_slice_and_not_by_those_after_it() {
-        let tables = ["t0", "t1", "t2"];
-        let script = tables.map(|table| {
-            format!("CREATE TABLE {table} (id int PRIMARY KEY, stamp rowversion); INSERT {table} (id) VALUES (1);")
-        });
-        let sandbox = Sandbox::start(Options {
-            init: script.to_vec(),
-            ..Options::default()
-        });
-        let sandbox = sandbox.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let (password, port) = (sandbox.password(), sandbox.port());
-        let address = format!("sqlserver://sa:{password}@127.0.0.1:{port}/tidemark?tls=trust");
-        let given = Given::parse_from([
-            "tidemark",
-            "--source",
-            &address,
-            "--sink",
-            folder.path().to_str().unwrap(),
-        ]);
+        let given = given(&folder);
         let (source, sink) = (given.source.open().await.unwrap(), given.sink.open().unwrap());
+        let specs = ["t0", "t1", "t2"].map(|table| {
+            let spec = serde_json::json!({"table": table, "tracking": {"watermark": {"column": "v"}}});
+            serde_json::from_value::<TableSpec>(spec).unwrap()
+        });
+        // The windows were frozen while there was a server.
+        let (table, stored) = (MemoryTable::new([1]), MemoryWatermarks::new(StoreType::Typed(bigint())));
+        let (files, no_sinks) = (MemoryFiles, NoSinks::<MemoryBatch>::default());
+        let before = Pipeline::new(&table, &table, &stored, sink.place(), files, no_sinks);
+        let planned = before.plan("this-run", &specs).await.unwrap();
+        assert_eq!(planned.windows.len(), 3, "{:?}", planned.failed);
         let (server, sinks) = (source.server(), source.sinks(std::iter::empty()));
         let watermarks = given.sink.watermarks(&sink, source.writer()).unwrap();
         let parts = Parts {
@@ -427,14 +422,6 @@ mod tests {
         };
         let board = Board::default();
         let engine = Engine::new(parts, &board, "this-run".to_owned(), 1);
-        let specs = tables.map(|table| {
-            let spec = serde_json::json!({"table": table, "tracking": {"watermark": {"column": "stamp"}}});
-            serde_json::from_value::<TableSpec>(spec).unwrap()
-        });
-        let (planned, _) = engine.plan(&specs).await.unwrap();
-        assert_eq!(planned.windows.len(), 3, "{:?}", planned.failed);
-        drop(sandbox);
-        tokio::time::pause();
         let (mut report, began) = (Report::default(), tokio::time::Instant::now());
         engine.windows(&planned.windows, &mut report).await;
         let is_unavailable = |failed: &FailedTable| failed.error == ErrorCode::SourceUnavailable;
@@ -464,7 +451,7 @@ mod tests {
         let board = Board::default();
         let engine = Engine::new(parts, &board, "this-run".to_owned(), 1);
         let table: ObjectName = "dbo.t".parse().unwrap();
-        let ledger = Ledger::new(&sink.store, &sink.prefix, &table);
+        let ledger = Ledger::new(sink.place(), &table);
         let now = RunContext::unbounded().now;
         let lease = |run_id| Lease::new(&ledger, run_id, Leases::Taken);
         assert_eq!(lease("this-run").take(now).await.unwrap(), Taken::Ours);

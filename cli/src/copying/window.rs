@@ -5,15 +5,17 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
 use tidemark::error::{Error, ErrorCode, OfRole, Result, Role};
+use tidemark::ledger::Place;
 use tidemark::model::lookup::{CopyWindow, Split};
 use tidemark::model::names::ObjectName;
 use tidemark::model::pieces::PIECE_BYTES;
 use tidemark::model::slice_id::SliceId;
 use tidemark::steps::context::RunContext;
-use tidemark::steps::copy::{CopyAnswer, CopyPorts, CopyRequest, copy};
-use tidemark::steps::split::{SliceToSplit, SplitRequest, split};
-use tidemark::steps::update::{UpdateAnswer, UpdateRequest, update};
+use tidemark::steps::copy::{CopyAnswer, CopyPorts, copy};
+use tidemark::steps::split::split;
+use tidemark::steps::update::{UpdateAnswer, update};
 use tidemark::steps::window::{CopyWindowWork, WindowOutcome, copy_window};
+use tidemark::steps::window_of_run::WindowOfRun;
 use tidemark_files::encoder::Files;
 
 use super::attempts::Attempts;
@@ -140,13 +142,11 @@ impl Engine<'_> {
     async fn attempt(&self, window: &CopyWindow, slice: SliceId) -> Result<()> {
         let meter = Meter::new(self.board, &window.table);
         let mut reader = self.take_reader();
-        let request = CopyRequest {
-            run_id: self.run_id.clone(),
-            table: window.table.clone(),
-            window: window.window.clone(),
-            slice,
-            settings: window.settings.clone(),
-            dry_run: false,
+        let request = WindowOfRun::from(window).to_copy(&self.run_id, slice);
+        let store = MeasuredStore {
+            store: &self.parts.sink.store,
+            meter: &meter,
+            uploads: &self.uploads,
         };
         let ports = CopyPorts {
             reader: &mut MeasuredRows {
@@ -155,12 +155,7 @@ impl Engine<'_> {
             },
             files: &Files,
             sinks: self.parts.sinks,
-            store: &MeasuredStore {
-                store: &self.parts.sink.store,
-                meter: &meter,
-                uploads: &self.uploads,
-            },
-            prefix: &self.parts.sink.prefix,
+            place: Place::new(&store, &self.parts.sink.prefix),
             part_bytes: PIECE_BYTES,
         };
         let copied = Box::pin(copy(ports, request, self.context())).await;
@@ -176,34 +171,14 @@ impl Engine<'_> {
     }
 
     async fn split(&self, window: &CopyWindow, slice: SliceId) -> Result<Split> {
-        let request = SplitRequest {
-            run_id: self.run_id.clone(),
-            split: SliceToSplit {
-                table: window.table.clone(),
-                window: window.window.clone(),
-                slice,
-            },
-            settings: window.settings.clone(),
-        };
-        let (store, prefix) = (&self.parts.sink.store, &self.parts.sink.prefix);
-        Box::pin(split(
-            self.parts.source,
-            store,
-            prefix,
-            request,
-            RunContext::unbounded(),
-        ))
-        .await
+        let request = WindowOfRun::from(window).to_split(&self.run_id, slice);
+        let place = self.parts.sink.place();
+        Box::pin(split(self.parts.source, place, request, RunContext::unbounded())).await
     }
 
     async fn commit(&self, window: &CopyWindow) -> Result<UpdateAnswer> {
         let commit = async || {
-            let request = UpdateRequest {
-                run_id: self.run_id.clone(),
-                table: window.table.clone(),
-                window: window.window.clone(),
-                settings: window.settings.clone(),
-            };
+            let request = WindowOfRun::from(window).to_update(&self.run_id);
             Box::pin(update(self.update_ports(), request, self.context())).await
         };
         self.attempts(&window.table, commit).await

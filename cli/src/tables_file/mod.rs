@@ -179,7 +179,7 @@ fn tables_of(document: &Value, mut mistakes: Vec<Mistake>) -> Result<Vec<TableSp
             continue;
         }
         match spec_of(table, &path) {
-            Ok(spec) => tables.push((path, spec)),
+            Ok(spec) => tables.push(Listed { path, spec }),
             Err(mistake) => mistakes.push(mistake),
         }
     }
@@ -187,7 +187,13 @@ fn tables_of(document: &Value, mut mistakes: Vec<Mistake>) -> Result<Vec<TableSp
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
-    Ok(tables.into_iter().map(|(_, spec)| spec).collect())
+    Ok(tables.into_iter().map(|listed| listed.spec).collect())
+}
+
+/// A table, and where it is in the file.
+struct Listed {
+    path: String,
+    spec: TableSpec,
 }
 
 fn not_json(error: &serde_json::Error) -> Mistake {
@@ -249,9 +255,9 @@ fn spec_of(table: Value, path: &str) -> Result<TableSpec, Mistake> {
 }
 
 /// Checks that no table is there twice, and that no two tables share a name in the control table.
-fn check_names(tables: &[(String, TableSpec)], mistakes: &mut Vec<Mistake>) {
+fn check_names(tables: &[Listed], mistakes: &mut Vec<Mistake>) {
     let (mut seen, mut stored) = (BTreeMap::new(), BTreeMap::new());
-    for (path, spec) in tables {
+    for Listed { path, spec } in tables {
         let table = spec.table.to_string();
         if let Some(first) = seen.insert(table.to_lowercase(), path) {
             mistakes.push(Mistake {

@@ -10,7 +10,8 @@ use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
-use super::{Terminal, duration, one_line};
+use super::output::Terminal;
+use super::words::{duration, one_line};
 
 /// How often the line on a terminal is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(200);

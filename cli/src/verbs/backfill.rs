@@ -10,9 +10,9 @@ use tidemark::model::names::ObjectName;
 use tidemark::model::table::TableSpec;
 use tidemark::steps::backfill::{Backfill, BackfillPorts, BackfillRequest, Range, plan_backfill};
 use tidemark::steps::context::RunContext;
+use tidemark_sqlserver::with_values;
 
 use super::copy_run::{Work, World, run_id};
-use super::plan::with_values;
 use crate::copying::reach_and_tell;
 use crate::exit::ExitClass;
 use crate::failure::Outcome;
@@ -100,8 +100,7 @@ pub(crate) async fn backfill(arguments: &BackfillArgs, terminal: &Terminal) -> O
         let ports = BackfillPorts {
             source: &server,
             watermarks: &watermarks,
-            store: &sink.store,
-            prefix: &sink.prefix,
+            place: sink.place(),
         };
         Box::pin(plan_backfill(ports, request, RunContext::unbounded())).await
     };

@@ -3,8 +3,9 @@
 use clap::Args;
 use tidemark::model::names::ObjectName;
 use tidemark::model::window::WindowName;
+use tidemark::steps::archive::ArchivePorts;
 use tidemark::steps::context::RunContext;
-use tidemark::steps::give_up::{self as step, GiveUpPorts};
+use tidemark::steps::give_up as step;
 
 use super::status;
 use crate::exit::ExitClass;
@@ -53,10 +54,9 @@ pub(crate) async fn give_up(arguments: &GiveUpArgs, terminal: &Terminal) -> Outc
     if !terminal.is_confirmed("Give it up?", arguments.yes) {
         return Ok(ExitClass::Decision);
     }
-    let ports = GiveUpPorts {
+    let ports = ArchivePorts {
         watermarks: &watermarks,
-        store: &sink.store,
-        prefix: &sink.prefix,
+        place: sink.place(),
     };
     let window = arguments.window.clone();
     let given_up = Box::pin(step::give_up(ports, table, window, RunContext::unbounded())).await?;

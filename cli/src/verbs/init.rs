@@ -8,6 +8,7 @@ use tidemark::error::{Error, ErrorCode, OfRole, Role};
 use tidemark::ledger::keys::partition_keys;
 use tidemark::model::names::ObjectName;
 use tidemark::model::table::Layout;
+use tidemark::model::watermark::WatermarkKind;
 use tidemark_sqlserver::inventory::{InventoryColumn, InventoryTable};
 use tidemark_sqlserver::source::{OPERATION_COLUMN, VERSION_COLUMN};
 
@@ -15,7 +16,7 @@ use crate::copying::reach_and_tell;
 use crate::exit::ExitClass;
 use crate::failure::{Failure, Outcome};
 use crate::tables_file::{self, FromAdf};
-use crate::terminal::{Side, Terminal, count, number};
+use crate::terminal::{Heading, Terminal, count, number};
 use crate::wiring::source::SourceArgs;
 
 /// The least score of a column that is proposed.
@@ -123,11 +124,11 @@ pub(crate) async fn init(arguments: &InitArgs, terminal: &Terminal) -> Outcome<E
         }
     }
     let columns = [
-        ("table", Side::Left),
-        ("rows", Side::Right),
-        ("tracking", Side::Left),
-        ("score", Side::Right),
-        ("because", Side::Left),
+        Heading::left("table"),
+        Heading::right("rows"),
+        Heading::left("tracking"),
+        Heading::right("score"),
+        Heading::left("because"),
     ];
     terminal.table(&columns, rows);
     if proposed.is_empty() {
@@ -224,7 +225,8 @@ fn why_not(table: &InventoryTable) -> String {
 /// Describes the columns of times whose names do not say what sets them: those that lead an index or, where there are
 /// none, all of them.
 fn of_unknown_times(table: &InventoryTable) -> Option<String> {
-    let is_unknown = |column: &&InventoryColumn| is_time(column) && set_by(&column.name).is_none();
+    let is_unknown =
+        |column: &&InventoryColumn| column.watermark == Some(WatermarkKind::Time) && set_by(&column.name).is_none();
     let unknown: Vec<&InventoryColumn> = table.columns.iter().filter(is_unknown).collect();
     let indexed: Vec<&InventoryColumn> = unknown.iter().copied().filter(|column| column.leads_an_index).collect();
     let (columns, what) = if indexed.is_empty() {
@@ -298,17 +300,17 @@ fn proposals(table: &InventoryTable) -> Vec<Proposal> {
 fn of_column(column: &InventoryColumn) -> Option<Proposal> {
     let mut reasons = Vec::new();
     let mut settings = json!({"column": column.name});
-    let mut score = match column.type_name.as_str() {
-        "timestamp" | "rowversion" => {
+    let mut score = match column.watermark {
+        Some(WatermarkKind::Exact) => {
             reasons.push("a rowversion is exact and needs no wait".to_owned());
             90
         }
-        _ if is_time(column) => of_time(column, &mut settings, &mut reasons)?,
-        "int" | "bigint" if column.is_identity => {
+        Some(WatermarkKind::Time) => of_time(column, &mut settings, &mut reasons)?,
+        Some(WatermarkKind::Number) if column.is_identity => {
             reasons.push("an identity grows; updates are not seen".to_owned());
             35
         }
-        _ => return None,
+        Some(WatermarkKind::Number) | None => return None,
     };
     if column.leads_an_index {
         reasons.push("an index begins with it".to_owned());
@@ -350,11 +352,6 @@ fn of_time(column: &InventoryColumn, settings: &mut Value, reasons: &mut Vec<Str
         reasons.push("its default is in the server's local time".to_owned());
     }
     Some(score)
-}
-
-fn is_time(column: &InventoryColumn) -> bool {
-    let times = ["datetime", "datetime2", "datetimeoffset", "smalldatetime"];
-    times.contains(&column.type_name.as_str())
 }
 
 /// Returns what a name says of what sets a column, if it says that. `last_login` and `exchange_date` do not.
@@ -480,7 +477,8 @@ mod tests {
     fn of_two_columns_with_one_score_that_with_an_index_is_proposed_then_that_without_nulls() {
         let column = |name: &str, is_nullable, leads_an_index| InventoryColumn {
             name: name.to_owned(),
-            type_name: "datetime2".to_owned(),
+            type_name: "a type of times".to_owned(),
+            watermark: Some(WatermarkKind::Time),
             is_nullable,
             is_identity: false,
             is_key: false,

@@ -59,7 +59,7 @@ pub(crate) async fn pause(arguments: &PauseArgs, terminal: &Terminal) -> Outcome
             by: std::env::var("USER").unwrap_or_else(|_| "operator".to_owned()),
             reason: arguments.reason.clone(),
         };
-        let state = step::pause(&sink.store, &sink.prefix, table, pause, RunContext::unbounded()).await?;
+        let state = step::pause(sink.place(), table, pause, RunContext::unbounded()).await?;
         tell(terminal, "paused", &state);
     }
     Ok(ExitClass::Done)
@@ -79,7 +79,7 @@ pub(crate) async fn resume(arguments: &ResumeArgs, terminal: &Terminal) -> Outco
         return Ok(ExitClass::Decision);
     }
     for table in &tables {
-        let state = step::resume(&sink.store, &sink.prefix, table).await?;
+        let state = step::resume(sink.place(), table).await?;
         tell(terminal, "resumed", &state);
     }
     Ok(ExitClass::Done)

@@ -12,11 +12,11 @@ use tidemark::model::left_alone::{TableLeftAlone, TablesLeftAlone};
 use tidemark::model::names::ObjectName;
 use tidemark::model::plan::Plan;
 use tidemark::model::table::TableSpec;
-use tidemark::ports::rows::Explained;
 use tidemark::ports::source::{CountRows, CutSource};
 use tidemark::steps::lookup_new::{DryRun, LookupNewRequest, NewWatermarks, lookup_new};
 use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
 use tidemark_sqlserver::session::Server;
+use tidemark_sqlserver::with_values;
 
 use super::summary::{changes, tell_left_alone};
 use crate::copying::{looking_up, of_lookup, reach_and_tell};
@@ -25,7 +25,7 @@ use crate::exit::ExitClass;
 use crate::failure::{Outcome, failed_event, tell_failed};
 use crate::lake;
 use crate::tables_file;
-use crate::terminal::{Done, Side, Terminal, count, number};
+use crate::terminal::{Done, Heading, Terminal, count, number};
 use crate::wiring::sink::{Sink, SinkArgs, Watermarks};
 use crate::wiring::source::SourceArgs;
 
@@ -126,19 +126,19 @@ pub(super) async fn look_ahead(
             ..NewWatermarks::default()
         });
     }
-    let (store, prefix) = (&sink.store, sink.prefix.as_str());
+    let place = sink.place();
     let request = LookupOldRequest {
         run_id: "plan".to_owned(),
         tables: asked,
         dry_run: true,
     };
-    let old = Box::pin(lookup_old(watermarks, store, prefix, request, of_lookup())).await?;
+    let old = Box::pin(lookup_old(watermarks, place, request, of_lookup())).await?;
     let request = LookupNewRequest {
         run_id: "plan".to_owned(),
         tables: old.tables,
         dry_run: true,
     };
-    let mut new = Box::pin(lookup_new(server, store, prefix, request, of_lookup())).await?;
+    let mut new = Box::pin(lookup_new(server, place, request, of_lookup())).await?;
     new.failed.extend(old.failed);
     new.left_alone.paused.extend(old.paused);
     new.left_alone.extend(left_alone);
@@ -172,19 +172,6 @@ pub(super) async fn rows_of(server: &Server, spec: &TableSpec, plan: &Plan) -> O
         Some(rows) => server.count(&rows).await.ok(),
         None => Some(0),
     }
-}
-
-/// Returns the statement with its values in place of its parameters, for people to read. It is never run.
-pub(super) fn with_values(explained: &Explained) -> String {
-    let mut sql = explained.sql.clone();
-    // The replacement goes from the last to the first, because @P1 would be found in @P10.
-    for (index, value) in explained.parameters.iter().enumerate().rev() {
-        sql = sql.replace(
-            &format!("@P{}", index + 1),
-            &format!("N'{}'", value.replace('\'', "''")),
-        );
-    }
-    sql
 }
 
 fn tell_machines(terminal: &Terminal, planned: &[Planned], found: &NewWatermarks) {
@@ -238,11 +225,11 @@ fn tell_all(terminal: &Terminal, planned: &[Planned], found: &NewWatermarks, sho
     rows.extend(found.failed.iter().map(|failed| left(&failed.table, "failed")));
     rows.sort();
     let columns = [
-        ("table", Side::Left),
-        ("from", Side::Left),
-        ("to", Side::Left),
-        ("rows", Side::Right),
-        ("slices", Side::Right),
+        Heading::left("table"),
+        Heading::left("from"),
+        Heading::left("to"),
+        Heading::right("rows"),
+        Heading::right("slices"),
     ];
     if !rows.is_empty() {
         terminal.table(&columns, rows);
@@ -287,22 +274,5 @@ impl Planned {
             self.rows.map_or_else(|| "?".to_owned(), number),
             self.slices.len().to_string(),
         ]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_statement_is_shown_with_its_values() {
-        let explained = Explained {
-            sql: "SELECT 1 WHERE a > CAST(@P1 AS int) AND b <= @P10".to_owned(),
-            parameters: (1..=10).map(|number| format!("v'{number}")).collect(),
-        };
-        assert_eq!(
-            with_values(&explained),
-            "SELECT 1 WHERE a > CAST(N'v''1' AS int) AND b <= N'v''10'"
-        );
     }
 }

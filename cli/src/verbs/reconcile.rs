@@ -22,7 +22,7 @@ use crate::failure::{Outcome, failed_event, tell_failed};
 use crate::keys::{Compared, Comparison, Difference, KEYS_AT_ONCE, NotCompared};
 use crate::lake;
 use crate::tables_file;
-use crate::terminal::{Done, Side, Terminal, count, number};
+use crate::terminal::{Done, Heading, Terminal, count, number};
 use crate::wiring::sink::{Sink, SinkArgs, Watermarks};
 use crate::wiring::source::{Source, SourceArgs};
 
@@ -189,11 +189,11 @@ pub(crate) async fn reconcile(arguments: &ReconcileArgs, terminal: &Terminal) ->
         rows.push(cells(terminal, &spec.table, reconciled.cells()));
     }
     let columns = [
-        ("table", Side::Left),
-        ("windows", Side::Right),
-        ("rows in files", Side::Right),
-        ("more on source", Side::Right),
-        ("keys are", Side::Left),
+        Heading::left("table"),
+        Heading::right("windows"),
+        Heading::right("rows in files"),
+        Heading::right("more on source"),
+        Heading::left("keys are"),
     ];
     terminal.table(&columns, rows);
     tell_failed(terminal, &failures);

@@ -4,9 +4,10 @@ use clap::Args;
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::names::ObjectName;
 use tidemark::model::window::WindowName;
+use tidemark::steps::archive::ArchivePorts;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::set_watermark::{set_watermark, watermark_to_set};
-use tidemark::steps::start_over::{StartOverPorts, StartedOver, start_over};
+use tidemark::steps::start_over::{StartedOver, start_over};
 
 use super::give_up::window;
 use crate::exit::ExitClass;
@@ -49,10 +50,9 @@ pub(crate) async fn reset(arguments: &ResetArgs, terminal: &Terminal) -> Outcome
     }
     let watermarks = arguments.sink.watermarks_alone(&sink, &arguments.source).await?;
     for table in &tables {
-        let ports = StartOverPorts {
+        let ports = ArchivePorts {
             watermarks: &watermarks,
-            store: &sink.store,
-            prefix: &sink.prefix,
+            place: sink.place(),
         };
         let working = terminal.working({
             let table = table.clone();
@@ -78,7 +78,7 @@ async fn set(
         return Err(Error::new(ErrorCode::InvalidInput, message).into());
     };
     let watermarks = arguments.sink.watermarks_alone(sink, &arguments.source).await?;
-    let to_set = watermark_to_set(&watermarks, &sink.store, &sink.prefix, table, window).await?;
+    let to_set = watermark_to_set(&watermarks, sink.place(), table, window).await?;
     if to_set.is_set() {
         terminal.named_event("watermark_set", &to_set);
         terminal.sentence(&format!(

@@ -3,10 +3,11 @@
 //! `files` has how an engine is told of files, and `columns` how it is told of their columns.
 
 mod columns;
+mod engine;
 mod files;
 mod names;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tidemark::error::{Error, ErrorCode};
 use tidemark::ledger::keys::{Keys, WINDOW_KEY, partition_keys};
 use tidemark::model::format::Format;
@@ -18,6 +19,7 @@ use tidemark::model::types::Column;
 
 use tidemark_sqlserver::source::{OPERATION_COLUMN, VERSION_COLUMN};
 
+use self::engine::Engine;
 use crate::exit::ExitClass;
 use crate::failure::Outcome;
 use crate::lake;
@@ -37,21 +39,6 @@ pub(crate) struct SqlArgs {
     key: Vec<String>,
     #[command(flatten)]
     sink: SinkArgs,
-}
-
-/// Engines that read the files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Engine {
-    /// Amazon Athena.
-    Athena,
-    /// Apache Spark.
-    Spark,
-    /// DuckDB.
-    Duckdb,
-    /// Snowflake.
-    Snowflake,
-    /// Amazon Redshift.
-    Redshift,
 }
 
 /// A table as an engine is told of it.

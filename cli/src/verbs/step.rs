@@ -125,15 +125,8 @@ pub(crate) async fn step(arguments: &StepArgs, terminal: &Terminal) -> Outcome<E
 impl World<'_> {
     async fn lookup_old(&self, request: LookupOldRequest) -> Result<Value> {
         let run_id = request.run_id.clone();
-        let (store, prefix) = (&self.sink.store, self.sink.prefix.as_str());
-        let answer = Box::pin(lookup_old(
-            &self.watermarks,
-            store,
-            prefix,
-            request,
-            RunContext::unbounded(),
-        ))
-        .await?;
+        let place = self.sink.place();
+        let answer = Box::pin(lookup_old(&self.watermarks, place, request, RunContext::unbounded())).await?;
         written(&answer, &run_id)
     }
 
@@ -141,15 +134,8 @@ impl World<'_> {
         let run_id = run_of(&event);
         let failed = event.get("failed").cloned();
         let request = decoded(with(event, &run_id, &["failed", "paused", "notes"]))?;
-        let (store, prefix) = (&self.sink.store, self.sink.prefix.as_str());
-        let answer = Box::pin(lookup_new(
-            &self.server,
-            store,
-            prefix,
-            request,
-            RunContext::unbounded(),
-        ))
-        .await?;
+        let place = self.sink.place();
+        let answer = Box::pin(lookup_new(&self.server, place, request, RunContext::unbounded())).await?;
         Ok(joined(written(&answer, &run_id)?, failed))
     }
 
@@ -202,8 +188,7 @@ impl World<'_> {
             reader: &mut RowReader::new(self.source.credential.clone()),
             files: &Files,
             sinks: &sinks,
-            store: &self.sink.store,
-            prefix: &self.sink.prefix,
+            place: self.sink.place(),
             part_bytes: PIECE_BYTES,
         };
         Box::pin(copy(ports, request, RunContext::unbounded())).await
@@ -253,8 +238,7 @@ impl World<'_> {
         UpdatePorts {
             source: &self.server,
             watermarks: &self.watermarks,
-            store: &self.sink.store,
-            prefix: self.sink.prefix.as_str(),
+            place: self.sink.place(),
         }
     }
 }

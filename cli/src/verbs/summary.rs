@@ -14,7 +14,7 @@ use tidemark::steps::update::Committed;
 use crate::copying::{Board, Report};
 use crate::exit::ExitClass;
 use crate::failure::{failed_event, sorted, tell_failed};
-use crate::terminal::{Side, Terminal, bytes, count, counted, duration, number};
+use crate::terminal::{Heading, Terminal, bytes, count, counted, duration, number};
 
 /// The columns that the other cells of a row take.
 const OTHER_CELLS: usize = 50;
@@ -35,15 +35,15 @@ pub(super) fn tell(terminal: &Terminal, run_id: &str, report: &Report, board: &B
 fn tell_people(terminal: &Terminal, report: &Report, board: &Board, elapsed: Duration) {
     let is_wide = terminal.width() >= WIDE;
     let mut columns = vec![
-        ("table", Side::Left),
-        ("result", Side::Left),
-        ("rows", Side::Right),
-        ("files", Side::Right),
-        ("size", Side::Right),
-        ("time", Side::Right),
+        Heading::left("table"),
+        Heading::left("result"),
+        Heading::right("rows"),
+        Heading::right("files"),
+        Heading::right("size"),
+        Heading::right("time"),
     ];
     if is_wide {
-        columns.push(("watermark", Side::Left));
+        columns.push(Heading::left("watermark"));
     }
     let others = OTHER_CELLS + if is_wide { 40 } else { 0 };
     let mut rows: Vec<(ObjectName, Vec<String>)> = Vec::new();

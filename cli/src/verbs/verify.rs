@@ -16,7 +16,7 @@ use tidemark::ports::objects::ReadObjects;
 use crate::exit::ExitClass;
 use crate::failure::{Outcome, of_table};
 use crate::lake;
-use crate::terminal::{Done, Side, Terminal, bytes, count, number};
+use crate::terminal::{Done, Heading, Terminal, bytes, count, number};
 use crate::wiring::sink::{Sink, SinkArgs};
 use crate::wiring::store::Store;
 
@@ -112,12 +112,12 @@ pub(crate) async fn verify(arguments: &VerifyArgs, terminal: &Terminal) -> Outco
     }
     drop(working);
     let columns = [
-        ("table", Side::Left),
-        ("windows", Side::Right),
-        ("files", Side::Right),
-        ("rows", Side::Right),
-        ("size", Side::Right),
-        ("files are", Side::Left),
+        Heading::left("table"),
+        Heading::right("windows"),
+        Heading::right("files"),
+        Heading::right("rows"),
+        Heading::right("size"),
+        Heading::left("files are"),
     ];
     terminal.table(&columns, rows);
     tell(&differences, terminal);

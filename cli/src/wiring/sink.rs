@@ -2,7 +2,7 @@
 
 use clap::Args;
 use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::ledger::Pointers;
+use tidemark::ledger::{Place, Pointers};
 use tidemark::model::bucket::{BucketFacts, Encryption};
 use tidemark::model::names::ObjectName;
 use tidemark_aws::clients::Aws;
@@ -59,6 +59,13 @@ pub(crate) struct Sink {
     pub(crate) prefix: String,
     /// The sink as it was given.
     pub(crate) name: String,
+}
+
+impl Sink {
+    /// Returns where the files and the ledgers of tables are.
+    pub(crate) const fn place(&self) -> Place<'_, Store> {
+        Place::new(&self.store, self.prefix.as_str())
+    }
 }
 
 /// The store of the watermarks.
@@ -164,7 +171,7 @@ impl Control {
 }
 
 fn pointers(sink: &Sink) -> Watermarks<'_> {
-    WatermarkStore::Pointers(Pointers::new(&sink.store, &sink.prefix))
+    WatermarkStore::Pointers(Pointers::new(sink.place()))
 }
 
 fn folder_of(name: &str) -> Result<&str> {

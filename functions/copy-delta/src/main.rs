@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 use tidemark::error::{OfRole, Result, Role};
+use tidemark::ledger::Place;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::copy::{CopyAnswer, CopyPorts, copy};
 use tidemark_aws::clients::Aws;
@@ -68,12 +69,12 @@ impl Function {
             .await
             .of(Role::Source)?
             .masking(masks);
+        let store = self.aws.store(&sink.bucket).with_facts(sink.facts.clone());
         let ports = CopyPorts {
             reader: &mut RowReader::new(login).with_timeouts(timeouts).keeping(&self.source),
             files: &Files,
             sinks: &self.sinks,
-            store: &self.aws.store(&sink.bucket).with_facts(sink.facts.clone()),
-            prefix: &sink.prefix,
+            place: Place::new(&store, &sink.prefix),
             part_bytes: self.config.part_bytes,
         };
         Box::pin(copy(ports, request, context)).instrument(span).await

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 use tidemark::error::Result;
+use tidemark::ledger::Place;
 use tidemark::model::lookup::Split;
 use tidemark::model::metric::Measurement;
 use tidemark::ports::changes::ProbeChanges;
@@ -54,7 +55,7 @@ impl Event {
     }
 
     /// Runs the step for the event.
-    pub(crate) async fn run<P, S>(self, source: &P, store: &S, prefix: &str, context: RunContext) -> Result<Outcome>
+    pub(crate) async fn run<P, S>(self, source: &P, place: Place<'_, S>, context: RunContext) -> Result<Outcome>
     where
         P: ProbeSource + CutSource + ProbeChanges + ExplainRows,
         S: ReadObjects + CreateObjects + ReplaceObjects,
@@ -62,12 +63,12 @@ impl Event {
         // The futures are boxed, because otherwise this one would be as large as the larger of them.
         match self {
             Self::Plan(request) => {
-                let planned = Box::pin(lookup_new(source, store, prefix, request, context));
+                let planned = Box::pin(lookup_new(source, place, request, context));
                 planned.await.map(Outcome::Planned)
             }
             Self::Split(request) => {
                 let span = request.span();
-                let sub_slices = Box::pin(split(source, store, prefix, *request, context));
+                let sub_slices = Box::pin(split(source, place, *request, context));
                 sub_slices.instrument(span).await.map(Outcome::Split)
             }
         }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 use tidemark::error::{OfRole, Result, Role};
+use tidemark::ledger::Place;
 use tidemark::steps::context::RunContext;
 use tidemark_aws::clients::Aws;
 use tidemark_lambda::config::{Environment, LookupNewConfig};
@@ -56,6 +57,6 @@ impl Function {
         let login = self.logins.credential(source).await.of(Role::Source)?.masking(masks);
         let source = Server::new(login).keeping(&self.connection);
         let store = self.aws.store(&sink.bucket).with_facts(sink.facts.clone());
-        event.run(&source, &store, &sink.prefix, context).await
+        event.run(&source, Place::new(&store, &sink.prefix), context).await
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 use tidemark::error::{OfRole, Result, Role};
-use tidemark::ledger::Pointers;
+use tidemark::ledger::{Place, Pointers};
 use tidemark::steps::context::RunContext;
 use tidemark::steps::lookup_old::{OldWatermarks, lookup_old};
 use tidemark_aws::clients::Aws;
@@ -48,7 +48,7 @@ impl Function {
         let request = event::decode(event)?;
         let store = self.aws.store(&sink.bucket).with_facts(sink.facts.clone());
         let watermarks = match watermarks {
-            WatermarkConfig::S3 => WatermarkStore::Pointers(Pointers::new(&store, &sink.prefix)),
+            WatermarkConfig::S3 => WatermarkStore::Pointers(Pointers::new(Place::new(&store, &sink.prefix))),
             WatermarkConfig::Sql(settings) => {
                 let login = self
                     .logins
@@ -63,6 +63,6 @@ impl Function {
                 ))
             }
         };
-        lookup_old(&watermarks, &store, &sink.prefix, request, context).await
+        lookup_old(&watermarks, Place::new(&store, &sink.prefix), request, context).await
     }
 }

@@ -81,7 +81,7 @@ impl Event {
             Self::One(request) => Box::pin(update(ports, *request, context)).await.map(Outcome::One),
             Self::All(request) => Box::pin(update_all(ports, request, context)).await.map(Outcome::All),
             Self::Failed(request) => {
-                let reported = Box::pin(report_failed(ports.store, ports.prefix, request, context));
+                let reported = Box::pin(report_failed(ports.place, request, context));
                 Ok(Outcome::Failed(reported.await))
             }
         }

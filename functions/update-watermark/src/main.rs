@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 use tidemark::error::{OfRole, Result, Role};
-use tidemark::ledger::Pointers;
+use tidemark::ledger::{Place, Pointers};
 use tidemark::steps::context::RunContext;
 use tidemark::steps::update::UpdatePorts;
 use tidemark_aws::clients::Aws;
@@ -67,7 +67,7 @@ impl Function {
         );
         let source = Server::new(self.logins.credential(source).await.of(Role::Source)?).keeping(&self.source);
         let watermarks = match watermarks {
-            WatermarkConfig::S3 => WatermarkStore::Pointers(Pointers::new(&store, prefix)),
+            WatermarkConfig::S3 => WatermarkStore::Pointers(Pointers::new(Place::new(&store, prefix))),
             WatermarkConfig::Sql(settings) => {
                 let login = self
                     .logins
@@ -85,8 +85,7 @@ impl Function {
         let ports = UpdatePorts {
             source: &source,
             watermarks: &watermarks,
-            store: &store,
-            prefix,
+            place: Place::new(&store, prefix),
         };
         event.run(ports, context).instrument(span).await
     }

@@ -14,7 +14,7 @@ async fn planned(world: &World, gate: &Gate, from: &str, to: Option<&str>) -> Re
         includes_from: true,
         to: to.map(str::to_owned),
     };
-    backfill(&source, &world.watermarks, &world.store, spec(), range).await
+    backfill(&source, &world.watermarks, &world.store, spec(), range, true).await
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tidemark::ledger::{Ledger, RunLease};
+use tidemark::ledger::{Ledger, Place, RunLease};
 use tidemark::model::budget::{Budget, Spent};
 use tidemark::model::lease::Leases;
 use tidemark::model::slice_id::SliceId;
@@ -76,7 +76,7 @@ async fn what_a_run_copies_of_other_tables_counts_as_well() {
         ..Budget::default()
     });
     let other = "dbo.other".parse().unwrap();
-    let ledger = Ledger::new(&world.store, PREFIX, &other);
+    let ledger = Ledger::new(world.place(), &other);
     let copied = Spent {
         rows: 3,
         bytes: 6,
@@ -106,7 +106,7 @@ async fn slices_that_end_at_once_are_all_counted() {
         let gate = Gate::waiting(seed);
         let store = Gated::new(&gate, &world.store);
         let table = tidemark::testing::world::name();
-        let ledger = Ledger::new(&store, PREFIX, &table);
+        let ledger = Ledger::new(Place::new(&store, PREFIX), &table);
         RunLease::new(&ledger, "run").try_to_count(now, copied).await;
     });
     futures::future::join_all(counts).await;

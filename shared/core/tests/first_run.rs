@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tidemark::ledger::Place;
 use tidemark::model::bucket::{BucketPolicy, BucketSettings, Told};
 use tidemark::steps::context::RunContext;
 use tidemark::steps::lookup_old::{LookupOldRequest, OldWatermarks, lookup_old};
@@ -20,13 +21,7 @@ fn request() -> LookupOldRequest {
 }
 
 async fn looked_up(world: &World) -> OldWatermarks {
-    let asked = lookup_old(
-        &world.watermarks,
-        &world.store,
-        PREFIX,
-        request(),
-        RunContext::unbounded(),
-    );
+    let asked = lookup_old(&world.watermarks, world.place(), request(), RunContext::unbounded());
     asked.await.unwrap()
 }
 
@@ -69,11 +64,24 @@ async fn a_bucket_that_does_not_answer_the_question_stops_no_run() {
     let world = world();
     let calls = Gate::default();
     let store = Gated::new(&calls, &world.store);
-    drop(lookup_old(&world.watermarks, &store, PREFIX, request(), RunContext::unbounded()).await);
+    drop(
+        lookup_old(
+            &world.watermarks,
+            Place::new(&store, PREFIX),
+            request(),
+            RunContext::unbounded(),
+        )
+        .await,
+    );
     let question = calls.calls().iter().position(|call| *call == "settings").unwrap();
     let failing = Gate::at(question, Fault::FailsOnce);
     let store = Gated::new(&failing, &world.store);
-    let looked_up = lookup_old(&world.watermarks, &store, PREFIX, request(), RunContext::unbounded());
+    let looked_up = lookup_old(
+        &world.watermarks,
+        Place::new(&store, PREFIX),
+        request(),
+        RunContext::unbounded(),
+    );
     let looked_up = looked_up.await.unwrap();
     assert_eq!(looked_up.tables.len(), 1);
     assert!(
@@ -88,7 +96,12 @@ async fn a_bucket_that_is_silent_holds_no_run_up_for_long() {
     let world = world();
     let silent = Gate::silent_at("settings");
     let store = Gated::new(&silent, &world.store);
-    let looked_up = lookup_old(&world.watermarks, &store, PREFIX, request(), RunContext::unbounded());
+    let looked_up = lookup_old(
+        &world.watermarks,
+        Place::new(&store, PREFIX),
+        request(),
+        RunContext::unbounded(),
+    );
     let looked_up = tokio::time::timeout(Duration::from_secs(11), looked_up).await;
     let looked_up = looked_up.unwrap().unwrap();
     assert_eq!(looked_up.tables.len(), 1);

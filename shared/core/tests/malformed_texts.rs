@@ -7,10 +7,10 @@ use serde_json::json;
 use tidemark::ledger::Decided;
 use tidemark::model::malformed::MalformedTexts;
 use tidemark::model::manifest::Manifest;
-use tidemark::ports::merge::NoSinks;
 use tidemark::ports::rows::RowsRead;
+use tidemark::ports::sink_table::NoSinks;
 use tidemark::testing::pipeline::Pipeline;
-use tidemark::testing::world::{PREFIX, World, spec, spec_with, window};
+use tidemark::testing::world::{World, spec, spec_with, window};
 use tidemark::testing::{MemoryFiles, MemorySink, MemoryStore, MemoryTable, MemoryWatermarks, Reported};
 
 /// The steps over rows of which one `name` could not be decoded.
@@ -29,8 +29,7 @@ fn steps<M>(world: &World, sinks: M) -> Steps<'_, M> {
         &world.table,
         Reported::new(&world.table, |read| read.malformed_texts.count("name", 1)),
         &world.watermarks,
-        &world.store,
-        PREFIX,
+        world.place(),
         MemoryFiles,
         sinks,
     )

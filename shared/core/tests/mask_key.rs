@@ -7,9 +7,10 @@ use serde_json::json;
 use tidemark::error::{Error, ErrorCode};
 use tidemark::model::table::TableSpec;
 use tidemark::ports::rows::RowsRead;
-use tidemark::steps::give_up::{GiveUpPorts, give_up};
+use tidemark::steps::archive::ArchivePorts;
+use tidemark::steps::give_up::give_up;
 use tidemark::testing::pipeline::{Pipeline, RunOutcome};
-use tidemark::testing::world::{PREFIX, World, name, of_run, pipeline_behind, spec, spec_with};
+use tidemark::testing::world::{World, name, of_run, pipeline_behind, spec, spec_with};
 use tidemark::testing::{MemoryTable, Reported};
 
 /// Returns a reader of rows with a column that is hashed with the key of this name.
@@ -41,10 +42,9 @@ async fn a_window_of_another_key_is_refused_until_a_person_decides() {
     // Or a person decides that the new key holds from now on.
     world.table.insert(5);
     run(&world, "other", spec()).await.unwrap_err();
-    let ports = GiveUpPorts {
+    let ports = ArchivePorts {
         watermarks: &world.watermarks,
-        store: &world.store,
-        prefix: PREFIX,
+        place: world.place(),
     };
     give_up(ports, &name(), None, world.context.get()).await.unwrap();
     let going_on = spec_with(json!({ "on_schema_change": "continue" }));

@@ -13,7 +13,7 @@ use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
 use tidemark::steps::pause::{Pause, pause};
 use tidemark::steps::update::UpdateAnswer;
 use tidemark::testing::declared;
-use tidemark::testing::world::{PREFIX, World, name, of_run, spec, spec_with};
+use tidemark::testing::world::{World, name, of_run, spec, spec_with};
 
 /// Returns what is measured in one answer, which has one line.
 fn of(answer: &impl Measured) -> (bool, Vec<Metric>) {
@@ -104,7 +104,7 @@ async fn a_table_that_is_paused_is_measured_by_whichever_step_finds_it() {
         by: "somebody".into(),
         reason: None,
     };
-    pause(&world.store, PREFIX, &name(), person, context).await.unwrap();
+    pause(world.place(), &name(), person, context).await.unwrap();
     let paused = (false, vec![Metric::TablesPaused(1)]);
 
     let commit = world.pipeline().update("r1", &of_run("initial")).await.unwrap();
@@ -123,7 +123,7 @@ async fn a_table_that_is_paused_is_measured_by_whichever_step_finds_it() {
         tables: vec![spec()],
         dry_run: false,
     };
-    let looked_up = lookup_old(&world.watermarks, &world.store, PREFIX, request, context)
+    let looked_up = lookup_old(&world.watermarks, world.place(), request, context)
         .await
         .unwrap();
     assert_eq!(looked_up.paused.len(), 1, "{looked_up:?}");

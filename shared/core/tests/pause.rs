@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use tidemark::ledger::Place;
 use tidemark::model::hold::{Begun, Hold};
 use tidemark::model::lease::Leases;
 use tidemark::steps::pause::{Pause, pause, resume};
@@ -26,13 +27,13 @@ async fn a_paused_table_is_passed_over_and_goes_on_where_it_was() {
     world.table.insert(4);
     let context = world.context.get();
     assert!(
-        !pause(&world.store, PREFIX, &name(), person(), context)
+        !pause(world.place(), &name(), person(), context)
             .await
             .unwrap()
             .was_paused
     );
     assert!(
-        pause(&world.store, PREFIX, &name(), person(), context)
+        pause(world.place(), &name(), person(), context)
             .await
             .unwrap()
             .was_paused
@@ -40,7 +41,7 @@ async fn a_paused_table_is_passed_over_and_goes_on_where_it_was() {
     let outcome = world.run("paused").await;
     assert_eq!(outcome.left_alone.paused[0].reason, person().reason);
     assert_eq!(world.lines(), [1, 2, 3]);
-    assert!(resume(&world.store, PREFIX, &name()).await.unwrap().was_paused);
+    assert!(resume(world.place(), &name()).await.unwrap().was_paused);
     world.run("resumed").await;
     assert_eq!(world.lines(), [1, 2, 3, 4]);
 }
@@ -51,12 +52,18 @@ async fn a_pause_that_is_disturbed_at_any_port_call_is_done_when_it_is_repeated(
         for call in 0.. {
             let world = world();
             let (gate, context) = (Gate::at(call, fault), world.context.get());
-            let done = pause(&Gated::new(&gate, &world.store), PREFIX, &name(), person(), context).await;
+            let done = pause(
+                Place::new(&Gated::new(&gate, &world.store), PREFIX),
+                &name(),
+                person(),
+                context,
+            )
+            .await;
             if !gate.was_reached() {
                 assert!(done.is_ok());
                 break;
             }
-            pause(&world.store, PREFIX, &name(), person(), context).await.unwrap();
+            pause(world.place(), &name(), person(), context).await.unwrap();
             assert!(world.run("run").await.committed.is_empty(), "{fault:?} at call {call}");
         }
     }
@@ -74,13 +81,13 @@ async fn what_is_begun_is_ended_by_its_own_verb() {
         "2026-11-29T13:00:00Z".parse().unwrap(),
     );
     world.ledger().begin(hold).await.unwrap();
-    let error = resume(&world.store, PREFIX, &name()).await.unwrap_err();
+    let error = resume(world.place(), &name()).await.unwrap_err();
     assert!(
         error.to_string().contains("with `tidemark reset dbo.t --yes`"),
         "{error}"
     );
     assert!(
-        pause(&world.store, PREFIX, &name(), person(), world.context.get())
+        pause(world.place(), &name(), person(), world.context.get())
             .await
             .is_err()
     );

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use tidemark::error::{ErrorCode, OfRole, Role};
-use tidemark::ledger::{Ledger, Pointers};
+use tidemark::ledger::{Ledger, Place, Pointers};
 use tidemark::model::watermark::WatermarkKey;
 use tidemark::ports::objects::CreateObjects;
 use tidemark::ports::watermarks::ReadWatermarks;
@@ -40,7 +40,7 @@ async fn a_pointer_that_lags_is_rolled_forward_and_moved() {
 #[tokio::test]
 async fn a_pointer_of_another_version_is_not_understood() {
     let (store, name) = (MemoryStore::default(), name());
-    let pointers = Pointers::new(&store, PREFIX);
+    let pointers = Pointers::new(Place::new(&store, PREFIX));
     let body = Bytes::from_static(br#"{"version": 2, "watermark": null}"#);
     store.overwrite("p/_ledger/dbo.t/watermark.json", body);
     let key = WatermarkKey {
@@ -61,7 +61,7 @@ async fn a_lagging_chain_is_followed_with_two_questions_a_window_and_one_at_its_
     }
     let gate = Gate::default();
     let store = Gated::new(&gate, &world.store);
-    let ledger = Ledger::new(&store, PREFIX, &world.name);
+    let ledger = Ledger::new(Place::new(&store, PREFIX), &world.name);
     let end = ledger.chain_end(&window("initial")).await.unwrap().unwrap();
     assert_eq!(
         (end.window, gate.calls().len()),
@@ -209,7 +209,7 @@ async fn manifests_that_lead_in_a_circle_are_noticed_when_the_first_of_them_come
     world.store.overwrite(&manifest("from-2"), last.to_string().into());
     let gate = Gate::default();
     let store = Gated::new(&gate, &world.store);
-    let ledger = Ledger::new(&store, PREFIX, &world.name);
+    let ledger = Ledger::new(Place::new(&store, PREFIX), &world.name);
     let error = ledger.chain_end(&window("initial")).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::LedgerInvalid);
     assert!(error.to_string().contains("lead in a circle"), "{error}");

@@ -12,7 +12,7 @@ use tidemark::steps::context::RunContext;
 use tidemark::steps::lookup_new::{LookupNewRequest, lookup_new};
 use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
 use tidemark::testing::declared;
-use tidemark::testing::world::{PREFIX, World, of_run, spec_with, window};
+use tidemark::testing::world::{World, of_run, spec_with, window};
 
 /// Returns settings with which a table is loaded again, and others.
 fn reloading(more: Value) -> TableSpec {
@@ -214,15 +214,13 @@ async fn a_dry_run_shows_the_reload_and_writes_nothing() {
         tables: vec![reloading(json!({}))],
         dry_run: true,
     };
-    let looked_up = lookup_old(&world.watermarks, &world.store, PREFIX, request, context).await;
+    let looked_up = lookup_old(&world.watermarks, world.place(), request, context).await;
     let request = LookupNewRequest {
         run_id: "dry".into(),
         tables: looked_up.unwrap().tables,
         dry_run: true,
     };
-    let planned = lookup_new(&world.table, &world.store, PREFIX, request, context)
-        .await
-        .unwrap();
+    let planned = lookup_new(&world.table, world.place(), request, context).await.unwrap();
     assert_eq!(planned.dry_run[0].window.as_str(), "reinit-from-3");
     assert_eq!(world.store.keys(), before);
 }
@@ -318,7 +316,7 @@ async fn a_window_that_another_run_gave_up_meanwhile_is_looked_at_again() {
         tables: vec![spec.clone()],
         dry_run: false,
     };
-    let found = lookup_old(&world.watermarks, &world.store, PREFIX, request, context)
+    let found = lookup_old(&world.watermarks, world.place(), request, context)
         .await
         .unwrap();
     assert!(!found.tables[0].may_be_frozen(), "{found:?}");
@@ -333,9 +331,7 @@ async fn a_window_that_another_run_gave_up_meanwhile_is_looked_at_again() {
         tables: found.tables,
         dry_run: false,
     };
-    let planned = lookup_new(&world.table, &world.store, PREFIX, request, context)
-        .await
-        .unwrap();
+    let planned = lookup_new(&world.table, world.place(), request, context).await.unwrap();
     assert_eq!((planned.unchanged.len(), planned.windows.len()), (0, 1), "{planned:?}");
     assert_eq!(planned.windows[0].window, window("reinit-from-1"));
 }

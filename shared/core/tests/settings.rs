@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use tidemark::error::ErrorCode;
 use tidemark::model::table::RunSettings;
 use tidemark::steps::update::UpdateAnswer;
-use tidemark::testing::pipeline::{Pipeline, WindowOfRun};
-use tidemark::testing::world::{PREFIX, World, of_run, spec_with};
+use tidemark::steps::window_of_run::WindowOfRun;
+use tidemark::testing::pipeline::Pipeline;
+use tidemark::testing::world::{World, of_run, spec_with};
 use tidemark::testing::{MemoryFiles, MemorySink, MemoryStore, MemoryTable, MemoryWatermarks};
 
 /// The steps over a world with a sink.
@@ -21,8 +22,7 @@ fn steps<'a>(world: &'a World, sink: &MemorySink) -> Steps<'a> {
         &world.table,
         &world.table,
         &world.watermarks,
-        &world.store,
-        PREFIX,
+        world.place(),
         MemoryFiles,
         sink.clone(),
     )

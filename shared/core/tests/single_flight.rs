@@ -7,15 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 use tidemark::error::{Error, ErrorCode};
-use tidemark::ledger::{Lease, Ledger, Taken};
+use tidemark::ledger::{Lease, Ledger, Place, Taken};
 use tidemark::model::lease::{CLOCK_MARGIN, Keeper, LEASE, Leases, RENEWED_EVERY};
 use tidemark::model::left_alone::{BusyTable, PausedTable};
 use tidemark::model::metric::Metric;
 use tidemark::model::moment::Moment;
 use tidemark::model::names::ObjectName;
 use tidemark::model::table::TableSpec;
-use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::{CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced};
+use tidemark::ports::sink_table::NoSinks;
 use tidemark::steps::context::Measured;
 use tidemark::steps::report_failed::{ReportFailedRequest, report_failed};
 use tidemark::testing::faults::{Fault, Gate, Gated, seeds};
@@ -186,8 +186,7 @@ async fn a_copy_that_fails_keeps_the_lease_for_the_other_slices_until_the_failur
                 &world.table,
                 Gated::new(&gate, &world.table),
                 &world.watermarks,
-                &world.store,
-                PREFIX,
+                Place::new(&world.store, PREFIX),
                 MemoryFiles,
                 NoSinks::default(),
             )
@@ -200,14 +199,14 @@ async fn a_copy_that_fails_keeps_the_lease_for_the_other_slices_until_the_failur
             failed: vec![name()],
             leases: Vec::new(),
         };
-        report_failed(&world.store, PREFIX, request, world.context.get()).await;
+        report_failed(world.place(), request, world.context.get()).await;
         assert_eq!(keeper(&world), None, "{fault:?}");
     }
 }
 
 /// Returns the lease of a table that waits while a run copies another one.
 fn waiting<'a>(world: &'a World, run_id: &'a str, table: &'a ObjectName) -> Lease<'a, MemoryStore> {
-    Lease::new(&Ledger::new(&world.store, PREFIX, table), run_id, Leases::Taken)
+    Lease::new(&Ledger::new(world.place(), table), run_id, Leases::Taken)
 }
 
 #[tokio::test(start_paused = true)]
@@ -469,7 +468,7 @@ async fn a_bucket_that_ignores_conditions_is_refused_at_the_first_run_of_a_table
             creates,
         };
         let (table, now) = (name(), world().context.get().now);
-        let ledger = Ledger::new(&store, PREFIX, &table);
+        let ledger = Ledger::new(Place::new(&store, PREFIX), &table);
         let error = Lease::new(&ledger, "run", Leases::Taken).take(now).await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::SinkRejected);
         assert!(error.to_string().contains(&format!("ignores {ignored}")), "{error}");
@@ -511,7 +510,7 @@ async fn the_leases_of_tables_that_failed_are_given_back_and_those_of_others_are
             failed: failed.clone(),
             leases: Vec::new(),
         };
-        let reported = report_failed(&world.store, PREFIX, request, context).await;
+        let reported = report_failed(world.place(), request, context).await;
         assert_eq!(reported.reported, 2);
         // Each table counts for itself, and all of them for the stack.
         let measured = reported.metrics();
@@ -537,7 +536,7 @@ async fn the_leases_of_tables_that_may_have_been_committed_are_given_back_and_no
         failed: Vec::new(),
         leases: vec![name()],
     };
-    let reported = report_failed(&world.store, PREFIX, request, context).await;
+    let reported = report_failed(world.place(), request, context).await;
     assert_eq!((reported.reported, reported.metrics()), (0, Vec::new()));
     assert_eq!(keeper(&world), None);
 }

@@ -19,7 +19,7 @@ use tidemark::steps::copy::{CopiedSlice, CopyAnswer};
 use tidemark::steps::update::{UpdateAnswer, UpdatePorts, UpdateRequest, update};
 use tidemark::testing::faults::{Gate, Gated};
 use tidemark::testing::pipeline::Pipeline;
-use tidemark::testing::world::{PREFIX, World, name, of_run, pipeline, spec, spec_with, window};
+use tidemark::testing::world::{World, name, of_run, pipeline, spec, spec_with, window};
 use tidemark::testing::{MemoryTable, MemoryWatermarks};
 
 /// Returns what is decided of the first slice of the first window.
@@ -290,8 +290,7 @@ async fn a_commit_that_was_overtaken_takes_what_the_other_run_completed() {
     let ports = UpdatePorts {
         source: &Overtaken(&world),
         watermarks: &world.watermarks,
-        store: &world.store,
-        prefix: PREFIX,
+        place: world.place(),
     };
     let UpdateAnswer::Committed(window) = update(ports, request, RunContext::unbounded()).await.unwrap() else {
         panic!("the slice is copied")

@@ -3,10 +3,12 @@
 use tiberius::Row;
 use tidemark::error::{Answer, Error, Failure, Fault};
 use tidemark::model::names::ObjectName;
+use tidemark::model::watermark::WatermarkKind;
 
 use crate::answers::{single, unexpected_answer};
 use crate::session::Server;
 use crate::statements::{Quoted, inventory};
+use crate::types::SqlType;
 
 /// The major version of SQL Server 2016.
 const OLDEST_MAJOR: i32 = 13;
@@ -31,6 +33,8 @@ pub struct InventoryColumn {
     pub name: String,
     /// The name of the type, without length or precision. That of a rowversion is `timestamp`.
     pub type_name: String,
+    /// What its values count, if it can be proposed as a watermark, which a `date` cannot.
+    pub watermark: Option<WatermarkKind>,
     /// Whether the column may be NULL.
     pub is_nullable: bool,
     /// Whether it is an identity column.
@@ -126,9 +130,11 @@ fn not_served(engine: Option<i32>, major: Option<i32>) -> Option<&'static str> {
 }
 
 fn column(row: &Row) -> Answer<InventoryColumn> {
+    let type_name = text(row, "type_name")?.unwrap_or_default();
     Ok(InventoryColumn {
         name: text(row, "column_name")?.unwrap_or_default().to_owned(),
-        type_name: text(row, "type_name")?.unwrap_or_default().to_owned(),
+        type_name: type_name.to_owned(),
+        watermark: SqlType::proposed_kind(type_name),
         is_nullable: flag(row, "is_nullable")?,
         is_identity: flag(row, "is_identity")?,
         is_key: flag(row, "key_place")?,

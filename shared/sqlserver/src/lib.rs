@@ -21,4 +21,4 @@ pub mod source;
 mod statements;
 pub mod types;
 
-pub use self::statements::Quoted;
+pub use self::statements::{Quoted, with_values};

@@ -7,6 +7,7 @@ mod batch_builder;
 mod code_page;
 mod column_builder;
 mod double_byte;
+mod limits;
 #[cfg(test)]
 mod masking_tests;
 mod result_columns;
@@ -31,31 +32,12 @@ use tidemark::ports::rows::{ExplainRows, Explained, ReadRows, RowsRead, TakeBatc
 use tracing::warn;
 
 pub use self::batch_builder::BatchBuilder;
+pub use self::limits::BatchLimits;
 use crate::login::{Credential, Login};
 use crate::masks::{self, MaskKey};
 use crate::session::{KeptConnection, Mssql, MssqlClient, Opened, Session, Timeouts, within};
 use crate::source::changes::NOT_OF_REPLICAS;
 use crate::statements::{self, Statement, change_tracking};
-
-/// The limits at which a record batch is full; the first one that is reached counts. A single row may exceed the bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BatchLimits {
-    /// The largest number of rows in a batch.
-    pub rows: usize,
-    /// The bytes of values after which a batch is passed on.
-    pub bytes: usize,
-}
-
-impl Default for BatchLimits {
-    /// Gives the limits that were measured with ten mixed columns: 2 MiB take no more time than 8 MiB, and 20 MB less
-    /// memory, because several batches are in memory at once.
-    fn default() -> Self {
-        Self {
-            rows: 65_536,
-            bytes: 2 * 1024 * 1024,
-        }
-    }
-}
 
 /// A reader of rows over one session. When it is dropped, its connection stays for the next reader that
 /// [keeps](Self::keeping) connections in the same place.

@@ -14,7 +14,7 @@ mod statement_tests;
 mod type_tests;
 
 use tidemark::error::{Answer, Error, ErrorCode};
-use tidemark::ports::merge::{MergeRows, SliceToMerge};
+use tidemark::ports::sink_table::{MergeRows, SliceToMerge};
 
 pub use self::staged_slice::StagedSlice;
 use crate::login::{Credential, Logins, ServerSettings};
@@ -112,8 +112,8 @@ mod tests {
     use futures::future::BoxFuture;
     use tidemark::error::{Failure, Fault, Role};
     use tidemark::model::sink::SqlServerSink;
-    use tidemark::ports::merge::Newest;
     use tidemark::ports::secrets::{ReadSecrets, Secret};
+    use tidemark::ports::sink_table::Newest;
 
     use super::*;
 

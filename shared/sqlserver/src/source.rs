@@ -8,6 +8,7 @@ mod log_tests;
 use std::cmp::Ordering;
 
 use tidemark::error::{Answer, Error, ErrorCode, Result};
+use tidemark::model::audit::AuditTypes;
 use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::predicate::Predicate;
 use tidemark::model::rows::Rows;
@@ -22,9 +23,9 @@ use crate::answers::{count, single, text, unexpected_answer};
 use crate::catalog::number as named;
 use crate::session::Server;
 pub use crate::statements::change_tracking::{OPERATION_COLUMN, VERSION_COLUMN};
-use crate::statements::watermark::HeldBack;
+use crate::statements::watermark::BehindClock;
 use crate::statements::{self, Statement, watermark};
-use crate::types::{SqlType, ValueText};
+use crate::types::{self, SqlType, ValueText};
 
 /// The beginning of a message: why a row version cannot be a watermark on a replica.
 const ROW_VERSIONS_OF_REPLICA: &str = "a rowversion cannot be followed on a replica or in a snapshot of a database, which do not \
@@ -42,6 +43,10 @@ impl KnowTypes for Server {
     fn holds(&self, store: &TypeName, column: &TypeName) -> bool {
         let types = SqlType::of(store).and_then(|store| Ok((store, SqlType::of(column)?)));
         types.is_ok_and(|(store, column)| store.keeps_watermarks_of(column))
+    }
+
+    fn audit_types(&self) -> AuditTypes {
+        types::audit_types()
     }
 }
 
@@ -87,7 +92,7 @@ impl ProbeSource for Server {
             self.refuse_replica(ROW_VERSIONS_OF_REPLICA)?;
             watermark::row_version_growth(column, old)?
         } else {
-            watermark::growth(column, old, self.held_back(column).await?)?
+            watermark::growth(column, old, self.behind_clock(column).await?)?
         };
         let rows = self.rows(&statement).await?;
         let row = single(&rows)?;
@@ -125,17 +130,17 @@ impl ProbeSource for Server {
 impl Server {
     /// Returns how far a window of the column stays behind the server's wall clock. The server is asked once for all tables
     /// of a lookup; the three hours for which it looks ahead are longer than a lookup and the hour that comes twice.
-    async fn held_back(&self, column: &WatermarkColumn<'_>) -> Answer<HeldBack> {
+    async fn behind_clock(&self, column: &WatermarkColumn<'_>) -> Answer<BehindClock> {
         if !SqlType::of(column.sql_type)?.may_repeat_an_hour() {
-            return Ok(HeldBack::No);
+            return Ok(BehindClock::No);
         }
         let mut known = self.clock_goes_back().lock().await;
         if let Some(goes_back) = *known {
-            return Ok(held_if(goes_back));
+            return Ok(behind_if(goes_back));
         }
         let goes_back = self.asked_whether_the_clock_goes_back().await?;
         *known = Some(goes_back);
-        Ok(held_if(goes_back))
+        Ok(behind_if(goes_back))
     }
 
     /// Asks the server whether its wall clock goes back. One that does not know time zones holds nothing back.
@@ -145,7 +150,7 @@ impl Server {
             Err(failure) if failure.is_transient() => return Err(failure),
             Err(failure) => {
                 tracing::warn!(
-                    "The server does not say whether its clock goes back, so no window is held back when it does: rows that the clock stamps \
+                    "The server does not say whether its clock goes back, so no window is behind back when it does: rows that the clock stamps \
                      in the hour that comes twice may be left out: {failure}."
                 );
                 return Ok(false);
@@ -166,11 +171,11 @@ impl Server {
     }
 }
 
-const fn held_if(clock_goes_back: bool) -> HeldBack {
+const fn behind_if(clock_goes_back: bool) -> BehindClock {
     if clock_goes_back {
-        HeldBack::OneHour
+        BehindClock::OneHour
     } else {
-        HeldBack::No
+        BehindClock::No
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use tidemark::ledger::{Decided, Ledger};
+use tidemark::ledger::{Decided, Ledger, Place};
 use tidemark::model::names::Identifier;
 use tidemark::model::plan::{Author, Content, Plan, WindowBounds};
 use tidemark::model::record::Decision;
@@ -21,8 +21,8 @@ use tidemark_sqlserver::login::{Login, Tls};
 use tidemark_tests::s3_server::{BUCKET, S3Server};
 
 use crate::Failure;
+use crate::layers::columns;
 use crate::process::{Measured, measure};
-use crate::stages::columns;
 
 /// The table's name where the replaying server, which does not look at it, is asked for its rows.
 pub const TABLE: &str = "dbo.tidemark_bench";
@@ -81,7 +81,7 @@ pub async fn copy(
         .to_string(),
     );
     let store = s3.store();
-    let ledger = Ledger::new(&store, "bench", &spec.table);
+    let ledger = Ledger::new(Place::new(&store, "bench"), &spec.table);
     let window = plan.window.clone();
     ledger.freeze(plan).await?;
     let mut command = Command::new(copy_delta);

@@ -1,20 +1,20 @@
 //! Speed and memory of `copy-delta`: `make bench`.
 //!
 //! A server in this process replays rows faster than they can be read, or at the pace of a real server. What is measured
-//! is another process each time: first the bare client, then one stage more of the way at a time, then the release binary
+//! is another process each time: first the bare client, then one layer more of the way at a time, then the release binary
 //! of `copy-delta` as it is deployed, with TLS, upload and checksums. CPU is what the kernel accounts to that process,
 //! memory its high-water mark.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the terminal is the reader")]
 
 mod copies;
+mod layers;
 mod null;
 mod process;
 mod report;
 mod server;
 mod small;
 mod source;
-mod stages;
 
 use std::error::Error;
 use std::path::Path;
@@ -26,9 +26,9 @@ use tidemark_replay::rows::Rows;
 use tidemark_replay::server::{Answer, Replay};
 use tidemark_replay::tables::{self, Table};
 
+use crate::layers::Link;
 use crate::process::Measured;
 use crate::report::{Amount, Report};
-use crate::stages::Link;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -43,11 +43,11 @@ const PACE: u64 = 1_100_000;
 const FORMATS: [&str; 3] = ["parquet", "csv", "jsonl"];
 
 fn main() -> ExitCode {
-    let done = if std::env::args().nth(1).as_deref() == Some(stages::ARGUMENT) {
+    let done = if std::env::args().nth(1).as_deref() == Some(layers::ARGUMENT) {
         // The runtime is the one of copy-delta.
         tokio::runtime::Runtime::new()
             .map_err(Failure::from)
-            .and_then(|runtime| runtime.block_on(stages::stage()))
+            .and_then(|runtime| runtime.block_on(layers::layer()))
     } else {
         run()
     };
@@ -115,21 +115,21 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Measures every stage and format of a table, as fast as the client takes the rows.
+    /// Measures every layer and format of a table, as fast as the client takes the rows.
     async fn table(&self, report: &mut Report, table: &Table, rows: u64) -> Result<(), Failure> {
-        let stages = [("drain", None), ("decode", None), ("build", None)]
+        let layers = [("drain", None), ("decode", None), ("build", None)]
             .into_iter()
             .chain(FORMATS.map(|format| ("encode", Some(format))));
         let copies = FORMATS.map(|format| format!("copy/{}/{format}", table.name));
-        let lines: Vec<_> = stages
-            .flat_map(|(stage, format)| {
+        let lines: Vec<_> = layers
+            .flat_map(|(layer, format)| {
                 let name = match format {
-                    Some(format) => format!("{stage}/{}/{format}", table.name),
-                    None => format!("{stage}/{}", table.name),
+                    Some(format) => format!("{layer}/{}/{format}", table.name),
+                    None => format!("{layer}/{}", table.name),
                 };
                 [
-                    (name.clone(), stage, format, true),
-                    (name + "/plain", stage, format, false),
+                    (name.clone(), layer, format, true),
+                    (name + "/plain", layer, format, false),
                 ]
             })
             .collect();
@@ -148,15 +148,15 @@ impl Bench<'_> {
             wire_bytes: bytes_per_row * rows as f64,
             file_bytes: None,
         };
-        for (name, stage, format, is_encrypted) in &lines {
+        for (name, layer, format, is_encrypted) in &lines {
             // All other lines are compared with the drain.
-            if !report.wants(name) && *stage != "drain" {
+            if !report.wants(name) && *layer != "drain" {
                 continue;
             }
             let login = source::login(if *is_encrypted { &encrypted } else { &plain });
             let link = Link::new(*is_encrypted);
-            let measured = stages::run(stage, table, format.unwrap_or("parquet"), &login, link)?;
-            check_rows(name, rows, &measured, *stage == "drain")?;
+            let measured = layers::run(layer, table, format.unwrap_or("parquet"), &login, link)?;
+            check_rows(name, rows, &measured, *layer == "drain")?;
             amount.file_bytes = format.and_then(|_| measured.answer["bytes"].as_u64());
             let drain = format!("drain/{}{}", table.name, if *is_encrypted { "" } else { "/plain" });
             report.line(name, &drain, amount, &measured);
@@ -197,7 +197,7 @@ impl Bench<'_> {
             wire_bytes: bytes_per_row * rows as f64,
             file_bytes: None,
         };
-        let measured = stages::run("drain", table, "parquet", &source::login(&server), Link::new(true))?;
+        let measured = layers::run("drain", table, "parquet", &source::login(&server), Link::new(true))?;
         report.line(&drain, &drain, amount, &measured);
         self.copy(report, &copy, &drain, table, "parquet", &server, amount)
             .await
@@ -223,7 +223,7 @@ impl Bench<'_> {
         ));
         for (name, link) in lines {
             let (bytes_per_row, server) = self.serve(table, rows, link.is_encrypted, None);
-            let measured = stages::run("decode", table, "parquet", &source::login(&server), link)?;
+            let measured = layers::run("decode", table, "parquet", &source::login(&server), link)?;
             check_rows(&name, rows, &measured, false)?;
             let amount = Amount {
                 rows,

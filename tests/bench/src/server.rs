@@ -11,7 +11,7 @@ use tidemark_tests::real_server;
 use tidemark_tests::stand_in::login_of;
 
 use crate::report::{Amount, Report};
-use crate::{Failure, copies, stages};
+use crate::{Failure, copies, layers};
 
 /// The scratch table, and the one that it is merged into. Both are dropped before and after.
 const SCRATCH: &str = "dbo.tidemark_bench_rows";
@@ -99,7 +99,7 @@ async fn lines(
     let sql = format!("SELECT {} FROM {SCRATCH}", names.join(", "));
     let drained = {
         let login = login.clone();
-        tokio::task::spawn_blocking(move || stages::drain(&sql, &login)).await??
+        tokio::task::spawn_blocking(move || layers::drain(&sql, &login)).await??
     };
     let wire_bytes = drained.answer["bytes"].as_u64().unwrap_or_default() as f64;
     let mut amount = Amount {

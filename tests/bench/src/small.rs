@@ -4,10 +4,10 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tidemark::ledger::Ledger;
+use tidemark::ledger::{Ledger, Place};
 use tidemark::model::slice_id::SliceId;
-use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects, UploadObjects};
+use tidemark::ports::sink_table::NoSinks;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::copy::{CopiedSlice, CopyAnswer, CopyPorts, CopyRequest, copy};
 use tidemark::testing::MemoryStore;
@@ -97,7 +97,7 @@ where
     let spec = copies::spec(copies::TABLE, &json!({}))?;
     let plan = copies::plan(&spec, table)?;
     let window = plan.window.clone();
-    Ledger::new(store, prefix, &spec.table).freeze(plan).await?;
+    Ledger::new(Place::new(store, prefix), &spec.table).freeze(plan).await?;
     let request = CopyRequest {
         run_id: "bench".to_owned(),
         settings: spec.run_settings(),
@@ -110,8 +110,7 @@ where
         reader,
         files: &Files,
         sinks: &NoSinks::default(),
-        store,
-        prefix,
+        place: Place::new(store, prefix),
         part_bytes: 8 << 20,
     };
     let started = Instant::now();

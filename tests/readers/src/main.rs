@@ -108,7 +108,7 @@ fn write(request: &Request) -> Outcome<()> {
             at: "2026-11-29T12:00:00.000001Z".parse()?,
             operation: Operation::Growth,
         };
-        columns.extend(audit::columns(copied, wanted)?);
+        columns.extend(audit::columns(copied, types::audit_types(), wanted));
     }
     let key = MaskKey::of(&Secret::new("k".repeat(32)))?;
     let mut rows = BatchBuilder::new(&columns, BatchLimits::default()).hashing_by(key);

@@ -3,9 +3,6 @@
 //!
 //! Statements are recognised by parts of their text, and the bounds of an interval by the parameters that are numbers.
 //! A statement that is not recognised, such as a question to the catalog about columns, is answered without a row.
-//!
-//! Statements are told by what is in them, and the bounds of an interval by the parameters that are numbers. Statements that it does
-//! not know, such as questions to the catalog about columns, have no row for an answer.
 
 use std::ops::Range;
 

@@ -1,8 +1,6 @@
 //! Tables whose rows are like real ones: no two rows of a block are alike, and they compress as real data does.
 //!
 //! Every table begins with a key `id` that counts. A block has so many rows that no page of a file contains it twice.
-//!
-//! Every table begins with a key `id` that counts. A block holds enough rows that no page of a file sees it twice.
 
 use crate::tokens::{LATIN1, characters, chunked, columns, long, row, short, utf16};
 use crate::words::{CITIES, FIRST_NAMES, LAST_NAMES, STREETS};

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 use tidemark::error::{ErrorCode, Result};
-use tidemark::ledger::Ledger;
 use tidemark::ledger::keys::table_segment;
+use tidemark::ledger::{Ledger, Place};
 use tidemark::model::names::Identifier;
 use tidemark::model::table::TableSpec;
 use tidemark::model::window::WindowName;
-use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::{AskBucket, CompleteObjects, CreateObjects, ReadObjects, ReplaceObjects, UploadObjects};
+use tidemark::ports::sink_table::NoSinks;
 use tidemark::testing::MemoryStore;
 use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark_files::encoder::Files;
@@ -70,8 +70,7 @@ where
         &source,
         RowReader::new(world.login()),
         &watermarks,
-        store,
-        prefix,
+        Place::new(store, prefix),
         Files,
         NoSinks::default(),
     );
@@ -114,7 +113,7 @@ async fn odd_names_of_schemas_tables_and_columns_are_copied_whole() {
                 "{table}"
             );
             if rows.is_some() {
-                let ledger = Ledger::new(&store, "lake", &spec.table);
+                let ledger = Ledger::new(Place::new(&store, "lake"), &spec.table);
                 let plan = ledger.existing_plan(&WindowName::initial()).await.unwrap();
                 let key = ledger.keys().part(&plan, &0.into());
                 let row = json!({ column: 2, name: "two" });

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::json;
-use tidemark::ledger::Ledger;
+use tidemark::ledger::{Ledger, Place};
 use tidemark::model::slice::SliceBounds;
 use tidemark::model::window::WindowName;
 use tidemark::ports::objects::ReadObjects;
@@ -128,7 +128,7 @@ async fn a_uniqueidentifier_key_cuts_in_the_servers_order() {
     assert_eq!(parts, [2; 32], "{parts:?}");
     // The value that the server takes for the least is first, whatever its text looks like.
     let store = world.s3.store();
-    let ledger = Ledger::new(&store, PREFIX, &spec.table);
+    let ledger = Ledger::new(Place::new(&store, PREFIX), &spec.table);
     let plan = ledger.existing_plan(&WindowName::initial()).await.unwrap();
     let first = ledger.manifest(&plan.window).await.unwrap().unwrap().parts.remove(0);
     let body = store.get(&first.key).await.unwrap().unwrap().body;

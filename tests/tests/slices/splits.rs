@@ -2,14 +2,14 @@
 
 use serde_json::json;
 use tidemark::error::ErrorCode;
-use tidemark::ledger::Pointers;
+use tidemark::ledger::{Place, Pointers};
 use tidemark::model::slice_id::SliceId;
 use tidemark::model::table::TableSpec;
 use tidemark::model::window::WindowName;
-use tidemark::ports::merge::NoSinks;
+use tidemark::ports::sink_table::NoSinks;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::copy::{CopiedSlice, CopyAnswer, CopyPorts, CopyRequest, copy};
-use tidemark::testing::pipeline::WindowOfRun;
+use tidemark::steps::window_of_run::WindowOfRun;
 use tidemark_files::encoder::Files;
 use tidemark_sqlserver::rows::RowReader;
 use tidemark_sqlserver::session::Server;
@@ -25,7 +25,7 @@ async fn a_slice_that_meets_its_deadline_is_split() {
     )
     .await;
     let (source, store) = (Server::new(world.login()), world.s3.store());
-    let pointers = Pointers::new(&store, PREFIX);
+    let pointers = Pointers::new(Place::new(&store, PREFIX));
     let mut pipeline = steps(&source, RowReader::new(world.login()), &pointers, &store);
     let spec = spec("t", 1_000, &json!({}));
     let planned = pipeline.plan("r", std::slice::from_ref(&spec)).await.unwrap();
@@ -47,8 +47,7 @@ async fn a_slice_that_meets_its_deadline_is_split() {
         reader: &mut RowReader::new(world.login()),
         files: &Files,
         sinks: &NoSinks::default(),
-        store: &store,
-        prefix: PREFIX,
+        place: Place::new(&store, PREFIX),
         part_bytes: PART_BYTES,
     };
     let error = Box::pin(copy(ports, request, context)).await.unwrap_err();

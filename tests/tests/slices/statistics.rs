@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use tidemark::ledger::Pointers;
+use tidemark::ledger::{Place, Pointers};
 use tidemark::model::plan::Plan;
 use tidemark::model::table::TableSpec;
 use tidemark::testing::faults::{Gate, Gated};
@@ -18,7 +18,7 @@ use crate::world::{PREFIX, part_rows, plan, run, spec, steps};
 async fn plan_counted(world: &World, spec: &TableSpec) -> (Plan, BTreeMap<&'static str, usize>) {
     let (server, store, gate) = (Server::new(world.login()), world.s3.store(), Gate::default());
     let source = Gated::new(&gate, &server);
-    let pointers = Pointers::new(&store, PREFIX);
+    let pointers = Pointers::new(Place::new(&store, PREFIX));
     let pipeline = steps(&source, RowReader::new(world.login()), &pointers, &store);
     let planned = pipeline.plan("r", std::slice::from_ref(spec)).await.unwrap();
     assert!(planned.failed.is_empty(), "{:?}", planned.failed);

@@ -2,12 +2,12 @@
 
 use arrow_array::RecordBatch;
 use tidemark::error::Result;
-use tidemark::ledger::{Ledger, Pointers};
+use tidemark::ledger::{Ledger, Place, Pointers};
 use tidemark::model::plan::Plan;
 use tidemark::model::table::TableSpec;
 use tidemark::model::window::WindowName;
-use tidemark::ports::merge::NoSinks;
 use tidemark::ports::objects::ReadObjects;
+use tidemark::ports::sink_table::NoSinks;
 use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark::testing::slow_reader::Slow;
 use tidemark_aws::bucket::S3Store;
@@ -29,7 +29,14 @@ pub fn steps<'a, P, R>(
     pointers: &'a Pointers<'a, S3Store>,
     store: &'a S3Store,
 ) -> Steps<'a, P, R> {
-    Pipeline::new(source, reader, pointers, store, PREFIX, Files, NoSinks::default())
+    Pipeline::new(
+        source,
+        reader,
+        pointers,
+        Place::new(store, PREFIX),
+        Files,
+        NoSinks::default(),
+    )
 }
 
 /// Makes the settings of a table with the watermark `v`, and more settings of its tracking.
@@ -49,7 +56,9 @@ pub fn spec(table: &str, slice_rows: u64, more: &serde_json::Value) -> TableSpec
 /// Runs the steps once with the pointers in the bucket. Returns the outcome, and the plan of the window.
 pub async fn run(world: &World, run_id: &str, spec: &TableSpec) -> (RunOutcome, Plan) {
     let store = world.s3.store();
-    let outcome = world.run_with(&Pointers::new(&store, PREFIX), run_id, spec).await;
+    let outcome = world
+        .run_with(&Pointers::new(Place::new(&store, PREFIX)), run_id, spec)
+        .await;
     let plan = plan(world, spec, &outcome.committed[0].window).await;
     (outcome, plan)
 }
@@ -57,14 +66,14 @@ pub async fn run(world: &World, run_id: &str, spec: &TableSpec) -> (RunOutcome, 
 /// Returns the plan of a window.
 pub async fn plan(world: &World, spec: &TableSpec, window: &WindowName) -> Plan {
     let store = world.s3.store();
-    let ledger = Ledger::new(&store, PREFIX, &spec.table);
+    let ledger = Ledger::new(Place::new(&store, PREFIX), &spec.table);
     ledger.existing_plan(window).await.unwrap()
 }
 
 /// Runs the steps once with the pointers in the bucket, and with time for so many rows per invocation.
 pub async fn run_in_time(world: &World, spec: &TableSpec, rows_in_time: u64) -> Result<RunOutcome> {
     let (source, store) = (Server::new(world.login()), world.s3.store());
-    let pointers = Pointers::new(&store, PREFIX);
+    let pointers = Pointers::new(Place::new(&store, PREFIX));
     let reader = Slow::new(RowReader::new(world.login()), rows_in_time, |batch| {
         batch.num_rows() as u64
     });
@@ -75,7 +84,7 @@ pub async fn run_in_time(world: &World, spec: &TableSpec, rows_in_time: u64) -> 
 /// Returns the number of lines of each part, in slice order.
 pub async fn part_rows(world: &World, spec: &TableSpec, window: &WindowName) -> Vec<usize> {
     let store = world.s3.store();
-    let manifest = Ledger::new(&store, PREFIX, &spec.table)
+    let manifest = Ledger::new(Place::new(&store, PREFIX), &spec.table)
         .manifest(window)
         .await
         .unwrap()

@@ -15,7 +15,7 @@ use tidemark::planner::examine::examine;
 use tidemark::ports::objects::ReadObjects;
 use tidemark::ports::watermarks::{MoveWatermarks, Moved, ReadWatermarks};
 use tidemark::steps::update::UpdateAnswer;
-use tidemark::testing::pipeline::WindowOfRun;
+use tidemark::steps::window_of_run::WindowOfRun;
 use tidemark_lambda::logs;
 use tidemark_tests::stand_in::control_table;
 

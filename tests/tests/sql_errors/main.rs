@@ -12,17 +12,19 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int32Array, RecordBatch};
 use serde_json::{Value, json};
 use tidemark::error::{Answer, Error, Failure, Fault, Result, Role};
+use tidemark::ledger::Place;
 use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::sink::SqlServerSink;
 use tidemark::model::table::{RunSettings, TableSpec};
-use tidemark::model::types::{Column, Form, TypeName, VariantColumns, WantedForms};
+use tidemark::model::types::{Column, Form, TypeName, WantedForms};
 use tidemark::model::values::Values;
 use tidemark::model::window::WindowName;
-use tidemark::ports::merge::{MergeRows, Merged, Newest, NoSinks, SliceToMerge, StagedRows};
+use tidemark::ports::sink_table::{MergeRows, Merged, Newest, NoSinks, SliceToMerge, StagedRows};
 use tidemark::ports::source::ProbeSource;
 use tidemark::steps::tables::FailedTable;
+use tidemark::steps::window_of_run::WindowOfRun;
 use tidemark::testing::MemoryStore;
-use tidemark::testing::pipeline::{Pipeline, WindowOfRun};
+use tidemark::testing::pipeline::Pipeline;
 use tidemark_files::encoder::Files;
 use tidemark_sandbox::{Action, Fault as Ordered, SqlError};
 use tidemark_sqlserver::control_table::ControlTable;
@@ -74,8 +76,7 @@ impl Sources {
             &source,
             RowReader::new(self.world.login()),
             &watermarks,
-            &self.store,
-            "p",
+            Place::new(&self.store, "p"),
             Files,
             NoSinks::default(),
         );
@@ -226,9 +227,7 @@ fn the_table_holds_every_number_that_is_classed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_of_a_lookup() {
     let sources = Sources::new().await;
-    let wanted = WantedForms::Exact {
-        variants: VariantColumns::default(),
-    };
+    let wanted = WantedForms::exact();
     for (number, text, fault) in numbers::all() {
         for request in ["SELECT TOP 0 [", "MAX("] {
             sources.raise(request, number, text, None);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tidemark::error::{ErrorCode, Role};
-use tidemark::ports::merge::StagedRows;
+use tidemark::ports::sink_table::StagedRows;
 use tidemark_tests::every_type;
 
 use crate::world::{World, rows, spec, staged_row};

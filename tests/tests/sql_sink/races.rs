@@ -3,12 +3,12 @@
 use arrow_array::RecordBatch;
 use serde_json::json;
 use tidemark::error::{Answer, ErrorCode};
-use tidemark::ledger::{Ledger, Pointers};
+use tidemark::ledger::{Ledger, Place, Pointers};
 use tidemark::model::record::{Attempt, Decision, Record};
 use tidemark::model::window::WindowName;
-use tidemark::ports::merge::{MergeRows, Merged, SliceToMerge, StagedRows};
+use tidemark::ports::sink_table::{MergeRows, Merged, SliceToMerge, StagedRows};
 use tidemark::steps::copy::{CopiedSlice, CopyAnswer};
-use tidemark::testing::pipeline::WindowOfRun;
+use tidemark::steps::window_of_run::WindowOfRun;
 use tidemark_aws::bucket::S3Store;
 use tidemark_sandbox::{Action, Fault, SqlError};
 use tidemark_sqlserver::session::Server;
@@ -63,7 +63,7 @@ impl StagedRows<RecordBatch> for OvertakenSlice<'_> {
 
     async fn lock(&mut self) -> Answer<()> {
         let table = "dbo.t".parse().unwrap();
-        let ledger = Ledger::new(self.store, "tidemark", &table);
+        let ledger = Ledger::new(Place::new(self.store, "tidemark"), &table);
         let plan = ledger.existing_plan(&WindowName::initial()).await?;
         let attempt = Attempt {
             window: plan.window.clone(),
@@ -208,7 +208,7 @@ WHEN NOT MATCHED THEN INSERT (id, v, at) VALUES (s.id, s.v, s.at);";
     let world = World::new(source, sink).await;
     let spec = spec("t", "at", json!({ "procedure": "p", "table_type": "ty" }));
     let (server, store) = (Server::new(login_of(&world.source)), world.s3.store());
-    let pointers = Pointers::new(&store, "tidemark");
+    let pointers = Pointers::new(Place::new(&store, "tidemark"));
     let sinks = Overtaken {
         world: &world,
         store: &store,

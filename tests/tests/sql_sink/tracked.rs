@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use tidemark::error::ErrorCode;
 use tidemark::model::sink::SqlServerSink;
 use tidemark::model::table::TableSpec;
-use tidemark::model::types::{Column, Form, TypeName, VariantColumns, WantedForms};
+use tidemark::model::types::{Column, Form, TypeName, WantedForms};
 use tidemark::model::values::Values;
 use tidemark::ports::changes::{ChangeColumns, ProbeChanges};
-use tidemark::ports::merge::{MergeRows, Newest, SliceToMerge, StagedRows};
+use tidemark::ports::sink_table::{MergeRows, Newest, SliceToMerge, StagedRows};
 use tidemark_sqlserver::session::Server;
 use tidemark_sqlserver::sink::SinkServer;
 use tidemark_tests::stand_in::login_of;
@@ -90,9 +90,7 @@ ALTER TABLE t ENABLE CHANGE_TRACKING";
 async fn deletions_are_deleted_and_the_rest_is_merged() {
     let sink = "CREATE TABLE t (id int PRIMARY KEY, v varchar(10)); INSERT t VALUES (1, 'a'), (2, 'b'), (3, 'c')";
     let sink = stand_in(sink).await;
-    let ChangeColumns { version, operation } = Server::new(login_of(&sink)).change_columns(WantedForms::Exact {
-        variants: VariantColumns::default(),
-    });
+    let ChangeColumns { version, operation } = Server::new(login_of(&sink)).change_columns(WantedForms::exact());
     let (version_name, operation_name) = (version.name.clone(), operation.name.clone());
     let [id, v] = [("id", "int", Form::Int32), ("v", "varchar(10)", Form::Text)].map(|(name, sql_type, form)| Column {
         name: name.to_owned(),

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int32Array, RecordBatch, StringArray};
 use serde_json::{Value, json};
 use tidemark::error::Error;
-use tidemark::ledger::Pointers;
+use tidemark::ledger::{Place, Pointers};
 use tidemark::model::names::Identifier;
 use tidemark::model::sink::SqlServerSink;
 use tidemark::model::table::TableSpec;
 use tidemark::model::types::{Column, Form, TypeName};
 use tidemark::model::values::Values;
-use tidemark::ports::merge::{MergeRows, Newest, SliceToMerge, StagedRows};
+use tidemark::ports::sink_table::{MergeRows, Newest, SliceToMerge, StagedRows};
 use tidemark::ports::watermarks::MoveWatermarks;
 use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark_aws::bucket::S3Store;
@@ -109,8 +109,7 @@ impl World {
             source,
             RowReader::new(self.source_login()),
             watermarks,
-            store,
-            self.prefix,
+            Place::new(store, self.prefix),
             Files,
             sinks,
         )
@@ -119,7 +118,7 @@ impl World {
     /// Runs the steps once with the pointer in the bucket.
     pub async fn run(&self, run_id: &str, spec: &TableSpec) -> Result<RunOutcome, Error> {
         let store = self.s3.store();
-        let pointers = Pointers::new(&store, self.prefix);
+        let pointers = Pointers::new(Place::new(&store, self.prefix));
         self.run_with(&pointers, run_id, std::slice::from_ref(spec)).await
     }
 

@@ -7,13 +7,14 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde_json::Value;
 use tidemark::error::{Answer, ErrorCode};
-use tidemark::ledger::Pointers;
+use tidemark::ledger::{Place, Pointers};
 use tidemark::model::slice_id::SliceId;
 use tidemark::model::table::TableSpec;
 use tidemark::ports::objects::CreateObjects;
 use tidemark::ports::secrets::{ReadSecrets, Secret};
+use tidemark::steps::window_of_run::WindowOfRun;
 use tidemark::testing::MemoryStore;
-use tidemark::testing::pipeline::{Pipeline, WindowOfRun};
+use tidemark::testing::pipeline::Pipeline;
 use tidemark_files::encoder::Files;
 use tidemark_lambda::runner::decode;
 use tidemark_sqlserver::login::{Credential, Logins, ServerSettings, Tls};
@@ -130,8 +131,7 @@ impl Tampering {
             &self.source,
             RowReader::new(self.credential.clone()).keeping(&self.rows),
             pointers,
-            store,
-            PREFIX,
+            Place::new(store, PREFIX),
             Files,
             Sinks::new(
                 &self.logins,
@@ -145,7 +145,7 @@ impl Tampering {
     /// Returns the next window of the table after `runs` whole runs before it, each followed by a script.
     pub async fn frozen(&self, runs: &[&str]) -> FrozenWindow {
         let store = MemoryStore::default();
-        let pointers = Pointers::new(&store, PREFIX);
+        let pointers = Pointers::new(Place::new(&store, PREFIX));
         let mut steps = self.steps(&store, &pointers);
         let tables = std::slice::from_ref(&self.spec);
         for script in runs {
@@ -168,7 +168,7 @@ impl Tampering {
     /// Returns the same window with its first slice split.
     pub async fn split(&self, frozen: &FrozenWindow) -> FrozenWindow {
         let store = frozen.bucket(None).await;
-        let pointers = Pointers::new(&store, PREFIX);
+        let pointers = Pointers::new(Place::new(&store, PREFIX));
         let first = frozen.slices[0].clone();
         let split = Box::pin(self.steps(&store, &pointers).split("split", &frozen.window, first))
             .await
@@ -190,7 +190,7 @@ impl Tampering {
     ) -> (Vec<String>, Vec<Option<ErrorCode>>) {
         let mut ends = Vec::new();
         let to_split = frozen.bucket(changed).await;
-        let pointers = Pointers::new(&to_split, PREFIX);
+        let pointers = Pointers::new(Place::new(&to_split, PREFIX));
         self.world.sandbox.statements();
         let split = self
             .steps(&to_split, &pointers)
@@ -198,7 +198,7 @@ impl Tampering {
             .await;
         ends.push(split.err().map(|error| error.code()));
         let to_copy = frozen.bucket(changed).await;
-        let pointers = Pointers::new(&to_copy, PREFIX);
+        let pointers = Pointers::new(Place::new(&to_copy, PREFIX));
         let mut steps = self.steps(&to_copy, &pointers);
         for slice in &frozen.slices {
             let copied = Box::pin(steps.copy_slice("c", &frozen.window, slice.clone())).await;

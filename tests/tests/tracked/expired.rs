@@ -3,7 +3,7 @@
 use arrow_array::RecordBatch;
 use serde_json::json;
 use tidemark::error::{Answer, ErrorCode, Role};
-use tidemark::ledger::Ledger;
+use tidemark::ledger::{Ledger, Place};
 use tidemark::ports::rows::{ReadRows, TakeBatches};
 use tidemark_sqlserver::rows::RowReader;
 
@@ -97,7 +97,7 @@ async fn changes_that_expire_while_they_are_read_are_not_taken_for_all() {
     tracked.run(&spec).await;
     tracked.execute("update t set v = 11");
     let window = tracked.plan(&spec).await;
-    let ledger = Ledger::new(&tracked.store, PREFIX, &spec.table);
+    let ledger = Ledger::new(Place::new(&tracked.store, PREFIX), &spec.table);
     let plan = ledger.existing_plan(&window).await.unwrap();
     let settings = spec.run_settings();
     let rows = plan.slice_rows(&plan.slices[0], &settings).unwrap();

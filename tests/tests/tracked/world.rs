@@ -2,13 +2,14 @@
 
 use arrow_array::RecordBatch;
 use tidemark::error::{ErrorCode, Result};
-use tidemark::ledger::{Ledger, Pointers};
+use tidemark::ledger::{Ledger, Place, Pointers};
 use tidemark::model::manifest::Manifest;
 use tidemark::model::table::TableSpec;
 use tidemark::model::window::WindowName;
-use tidemark::ports::merge::NoSinks;
+use tidemark::ports::sink_table::NoSinks;
 use tidemark::steps::copy::CopyAnswer;
-use tidemark::testing::pipeline::{Pipeline, RunOutcome, WindowOfRun};
+use tidemark::steps::window_of_run::WindowOfRun;
+use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark_aws::bucket::S3Store;
 use tidemark_files::encoder::Files;
 use tidemark_sqlserver::rows::RowReader;
@@ -64,7 +65,7 @@ impl Tracked {
     }
 
     fn watermarks(&self) -> Pointers<'_, S3Store> {
-        Pointers::new(&self.store, PREFIX)
+        Pointers::new(Place::new(&self.store, PREFIX))
     }
 
     /// Makes the four steps, with connections of their own.
@@ -73,8 +74,7 @@ impl Tracked {
             source,
             RowReader::new(self.world.login()),
             watermarks,
-            &self.store,
-            PREFIX,
+            Place::new(&self.store, PREFIX),
             Files,
             NoSinks::default(),
         )
@@ -125,7 +125,7 @@ impl Tracked {
 
     /// Returns the committed windows in their order.
     pub async fn chain(&self, spec: &TableSpec) -> Vec<Manifest> {
-        let ledger = Ledger::new(&self.store, PREFIX, &spec.table);
+        let ledger = Ledger::new(Place::new(&self.store, PREFIX), &spec.table);
         let mut chain: Vec<Manifest> = Vec::new();
         let mut at = WindowName::initial();
         while let Some(manifest) = ledger.manifest(&at).await.unwrap() {

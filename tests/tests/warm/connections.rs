@@ -1,4 +1,4 @@
-//! Connections that are used again, and those that are not.
+//! A warm function uses its connections to SQL Server again: which are used again, and which are not.
 
 use std::time::{Duration, Instant};
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use tidemark::error::Answer;
 use tidemark::model::names::Identifier;
 use tidemark::model::sink::SqlServerSink;
-use tidemark::ports::merge::{MergeRows, Newest, SliceToMerge, StagedRows};
+use tidemark::ports::sink_table::{MergeRows, Newest, SliceToMerge, StagedRows};
 use tidemark_sandbox::{Action, SqlError};
 use tidemark_sqlserver::session::KeptConnection;
 use tidemark_sqlserver::sink::{SinkServer, StagedSlice};

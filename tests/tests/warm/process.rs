@@ -2,14 +2,15 @@
 
 use arrow_array::RecordBatch;
 use tidemark::error::{Answer, Error};
+use tidemark::ledger::Place;
 use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::rows::{Interval, Rows};
 use tidemark::model::table::TableSpec;
-use tidemark::model::types::{Column, Form, TypeName, VariantColumns, WantedForms};
+use tidemark::model::types::{Column, Form, TypeName, WantedForms};
 use tidemark::model::values::Values;
 use tidemark::model::watermark::Watermark;
-use tidemark::ports::merge::NoSinks;
 use tidemark::ports::rows::{ReadRows, TakeBatches};
+use tidemark::ports::sink_table::NoSinks;
 use tidemark::ports::source::{DeclaredColumn, ProbeSource};
 use tidemark::testing::pipeline::{Pipeline, RunOutcome};
 use tidemark_aws::bucket::S3Store;
@@ -49,8 +50,7 @@ impl Process {
             &source,
             RowReader::new(login.clone()).keeping(&self.rows),
             &watermarks,
-            &store,
-            "tidemark",
+            Place::new(&store, "tidemark"),
             Files,
             NoSinks::default(),
         );
@@ -106,9 +106,7 @@ pub fn fault(world: &World, text: &str, action: Action, times: u32) {
 
 /// Asks for the columns of `t`.
 pub async fn columns(server: &Server) -> Answer<Vec<DeclaredColumn>> {
-    let wanted = WantedForms::Exact {
-        variants: VariantColumns::default(),
-    };
+    let wanted = WantedForms::exact();
     server.columns(&table(), None, None, wanted).await
 }
 

@@ -1,4 +1,4 @@
-//! What the doctor finds of the sink.
+//! The checks of `tidemark doctor` on the sink: whether the bucket or folder can be read and written, and keeps the ledger whole.
 
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::ledger::conditions::{probe_key, try_conditions};

@@ -3,7 +3,8 @@
 use tidemark::model::format::{Format, Quote};
 use tidemark::model::types::{Column, Form};
 
-use super::{Described, Engine};
+use super::Described;
+use super::engine::Engine;
 
 impl Described<'_> {
     /// Returns a line for each column that a table of files has.

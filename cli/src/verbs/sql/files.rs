@@ -3,7 +3,8 @@
 use tidemark::ledger::keys::LOAD_DATE_KEY;
 use tidemark::model::format::{CsvOptions, Format, LineBreaks, Quote};
 
-use super::{Described, Engine};
+use super::Described;
+use super::engine::Engine;
 
 impl Described<'_> {
     /// Returns the statement that makes the files a table.

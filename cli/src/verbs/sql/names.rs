@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tidemark::ledger::keys::{table_hash, table_segment};
 use tidemark::model::names::ObjectName;
 
-use super::Engine;
+use super::engine::Engine;
 
 /// Returns the name of every table of a sink. Tables whose names, or whose views' names, would be the same have digits
 /// of a checksum of their whole names as well.

@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use futures::stream::{self, StreamExt};
 
-use super::{AT_ONCE, Ledger, Left};
+use super::limits::AT_ONCE;
+use super::of_table::Ledger;
+use super::slices::Left;
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::manifest::Manifest;
 use crate::model::plan::{Content, Plan};

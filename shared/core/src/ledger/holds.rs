@@ -1,6 +1,6 @@
 //! The hold of a table in the ledger: what a person has begun with the table.
 
-use super::Ledger;
+use super::of_table::Ledger;
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::hold::{Begun, Hold};
 use crate::model::window::WindowName;

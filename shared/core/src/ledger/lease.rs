@@ -11,8 +11,10 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::conditions::check_conditions;
+use super::limits::TRIES;
+use super::of_table::Ledger;
 use super::replaced::{self, Found};
-use super::{Ledger, RunLease, TRIES};
+use super::run_lease::RunLease;
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::lease::{Keeper, LEASE, LeaseDocument, Leases, RENEWED_EVERY};
 use crate::model::moment::Moment;

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::keys::Keys;
-use super::{TRIES, check_version, replaced};
+use super::limits::TRIES;
+use super::place::Place;
+use super::replaced;
+use super::version::check_version;
 use crate::error::{Answer, Error, ErrorCode};
 use crate::model::plan::VERSION;
 use crate::model::watermark::{StoreType, StoredWatermark, Watermark, WatermarkKey};
@@ -37,23 +40,23 @@ struct Pointer {
     object: Option<Object>,
 }
 
-/// Pointers that are kept as objects under `prefix` and moved by `If-Match`.
+/// Pointers that are kept as objects and moved by `If-Match`.
 #[derive(Debug)]
 pub struct Pointers<'a, S> {
-    store: &'a S,
-    prefix: &'a str,
+    place: Place<'a, S>,
 }
 
 impl<'a, S> Pointers<'a, S> {
-    /// Makes the pointers under `prefix` in the bucket behind `store`.
-    pub const fn new(store: &'a S, prefix: &'a str) -> Self {
-        Self { store, prefix }
+    /// Makes the pointers of the tables of this place.
+    #[must_use]
+    pub const fn new(place: Place<'a, S>) -> Self {
+        Self { place }
     }
 }
 
 impl<S: ReadObjects> Pointers<'_, S> {
     async fn read(&self, key: &str) -> Answer<Pointer> {
-        let object = self.store.get(key).await?;
+        let object = self.place.store.get(key).await?;
         let document = object.as_ref().map(|object| document(key, object)).transpose()?;
         let (watermark, reset) = document.map_or((None, None), |document| (document.watermark, document.reset));
         let stored = StoredWatermark {
@@ -65,7 +68,7 @@ impl<S: ReadObjects> Pointers<'_, S> {
     }
 
     fn key(&self, key: &WatermarkKey) -> String {
-        Keys::new(self.prefix, &key.table).watermark()
+        Keys::new(self.place.prefix, &key.table).watermark()
     }
 }
 
@@ -74,7 +77,7 @@ impl<S: CreateObjects + ReplaceObjects> Pointers<'_, S> {
     async fn put(&self, key: &str, found: Option<Object>, document: &PointerDocument) -> Answer<Moved> {
         let body = replaced::to_json(key, document)?;
         let etag = found.as_ref().map(|found| found.etag.as_str());
-        let is_put = replaced::put(self.store, key, etag, body).await?;
+        let is_put = replaced::put(self.place.store, key, etag, body).await?;
         Ok(if is_put { Moved::Moved } else { Moved::Changed })
     }
 }
@@ -124,7 +127,7 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> ClearWatermarks for Pointe
     async fn clear(&self, key: &WatermarkKey, reset: &str) -> Answer<()> {
         let key = self.key(key);
         for _ in 0..TRIES {
-            let object = self.store.get(&key).await?;
+            let object = self.place.store.get(&key).await?;
             let document = object.as_ref().and_then(|object| document(&key, object).ok());
             let is_clear = document.as_ref().and_then(|document| document.reset.as_ref());
             if is_clear.is_some_and(|there| there.archive == reset) {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use super::limits::TRIES;
+use super::of_table::Ledger;
 use super::replaced::{self, Found};
-use super::{Ledger, TRIES};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::budget::Spent;
 use crate::model::lease::{Keeper, LEASE, RENEWED_EVERY, RunLeaseDocument};

@@ -2,7 +2,8 @@
 
 use futures::stream::{self, StreamExt};
 
-use super::{AT_ONCE, Ledger};
+use super::limits::AT_ONCE;
+use super::of_table::{Ledger, attempt_of};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::plan::Plan;
 use crate::model::record::{Attempt, Decision, Record, SubSlice};
@@ -147,7 +148,7 @@ impl<S: ReadObjects> Ledger<'_, S> {
     pub async fn decided_with(&self, record: &Record, token: &str) -> Result<Option<Record>> {
         let mut attempt = Attempt {
             number: 0,
-            ..super::attempt_of(record)
+            ..attempt_of(record)
         };
         while let Some(other) = self.record(&attempt).await? {
             if other.plan == record.plan && other.upload().is_some_and(|upload| upload.token == token) {

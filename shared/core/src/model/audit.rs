@@ -1,6 +1,5 @@
 //! The columns of an audit: which window a row is of, when that window was frozen, and how the row came to be in it.
 
-use crate::error::Result;
 use crate::model::format::Timestamps;
 use crate::model::moment::Moment;
 use crate::model::types::{Column, Form, Fraction, TypeName, WantedForms};
@@ -23,12 +22,20 @@ pub struct Copied<'a> {
     pub operation: Operation,
 }
 
+/// The types of the columns, as the server of the source would declare them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditTypes {
+    /// That of a text of at most 100 characters, for the window.
+    pub window: TypeName,
+    /// That of a point in time with its offset from UTC, for when the window was frozen.
+    pub copied_at: TypeName,
+    /// That of one letter, for the operation.
+    pub operation: TypeName,
+}
+
 /// Returns the columns as a plan has them.
-///
-/// # Errors
-///
-/// None in practice: an error would mean that one of the constant type names here is invalid.
-pub fn columns(copied: Copied<'_>, wanted: WantedForms) -> Result<[Column; 3]> {
+#[must_use]
+pub fn columns(copied: Copied<'_>, types: AuditTypes, wanted: WantedForms) -> [Column; 3] {
     let at = match wanted {
         WantedForms::Exact { .. } => Form::TicksAndOffset(DIGITS),
         WantedForms::Typed { timestamps, .. } => match timestamps {
@@ -37,24 +44,25 @@ pub fn columns(copied: Copied<'_>, wanted: WantedForms) -> Result<[Column; 3]> {
         },
     };
     let [window, copied_at, operation] = COLUMNS;
-    Ok([
+    let audited = Audit::Window(copied.window.to_owned());
+    [
+        column(window, types.window, Form::Text, audited),
+        column(copied_at, types.copied_at, at, Audit::CopiedAt(copied.at)),
         column(
-            window,
-            "nvarchar(100)",
+            operation,
+            types.operation,
             Form::Text,
-            Audit::Window(copied.window.to_owned()),
-        )?,
-        column(copied_at, "datetimeoffset(6)", at, Audit::CopiedAt(copied.at))?,
-        column(operation, "nchar(1)", Form::Text, Audit::Operation(copied.operation))?,
-    ])
+            Audit::Operation(copied.operation),
+        ),
+    ]
 }
 
-fn column(name: &str, sql_type: &str, form: Form, audit: Audit) -> Result<Column> {
-    Ok(Column {
+fn column(name: &str, sql_type: TypeName, form: Form, audit: Audit) -> Column {
+    Column {
         name: name.to_owned(),
-        sql_type: TypeName::new(sql_type)?,
+        sql_type,
         form,
         nullable: false,
         values: Values::Audit(audit),
-    })
+    }
 }

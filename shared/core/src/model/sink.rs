@@ -15,22 +15,71 @@ pub enum SinkSpec {
 
 /// A table of a SQL Server database that rows are merged into by their keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Written", into = "Written")]
 pub struct SqlServerSink {
     /// The ARN (or name) of the Secrets Manager secret of the database, in the form of an RDS secret.
     pub secret_arn: String,
     /// The table. It is named as the source when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<ObjectName>,
     /// The columns by which a row is found again. They are the table's primary key when absent.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<Identifier>,
-    /// A procedure that does the merge, called with one table-valued parameter. It needs `table_type`.
+    /// The procedure that does the merge, if it is not Tidemark itself.
+    pub procedure: Option<MergeProcedure>,
+}
+
+/// A procedure that does the merge, called with one table-valued parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MergeProcedure {
+    /// The name of the procedure.
+    pub name: ObjectName,
+    /// The table type of its parameter.
+    pub table_type: ObjectName,
+}
+
+/// A sink as it is written: the procedure and the table type of its parameter are two fields.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    secret_arn: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub procedure: Option<ObjectName>,
-    /// The table type of the procedure's parameter.
+    table: Option<ObjectName>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    keys: Vec<Identifier>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub table_type: Option<ObjectName>,
+    procedure: Option<ObjectName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    table_type: Option<ObjectName>,
+}
+
+impl TryFrom<Written> for SqlServerSink {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> std::result::Result<Self, Self::Error> {
+        let procedure = match (written.procedure, written.table_type) {
+            (Some(name), Some(table_type)) => Some(MergeProcedure { name, table_type }),
+            (None, None) => None,
+            _ => return Err("procedure and table_type belong together: give both or neither"),
+        };
+        Ok(Self {
+            secret_arn: written.secret_arn,
+            table: written.table,
+            keys: written.keys,
+            procedure,
+        })
+    }
+}
+
+impl From<SqlServerSink> for Written {
+    fn from(sink: SqlServerSink) -> Self {
+        let (procedure, table_type) = sink.procedure.map(|it| (it.name, it.table_type)).unzip();
+        Self {
+            secret_arn: sink.secret_arn,
+            table: sink.table,
+            keys: sink.keys,
+            procedure,
+            table_type,
+        }
+    }
 }
 
 impl SinkSpec {
@@ -38,16 +87,12 @@ impl SinkSpec {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` when the secret is empty, only one of `procedure` and `table_type` is given, or a key is named
-    /// twice.
+    /// `InvalidInput` when the secret is empty, or a key is named twice.
     pub fn check(&self) -> Result<()> {
         let Self::SqlServer(sink) = self;
         let refuse = |what: String| Err(Error::new(ErrorCode::InvalidInput, format!("sink: {what}")));
         if sink.secret_arn.is_empty() {
             return refuse("secret_arn is empty".into());
-        }
-        if sink.procedure.is_some() != sink.table_type.is_some() {
-            return refuse("procedure and table_type belong together: give both or neither".into());
         }
         for (index, key) in sink.keys.iter().enumerate() {
             if sink.keys[..index].contains(key) {
@@ -84,8 +129,6 @@ mod tests {
         assert_eq!(sink.table(&source), &source);
         for (json, named) in [
             (r#"{"sqlserver": {"secret_arn": ""}}"#, "secret_arn"),
-            (r#"{"sqlserver": {"secret_arn": "a", "procedure": "p"}}"#, "table_type"),
-            (r#"{"sqlserver": {"secret_arn": "a", "table_type": "t"}}"#, "procedure"),
             (r#"{"sqlserver": {"secret_arn": "a", "keys": ["k", "k"]}}"#, "'k' twice"),
         ] {
             let error = read(json).unwrap().check().unwrap_err();
@@ -96,6 +139,14 @@ mod tests {
             (r#"{"sqlserver": {}}"#, "secret_arn"),
             (r#"{"sqlserver": {"secret_arn": "a", "key": []}}"#, "key"),
             (r#"{"postgres": {}}"#, "postgres"),
+            (
+                r#"{"sqlserver": {"secret_arn": "a", "procedure": "p"}}"#,
+                "both or neither",
+            ),
+            (
+                r#"{"sqlserver": {"secret_arn": "a", "table_type": "t"}}"#,
+                "both or neither",
+            ),
         ] {
             assert!(read(json).unwrap_err().to_string().contains(named));
         }

@@ -168,6 +168,23 @@ pub enum WantedForms {
     },
 }
 
+impl WantedForms {
+    /// Returns the forms for typed files, where the settings say nothing else.
+    #[must_use]
+    pub const fn typed(timestamps: Timestamps) -> Self {
+        let variants = VariantColumns::Text;
+        Self::Typed { timestamps, variants }
+    }
+
+    /// Returns the exact forms, where the settings say nothing else. They are also for those who ask for columns and
+    /// not for values.
+    #[must_use]
+    pub const fn exact() -> Self {
+        let variants = VariantColumns::Text;
+        Self::Exact { variants }
+    }
+}
+
 /// A column of a plan: what it is called, what its server declares, and how it is held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -30,7 +30,7 @@ impl Values {
 }
 
 /// What is left of the values of a column that nobody is to read. NULL stays NULL. Every mask begins with the text form
-/// of a value, which is the same in every file format (docs/types.md).
+/// of a value, which is the same in every file format (docs/reference/types.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mask {

@@ -7,13 +7,14 @@ use crate::model::plan::{Content, Plan};
 use crate::model::table::TableSpec;
 use crate::model::types::Column;
 use crate::model::values::Operation;
+use crate::ports::source::KnowTypes;
 
 /// Adds the columns of an audit to a plan, if the table asks for them.
 ///
 /// # Errors
 ///
 /// `InvalidInput` when the source has a column with the name of one of them.
-pub(super) fn added(spec: &TableSpec, plan: Plan) -> Result<Plan> {
+pub(super) fn added(source: &impl KnowTypes, spec: &TableSpec, plan: Plan) -> Result<Plan> {
     if !spec.audit || plan.columns.is_empty() {
         return Ok(plan);
     }
@@ -39,7 +40,7 @@ pub(super) fn added(spec: &TableSpec, plan: Plan) -> Result<Plan> {
         .columns
         .iter()
         .cloned()
-        .chain(columns(copied, spec.wanted_forms())?)
+        .chain(columns(copied, source.audit_types(), spec.wanted_forms()))
         .collect();
     let slices = plan.slices.clone();
     Ok(plan.copying(columns, slices))

@@ -237,7 +237,7 @@ where
 
     /// Returns the plan with its columns as the last window had them, and with what it replaces.
     async fn replacing(&self, plan: Plan, column: &str, includes: Closed) -> Result<Plan> {
-        let mut plan = audit::added(self.spec, plan)?;
+        let mut plan = audit::added(self.source, self.spec, plan)?;
         if let Some(previous) = self.ledger.previous(&self.last.next_window()).await? {
             let known = previous.field_ids.clone();
             plan = match schema::fit(self.spec, previous, plan)? {

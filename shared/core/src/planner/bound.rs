@@ -166,7 +166,7 @@ async fn plan<P: ProbeSource + CutSource>(
         settle_seconds: tracking.settle_seconds(kind),
         object,
         unseen,
-        ..audit::added(spec, plan)?
+        ..audit::added(source, spec, plan)?
     })
 }
 

@@ -171,7 +171,7 @@ impl<P: CutSource> TableCutter<'_, P> {
         } else {
             tracing::warn!(
                 %table, column, rows,
-                "No index begins with the watermark column, so every lookup and every slice scans the table: CREATE INDEX on it."
+                "No index begins with the watermark column, so every lookup and every slice scans the table: index it."
             );
         }
     }

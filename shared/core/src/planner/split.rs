@@ -12,7 +12,7 @@ use crate::model::record::Attempt;
 use crate::model::rows::{Interval, Rows};
 use crate::model::slice::{KeyBounds, SliceBounds};
 use crate::model::table::RunSettings;
-use crate::model::types::{Column, TrackedColumns, VariantColumns, WantedForms, of_source};
+use crate::model::types::{Column, TrackedColumns, WantedForms, of_source};
 use crate::model::values::Values;
 use crate::model::watermark::WatermarkKind;
 use crate::ports::source::{CutColumn, CutSource, DeclaredColumn, LeadingColumn, ProbeSource, RowsToCut};
@@ -23,9 +23,7 @@ const SUB_SLICES: usize = 8;
 /// The most sub-slices.
 const MAX_SUB_SLICES: usize = 16;
 /// The forms that the columns are asked for in. Where they are cut does not depend on the forms of their values.
-const ANY_FORMS: WantedForms = WantedForms::Exact {
-    variants: VariantColumns::Text,
-};
+const ANY_FORMS: WantedForms = WantedForms::exact();
 
 /// Splits slices of one plan.
 pub(crate) struct Splitter<'a, P> {

@@ -116,7 +116,11 @@ where
             return Ok(false);
         };
         let TableColumns { in_files, .. } = self.columns().await?;
-        let now = audit::added(self.spec(), plan.clone().copying(in_files, plan.slices.clone()))?;
+        let now = audit::added(
+            self.source,
+            self.spec(),
+            plan.clone().copying(in_files, plan.slices.clone()),
+        )?;
         let is_outdated = schema::is_outdated(&plan.columns, &now.columns);
         Ok(is_outdated && matches!(schema::fit(self.spec(), previous, now)?, Fit::Reload(_)))
     }
@@ -149,7 +153,11 @@ where
             } = columns;
             let content = Content::Changes { key_columns: key };
             let plan = self.new_plan(window, old, versions.current, content)?;
-            let plan = audit::added(self.spec(), plan.copying(in_files, vec![SliceBounds::default()]))?;
+            let plan = audit::added(
+                self.source,
+                self.spec(),
+                plan.copying(in_files, vec![SliceBounds::default()]),
+            )?;
             return self.freezer.fit_and_freeze(Plan { unseen, ..plan }, note).await;
         }
         if self.versions().await?.min_valid > old {
@@ -215,7 +223,7 @@ where
             key_columns: key,
         };
         let plan = Plan::new(self.spec(), bounds, content, self.freezer.planning.author);
-        let plan = audit::added(self.spec(), plan.copying(in_files, slices))?;
+        let plan = audit::added(self.source, self.spec(), plan.copying(in_files, slices))?;
         self.freezer.fit_and_freeze(Plan { unseen, ..plan }, note).await
     }
 

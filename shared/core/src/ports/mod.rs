@@ -7,10 +7,10 @@
 pub mod archive;
 pub mod changes;
 pub mod files;
-pub mod merge;
 pub mod objects;
 pub mod rows;
 pub mod secrets;
+pub mod sink_table;
 pub mod source;
 pub mod tokens;
 pub mod watermarks;

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::error::{Answer, Error, ErrorCode, Result};
+use crate::model::audit::AuditTypes;
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::predicate::Predicate;
 use crate::model::rows::{Interval, Rows};
@@ -23,6 +24,8 @@ pub trait KnowTypes {
     fn watermark_types(&self) -> &'static str;
     /// Returns whether every value of a column of type `column` survives being stored in one of type `store`.
     fn holds(&self, store: &TypeName, column: &TypeName) -> bool;
+    /// Returns the types of the columns of an audit.
+    fn audit_types(&self) -> AuditTypes;
 }
 
 /// How far the watermark of a table has grown.

@@ -3,7 +3,7 @@
 use futures::stream::{self, StreamExt};
 
 use crate::error::{Error, ErrorCode, Result};
-use crate::ledger::{AT_ONCE, Decided, Lease, Ledger, Taken};
+use crate::ledger::{AT_ONCE, Decided, Lease, Ledger, Place, Taken};
 use crate::model::hold::{GIVE_UP, Hold, RESET};
 use crate::model::lease::{Keeper, Leases};
 use crate::model::names::ObjectName;
@@ -14,6 +14,15 @@ use crate::steps::context::RunContext;
 
 /// The commands that pause a table while they move something, and no longer. A pause by anybody else is a person's.
 const VERBS: [&str; 2] = [RESET, GIVE_UP];
+
+/// What moving a table's objects needs from the outside.
+#[derive(Debug, Clone, Copy)]
+pub struct ArchivePorts<'a, W, S> {
+    /// The pointer.
+    pub watermarks: &'a W,
+    /// Where the table's files and its ledger are.
+    pub place: Place<'a, S>,
+}
 
 /// The lease of a table that a person's command holds, as a pause that keeps every run off while something is moved.
 ///
@@ -38,15 +47,14 @@ impl<'a, S: ReadObjects + CreateObjects + ReplaceObjects> Standing<'a, S> {
         verb: &'static str,
         context: RunContext,
     ) -> Result<Self> {
-        let mut standing = Self {
+        let by = pause(ledger, table, verb, context).await?;
+        let was_paused = by.is_some_and(|by| !VERBS.contains(&by.as_str()));
+        Ok(Self {
             ledger,
             table,
             verb,
-            was_paused: false,
-        };
-        let by = standing.pause(context).await?;
-        standing.was_paused = by.is_some_and(|by| !VERBS.contains(&by.as_str()));
-        Ok(standing)
+            was_paused,
+        })
     }
 
     /// Checks that runs are still kept off, now that the hold is written and before anything is moved.
@@ -54,29 +62,9 @@ impl<'a, S: ReadObjects + CreateObjects + ReplaceObjects> Standing<'a, S> {
     /// Errors: `SinkUnavailable` when somebody resumed the table and a run has begun.
     pub(super) async fn keep(&self, hold: &Hold, context: RunContext) -> Result<()> {
         if !hold.stays_paused {
-            self.pause(context).await?;
+            pause(self.ledger, self.table, self.verb, context).await?;
         }
         Ok(())
-    }
-
-    /// Pauses the table and returns `None`, or returns who has paused it already.
-    async fn pause(&self, context: RunContext) -> Result<Option<String>> {
-        match self.lease().take(context.now).await? {
-            Taken::Ours => {
-                let reason = format!("it is not done yet: `{} {} --yes` finishes it", self.verb, self.table);
-                self.lease().pause(context.now, Some(reason)).await?;
-                Ok(None)
-            }
-            Taken::KeptBy(Keeper::Paused { by, .. }) => Ok(Some(by)),
-            Taken::KeptBy(Keeper::Run { run_id, until }) => {
-                let message = format!(
-                    "run {run_id} is copying {}, and its lease lasts until {until}: try again when that run has ended, or, if it has \
-                     died, after that time",
-                    self.table
-                );
-                Err(Error::new(ErrorCode::SinkUnavailable, message))
-            }
-        }
     }
 
     /// Lets runs work on the table again, unless a person had paused it before.
@@ -98,6 +86,29 @@ impl<'a, S: ReadObjects + CreateObjects + ReplaceObjects> Standing<'a, S> {
 
     fn lease(&self) -> Lease<'_, S> {
         Lease::new(self.ledger, self.verb, Leases::Taken)
+    }
+}
+
+/// Pauses the table for this verb and returns `None`, or returns who has paused it already.
+async fn pause<S>(ledger: &Ledger<'_, S>, table: &ObjectName, verb: &str, context: RunContext) -> Result<Option<String>>
+where
+    S: ReadObjects + CreateObjects + ReplaceObjects,
+{
+    let lease = Lease::new(ledger, verb, Leases::Taken);
+    match lease.take(context.now).await? {
+        Taken::Ours => {
+            let reason = format!("it is not done yet: `{verb} {table} --yes` finishes it");
+            lease.pause(context.now, Some(reason)).await?;
+            Ok(None)
+        }
+        Taken::KeptBy(Keeper::Paused { by, .. }) => Ok(Some(by)),
+        Taken::KeptBy(Keeper::Run { run_id, until }) => {
+            let message = format!(
+                "run {run_id} is copying {table}, and its lease lasts until {until}: try again when that run has ended, or, if it has \
+                 died, after that time"
+            );
+            Err(Error::new(ErrorCode::SinkUnavailable, message))
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
-use crate::ledger::{Frozen, Ledger, check_settings};
+use crate::ledger::{Frozen, Ledger, Place, check_settings};
 use crate::model::moment::Moment;
 use crate::model::names::ObjectName;
 use crate::model::plan::{Author, Plan};
@@ -62,10 +62,8 @@ pub struct BackfillPorts<'a, P, W, S> {
     pub source: &'a P,
     /// The pointer, which stays where it is.
     pub watermarks: &'a W,
-    /// The bucket.
-    pub store: &'a S,
-    /// The prefix in the bucket.
-    pub prefix: &'a str,
+    /// Where the table's files and its ledger are.
+    pub place: Place<'a, S>,
 }
 
 /// A backfill that is frozen or, in a dry run, would be.
@@ -113,7 +111,7 @@ where
 {
     let spec = &request.spec;
     spec.check()?;
-    let ledger = Ledger::new(ports.store, ports.prefix, &spec.table);
+    let ledger = Ledger::new(ports.place, &spec.table);
     ledger.check_hold(|_| false).await?;
     let stored = ports.watermarks.stored(&spec.watermark_key()).await;
     let stored = stored.of(Role::WatermarkStore)?;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::merge_slice::{DecidedSlice, Merging};
 use super::upload_slice::{self, PartToBe, SliceRows, UploadedSlice, Watch, within};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
-use crate::ledger::{Decided, Lease, Ledger, RunLease, Taken};
+use crate::ledger::{Decided, Lease, Ledger, Place, RunLease, Taken};
 use crate::model::budget::Spent;
 use crate::model::cost::Usd;
 use crate::model::left_alone::TableLeftAlone;
@@ -25,9 +25,9 @@ use crate::model::slice_id::SliceId;
 use crate::model::table::RunSettings;
 use crate::model::window::WindowName;
 use crate::ports::files::EncodeFiles;
-use crate::ports::merge::MergeRows;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects, Upload, UploadObjects};
 use crate::ports::rows::{ExplainRows, Explained, ReadRows};
+use crate::ports::sink_table::MergeRows;
 use crate::steps::context::{Measured, RunContext};
 
 /// The time that is kept back from the invocation to give the upload up in order.
@@ -137,10 +137,8 @@ pub struct CopyPorts<'a, R, E, M, S> {
     pub files: &'a E,
     /// The databases that rows are merged into.
     pub sinks: &'a M,
-    /// The bucket.
-    pub store: &'a S,
-    /// The prefix in the bucket.
-    pub prefix: &'a str,
+    /// Where the table's files and its ledger are.
+    pub place: Place<'a, S>,
     /// The size of an upload's pieces in bytes.
     pub part_bytes: usize,
 }
@@ -168,7 +166,7 @@ where
     S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects,
 {
     let table = request.table.clone();
-    let ledger = Ledger::new(ports.store, ports.prefix, &table);
+    let ledger = Ledger::new(ports.place, &table);
     let plan = ledger.frozen_plan(&request.window, &request.settings).await?;
     let bounds = ledger.slice(&plan, &request.slice).await?;
     let rows = plan
@@ -326,7 +324,7 @@ impl Copying<'_> {
             format,
             part_bytes: ports.part_bytes,
         };
-        let upload = upload_slice::upload_slice(ports.reader, self.slice, encoder, ports.store, part, self.watch);
+        let upload = upload_slice::upload_slice(ports.reader, self.slice, encoder, ports.place.store, part, self.watch);
         let UploadedSlice {
             rows,
             malformed_texts,
@@ -345,7 +343,7 @@ impl Copying<'_> {
         let lost = own.filter(|own| decided != Some(own.token.as_str()));
         if let Some(upload) = &lost {
             tracing::info!(table = %self.plan.table, slice = %record.slice, "Another attempt decided this slice first.");
-            upload_slice::give_up(ports.store, upload).await;
+            upload_slice::give_up(ports.place.store, upload).await;
         }
         let resumed = lost.is_some();
         Ok(DecidedSlice { record, resumed })

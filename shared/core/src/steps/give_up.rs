@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use super::archive::{self, Standing};
+use super::archive::{self, ArchivePorts, Standing};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::Ledger;
 use crate::model::hold::{Begun, GIVE_UP, Hold};
@@ -17,17 +17,6 @@ use crate::ports::archive::ArchiveObjects;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects, UploadObjects};
 use crate::ports::watermarks::ReadWatermarks;
 use crate::steps::context::RunContext;
-
-/// What giving up needs from the outside.
-#[derive(Debug, Clone, Copy)]
-pub struct GiveUpPorts<'a, W, S> {
-    /// The pointer, which stays where it is.
-    pub watermarks: &'a W,
-    /// The bucket.
-    pub store: &'a S,
-    /// The prefix in the bucket.
-    pub prefix: &'a str,
-}
 
 /// A window that is given up.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -52,7 +41,7 @@ pub struct GivenUp {
 /// `InvalidInput` when no window is pending, when it was committed meanwhile, and when the table is being started over;
 /// `SinkUnavailable` while a run is copying the table; and the errors of the ports. Repeat the call after an error.
 pub async fn give_up<W, S>(
-    ports: GiveUpPorts<'_, W, S>,
+    ports: ArchivePorts<'_, W, S>,
     table: &ObjectName,
     window: Option<WindowName>,
     context: RunContext,
@@ -61,7 +50,7 @@ where
     W: ReadWatermarks,
     S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + ArchiveObjects,
 {
-    let (store, ledger) = (ports.store, Ledger::new(ports.store, ports.prefix, table));
+    let (store, ledger) = (ports.place.store, Ledger::new(ports.place, table));
     let standing = Standing::take(&ledger, table, GIVE_UP, context).await?;
     let is_paused = standing.was_paused;
     let begun = begin(ports, &ledger, table, window, is_paused, context).await;
@@ -135,7 +124,7 @@ async fn begun_outside<S: ReadObjects>(store: &S, ledger: &Ledger<'_, S>, plan: 
 
 /// Returns the hold of this giving up, and the window.
 async fn begin<W, S>(
-    ports: GiveUpPorts<'_, W, S>,
+    ports: ArchivePorts<'_, W, S>,
     ledger: &Ledger<'_, S>,
     table: &ObjectName,
     window: Option<WindowName>,
@@ -155,7 +144,7 @@ where
                 Some(window) => return Err(nothing(table, &format!("there is no window {window} of it"))),
                 None => pending(ports.watermarks, ledger, table).await?,
             };
-            let archive = archive::folder(ports.store, ledger, context).await?;
+            let archive = archive::folder(ports.place.store, ledger, context).await?;
             let since = context.moment();
             let hold = Hold::new(table, Begun::GiveUp { window }, archive, is_paused, since);
             ledger.begin(hold).await?

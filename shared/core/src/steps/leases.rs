@@ -4,7 +4,7 @@
 use futures::stream::{self, StreamExt};
 
 use crate::error::Result;
-use crate::ledger::{AT_ONCE, Lease, Ledger};
+use crate::ledger::{AT_ONCE, Lease, Ledger, Place};
 use crate::model::lease::{Keeper, Leases};
 use crate::model::left_alone::{TableLeftAlone, TablesLeftAlone};
 use crate::model::names::ObjectName;
@@ -47,8 +47,7 @@ pub(super) async fn leave(
 
 /// Gives back this run's leases of these tables. One that cannot be given back expires.
 pub(super) async fn give_back<S>(
-    store: &S,
-    prefix: &str,
+    place: Place<'_, S>,
     run_id: &str,
     leases: Leases,
     tables: impl IntoIterator<Item = &ObjectName>,
@@ -56,7 +55,7 @@ pub(super) async fn give_back<S>(
     S: ReadObjects + CreateObjects + ReplaceObjects,
 {
     let given_back = stream::iter(tables).map(|table| async move {
-        let ledger = Ledger::new(store, prefix, table);
+        let ledger = Ledger::new(place, table);
         Lease::new(&ledger, run_id, leases).try_to_give_back().await;
     });
     given_back.buffer_unordered(AT_ONCE).collect::<()>().await;

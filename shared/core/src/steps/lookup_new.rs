@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{OfRole, Result, Role};
-use crate::ledger::{Frozen, Lease, Ledger, check_settings};
+use crate::ledger::{Frozen, Lease, Ledger, Place, check_settings};
 use crate::model::lease::Keeper;
 use crate::model::left_alone::{TableLeftAlone, TablesLeftAlone};
 use crate::model::lookup::{CopyWindow, EmptyWindow, LookedUp, Note};
@@ -102,8 +102,7 @@ pub struct DryRun {
 /// single table is in the answer.
 pub async fn lookup_new<P, S>(
     source: &P,
-    store: &S,
-    prefix: &str,
+    place: Place<'_, S>,
     request: LookupNewRequest,
     context: RunContext,
 ) -> Result<NewWatermarks>
@@ -126,12 +125,12 @@ where
         leases: context.leases,
     };
     let names: Vec<ObjectName> = request.tables.iter().map(|table| table.spec.table.clone()).collect();
-    let Worked { done, failed } = match plan_all(source, (store, prefix), request.tables, planning, context).await {
+    let Worked { done, failed } = match plan_all(source, place, request.tables, planning, context).await {
         Ok(worked) => worked,
         Err(error) => {
             // The run ends here, unless the whole step is tried again and takes the leases once more.
             if !planning.dry_run {
-                give_back(store, prefix, &run_id, context.leases, &names).await;
+                give_back(place, &run_id, context.leases, &names).await;
             }
             return Err(error);
         }
@@ -139,13 +138,13 @@ where
     let mut answer = answer(done, failed);
     if !planning.dry_run {
         let Leaving { failed, left_alone } = leave(answer.failed, async |table: &ObjectName| {
-            let ledger = Ledger::new(store, prefix, table);
+            let ledger = Ledger::new(place, table);
             Lease::new(&ledger, &run_id, context.leases).give_back().await
         })
         .await;
         answer.failed = failed;
         answer.left_alone.extend(left_alone);
-        give_back(store, prefix, &run_id, context.leases, &answer.waiting).await;
+        give_back(place, &run_id, context.leases, &answer.waiting).await;
     }
     tracing::info!(
         run_id,
@@ -164,7 +163,7 @@ where
 /// Plans every table, and takes the leases of those that have a window to copy.
 async fn plan_all<P, S>(
     source: &P,
-    (store, prefix): (&S, &str),
+    place: Place<'_, S>,
     tables: Vec<LookedUp>,
     planning: Planning<'_>,
     context: RunContext,
@@ -181,7 +180,7 @@ where
         context,
         |(table, _)| &table.spec.table,
         async |(table, catalog): &(LookedUp, Option<Catalog>)| {
-            let ledger = Ledger::new(store, prefix, &table.spec.table);
+            let ledger = Ledger::new(place, &table.spec.table);
             let planner = TablePlanner {
                 source,
                 ledger: &ledger,

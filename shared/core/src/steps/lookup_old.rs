@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{OfRole, Result, Role};
-use crate::ledger::{ChainEnd, Lease, Ledger};
+use crate::ledger::{ChainEnd, Lease, Ledger, Place};
 use crate::model::left_alone::PausedTable;
 use crate::model::lookup::{CommittedWindow, LookedUp, Start};
 use crate::model::manifest::Manifest;
@@ -76,8 +76,7 @@ impl Measured for OldWatermarks {
 /// of a single table is in the answer.
 pub async fn lookup_old<W: ReadWatermarks, S: ReadObjects + AskBucket>(
     watermarks: &W,
-    store: &S,
-    prefix: &str,
+    place: Place<'_, S>,
     request: LookupOldRequest,
     context: RunContext,
 ) -> Result<OldWatermarks> {
@@ -94,19 +93,19 @@ pub async fn lookup_old<W: ReadWatermarks, S: ReadObjects + AskBucket>(
                 Some(known) => known.clone(),
                 None => stored_alone(watermarks, spec, &connection).await?,
             };
-            look_up(&Ledger::new(store, prefix, &spec.table), spec, stored).await
+            look_up(&Ledger::new(place, &spec.table), spec, stored).await
         },
     )
     .await?;
     let Leaving { failed, left_alone } = leave(failed, async |table: &ObjectName| {
-        let ledger = Ledger::new(store, prefix, table);
+        let ledger = Ledger::new(place, table);
         let lease = Lease::new(&ledger, &request.run_id, context.leases);
         lease.keeper(context.now).await
     })
     .await;
     let is_first = |found: &LookedUp| found.stored.value.is_none() && !matches!(found.start, Start::Committed(_));
     let notes = if tables.iter().any(is_first) {
-        notes_of(store, prefix).await
+        notes_of(place).await
     } else {
         Vec::new()
     };
@@ -152,8 +151,8 @@ async fn stored_alone<W: ReadWatermarks>(
 }
 
 /// Returns what the bucket lacks. A question that it does not answer stops no run.
-async fn notes_of<S: ReadObjects + AskBucket>(store: &S, prefix: &str) -> Vec<BucketNote> {
-    let notes = match tokio::time::timeout(SETTINGS_TIMEOUT, store.settings(prefix)).await {
+async fn notes_of<S: ReadObjects + AskBucket>(place: Place<'_, S>) -> Vec<BucketNote> {
+    let notes = match tokio::time::timeout(SETTINGS_TIMEOUT, place.store.settings(place.prefix)).await {
         Ok(Ok(settings)) => settings.map(|settings| settings.notes()).unwrap_or_default(),
         Ok(Err(error)) => vec![format!("how it is set up was not looked at: {}", error.report())],
         Err(_) => {
@@ -163,7 +162,7 @@ async fn notes_of<S: ReadObjects + AskBucket>(store: &S, prefix: &str) -> Vec<Bu
             )]
         }
     };
-    let bucket = store.address(prefix);
+    let bucket = place.store.address(place.prefix);
     let told = |note: String| {
         tracing::warn!(bucket, "{note}.");
         BucketNote {

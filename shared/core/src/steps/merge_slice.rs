@@ -20,9 +20,9 @@ use crate::model::plan::Plan;
 use crate::model::record::{Attempt, Decision, Record};
 use crate::model::sink::SqlServerSink;
 use crate::model::table::Tracking;
-use crate::ports::merge::{MergeRows, Merged, Newest, SliceToMerge, StagedRows};
 use crate::ports::objects::{CreateObjects, ReadObjects};
 use crate::ports::rows::{ReadRows, RowsRead};
+use crate::ports::sink_table::{MergeRows, Merged, Newest, SliceToMerge, StagedRows};
 use crate::steps::context::Progress;
 
 /// How many batches wait between the reader and the loading: one is filled while another one is loaded.

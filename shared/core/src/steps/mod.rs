@@ -4,7 +4,7 @@
 //! one function to the next. They are kept small, because an execution's payload is limited to 256 KiB for all tables
 //! together.
 
-mod archive;
+pub mod archive;
 pub mod backfill;
 mod commit;
 pub mod context;
@@ -25,3 +25,4 @@ pub mod update;
 pub mod update_all;
 mod upload_slice;
 pub mod window;
+pub mod window_of_run;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::ledger::{Lease, Ledger};
+use crate::ledger::{Lease, Ledger, Place};
 use crate::model::lease::{Keeper, Leases};
 use crate::model::names::ObjectName;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
@@ -35,17 +35,11 @@ pub struct PauseState {
 /// # Errors
 ///
 /// `InvalidInput` when something that was begun with the table is not done, and the errors of the bucket.
-pub async fn pause<S>(
-    store: &S,
-    prefix: &str,
-    table: &ObjectName,
-    pause: Pause,
-    context: RunContext,
-) -> Result<PauseState>
+pub async fn pause<S>(place: Place<'_, S>, table: &ObjectName, pause: Pause, context: RunContext) -> Result<PauseState>
 where
     S: ReadObjects + CreateObjects + ReplaceObjects,
 {
-    let ledger = Ledger::new(store, prefix, table);
+    let ledger = Ledger::new(place, table);
     ledger.check_hold(|_| false).await?;
     let lease = Lease::new(&ledger, &pause.by, Leases::Taken);
     let was_paused = matches!(lease.keeper(context.now).await?, Some(Keeper::Paused { .. }));
@@ -64,11 +58,11 @@ where
 /// # Errors
 ///
 /// As [`pause`].
-pub async fn resume<S>(store: &S, prefix: &str, table: &ObjectName) -> Result<PauseState>
+pub async fn resume<S>(place: Place<'_, S>, table: &ObjectName) -> Result<PauseState>
 where
     S: ReadObjects + CreateObjects + ReplaceObjects,
 {
-    let ledger = Ledger::new(store, prefix, table);
+    let ledger = Ledger::new(place, table);
     ledger.check_hold(|_| false).await?;
     let was_paused = Lease::new(&ledger, "", Leases::Taken).resume().await?;
     Ok(PauseState {

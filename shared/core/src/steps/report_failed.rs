@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ledger::Place;
 use crate::model::metric::{Measurement, Metric};
 use crate::model::names::ObjectName;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects};
@@ -52,18 +53,12 @@ impl Measured for ReportedFailed {
 
 /// Counts the tables that failed, and gives this run's leases of them back, so that the next run need not wait until
 /// they expire. A lease that cannot be given back expires. Those of `leases` are given back as well.
-pub async fn report_failed<S>(
-    store: &S,
-    prefix: &str,
-    request: ReportFailedRequest,
-    context: RunContext,
-) -> ReportedFailed
+pub async fn report_failed<S>(place: Place<'_, S>, request: ReportFailedRequest, context: RunContext) -> ReportedFailed
 where
     S: ReadObjects + CreateObjects + ReplaceObjects,
 {
-    for tables in [&request.failed, &request.leases] {
-        give_back(store, prefix, &request.run_id, context.leases, tables).await;
-    }
+    let tables = request.failed.iter().chain(&request.leases);
+    give_back(place, &request.run_id, context.leases, tables).await;
     ReportedFailed {
         reported: request.failed.len(),
         tables: request.failed,

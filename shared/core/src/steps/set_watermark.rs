@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Place};
 use crate::model::names::ObjectName;
 use crate::model::watermark::{StoredWatermark, Watermark, WatermarkKey};
 use crate::model::window::WindowName;
@@ -45,8 +45,7 @@ impl WatermarkToSet {
 /// begun with the table is not done; and the errors of the ports.
 pub async fn watermark_to_set<W, S>(
     watermarks: &W,
-    store: &S,
-    prefix: &str,
+    place: Place<'_, S>,
     table: &ObjectName,
     window: &WindowName,
 ) -> Result<WatermarkToSet>
@@ -54,7 +53,7 @@ where
     W: ReadWatermarks,
     S: ReadObjects,
 {
-    let ledger = Ledger::new(store, prefix, table);
+    let ledger = Ledger::new(place, table);
     ledger.check_hold(|_| false).await?;
     let refused = |why: &str| {
         let message = format!("{table}: window {window} {why}: `tidemark history {table}` lists the windows");

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 
 use crate::error::Result;
-use crate::ledger::{Decided, Lease, Ledger};
+use crate::ledger::{Decided, Lease, Ledger, Place};
 use crate::model::lookup::Split;
 use crate::model::names::ObjectName;
 use crate::model::record::{Decision, Record};
@@ -62,13 +62,7 @@ impl Measured for Split {}
 ///
 /// `LedgerInvalid` when the window has no plan, `InvalidInput` when there is no such slice, `DeadlineExceeded` when it
 /// cannot be split, and the errors of the ports.
-pub async fn split<P, S>(
-    source: &P,
-    store: &S,
-    prefix: &str,
-    request: SplitRequest,
-    context: RunContext,
-) -> Result<Split>
+pub async fn split<P, S>(source: &P, place: Place<'_, S>, request: SplitRequest, context: RunContext) -> Result<Split>
 where
     P: ProbeSource + CutSource,
     S: ReadObjects + CreateObjects + ReplaceObjects,
@@ -78,7 +72,7 @@ where
         split: SliceToSplit { table, window, slice },
         settings,
     } = request;
-    let ledger = Ledger::new(store, prefix, &table);
+    let ledger = Ledger::new(place, &table);
     let plan = ledger.frozen_plan(&window, &settings).await?;
     let bounds = ledger.slice(&plan, &slice).await?;
     let record = match ledger.decided(&plan, &slice).await? {

@@ -7,7 +7,7 @@
 use futures::stream::{self, StreamExt};
 use serde::Serialize;
 
-use super::archive::{self, Standing};
+use super::archive::{self, ArchivePorts, Standing};
 use crate::error::{Error, ErrorCode, OfRole, Result, Role};
 use crate::ledger::{AT_ONCE, Ledger};
 use crate::model::hold::{Begun, Hold, RESET};
@@ -18,17 +18,6 @@ use crate::ports::archive::ArchiveObjects;
 use crate::ports::objects::{CreateObjects, ReadObjects, ReplaceObjects, UploadObjects};
 use crate::ports::watermarks::ClearWatermarks;
 use crate::steps::context::RunContext;
-
-/// What starting over needs from the outside.
-#[derive(Debug, Clone, Copy)]
-pub struct StartOverPorts<'a, W, S> {
-    /// The pointer.
-    pub watermarks: &'a W,
-    /// The bucket.
-    pub store: &'a S,
-    /// The prefix in the bucket.
-    pub prefix: &'a str,
-}
 
 /// A table that is started over.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -54,7 +43,7 @@ const ROUNDS: usize = 4;
 ///
 /// `SinkUnavailable` while a run is copying the table, and the errors of the ports. Repeat the call after an error.
 pub async fn start_over<W, S>(
-    ports: StartOverPorts<'_, W, S>,
+    ports: ArchivePorts<'_, W, S>,
     table: &ObjectName,
     context: RunContext,
 ) -> Result<StartedOver>
@@ -62,7 +51,7 @@ where
     W: ClearWatermarks,
     S: ReadObjects + CreateObjects + ReplaceObjects + UploadObjects + ArchiveObjects,
 {
-    let (store, ledger) = (ports.store, Ledger::new(ports.store, ports.prefix, table));
+    let (store, ledger) = (ports.place.store, Ledger::new(ports.place, table));
     let standing = Standing::take(&ledger, table, RESET, context).await?;
     let is_paused = standing.was_paused;
     let begun = async {

@@ -9,7 +9,7 @@ use time::{OffsetDateTime, PrimitiveDateTime};
 use super::commit::{Commit, Committing, Missing};
 use super::pointer;
 use crate::error::Result;
-use crate::ledger::{Lease, Ledger, RunLease, Taken};
+use crate::ledger::{Lease, Ledger, Place, RunLease, Taken};
 use crate::model::budget::{Spent, StoppedTable};
 use crate::model::left_alone::{BusyTable, PausedTable, TableLeftAlone};
 use crate::model::manifest::Manifest;
@@ -149,10 +149,8 @@ pub struct UpdatePorts<'a, C, W, S> {
     pub source: &'a C,
     /// The pointer.
     pub watermarks: &'a W,
-    /// The bucket.
-    pub store: &'a S,
-    /// The prefix in the bucket.
-    pub prefix: &'a str,
+    /// Where the table's files and its ledger are.
+    pub place: Place<'a, S>,
 }
 
 impl<C, W, S> Clone for UpdatePorts<'_, C, W, S> {
@@ -182,7 +180,7 @@ where
     W: MoveWatermarks,
     S: ReadObjects + CreateObjects + ReplaceObjects + CompleteObjects,
 {
-    let ledger = Ledger::new(ports.store, ports.prefix, &request.table);
+    let ledger = Ledger::new(ports.place, &request.table);
     let plan = ledger.existing_plan(&request.window).await?;
     if plan.slices.is_empty() {
         // No run reads anything for such a window, so none takes the lease.
@@ -252,7 +250,7 @@ where
             pointer::check_start(ports.watermarks, ledger, plan).await?;
             let committing = Committing {
                 source: ports.source,
-                store: ports.store,
+                store: ports.place.store,
                 ledger,
                 plan,
                 settings: &request.settings,

@@ -1,7 +1,7 @@
 //! The way of one window through a run: its slices are copied, and it is committed. Where the commit finds slices that
 //! were split, or whose uploads are gone, these are copied, and it is committed again.
 //!
-//! The state machine takes the same way on AWS (`infra/window.asl.json`).
+//! The state machine takes the same way on AWS (`infra/incremental-copy.asl.json`).
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::budget::StoppedTable;

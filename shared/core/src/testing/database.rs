@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use super::files::MemoryBatch;
 use super::read::ReadShared;
-use super::types::{compare, watermark};
-use crate::error::{Answer, Failure, Fault, Result};
+use super::types::{compare, only_numbers};
+use crate::error::{Answer, Failure, Fault};
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::predicate::Predicate;
 use crate::model::rows::{Interval, Rows};
@@ -17,8 +17,8 @@ use crate::model::watermark::Watermark;
 use crate::ports::changes::{ChangeColumns, ProbeChanges, Versions};
 use crate::ports::rows::{ExplainRows, Explained, RowsRead, TakeBatches};
 use crate::ports::source::{
-    Catalog, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes, LeadingColumn,
-    ProbeSource, RowsToCut, WatermarkColumn,
+    Catalog, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, LeadingColumn, ProbeSource,
+    RowsToCut, WatermarkColumn,
 };
 
 /// Tables by name. A table that does not exist is refused, as a server refuses it.
@@ -51,19 +51,7 @@ impl<T> MemoryDatabase<T> {
     }
 }
 
-impl<T> KnowTypes for MemoryDatabase<T> {
-    fn watermark(&self, _sql_type: &TypeName, text: &str) -> Result<Watermark> {
-        watermark(text)
-    }
-
-    fn watermark_types(&self) -> &'static str {
-        "bigint"
-    }
-
-    fn holds(&self, store: &TypeName, column: &TypeName) -> bool {
-        store == column
-    }
-}
+only_numbers!(MemoryDatabase<T>, T);
 
 impl<T: ProbeSource> ProbeSource for MemoryDatabase<T> {
     async fn catalogs(&self, tables: &[&ObjectName]) -> Answer<Vec<Option<Catalog>>> {

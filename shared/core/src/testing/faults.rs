@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use bytes::Bytes;
 
 use crate::error::{Answer, Error, ErrorCode, Failure, Fault as Happened, Result};
+use crate::model::audit::AuditTypes;
 use crate::model::bucket::BucketSettings;
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::predicate::Predicate;
@@ -16,12 +17,12 @@ use crate::model::types::{Column, TypeName, WantedForms};
 use crate::model::watermark::{StoredWatermark, Watermark, WatermarkKey};
 use crate::ports::archive::ArchiveObjects;
 use crate::ports::changes::{ChangeColumns, ProbeChanges, Versions};
-use crate::ports::merge::{MergeRows, Merged, SliceToMerge, StagedRows};
 use crate::ports::objects::{
     AskBucket, CompleteObjects, Completed, CreateObjects, Created, Object, ReadObjects, ReplaceObjects, Replaced,
     Upload, UploadObjects,
 };
 use crate::ports::rows::{ExplainRows, Explained, ReadRows, RowsRead, TakeBatches};
+use crate::ports::sink_table::{MergeRows, Merged, SliceToMerge, StagedRows};
 use crate::ports::source::{
     Catalog, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes, LeadingColumn,
     ProbeSource, RowsToCut, WatermarkColumn,
@@ -321,6 +322,10 @@ impl<T: KnowTypes> KnowTypes for Gated<'_, &T> {
 
     fn holds(&self, store: &TypeName, column: &TypeName) -> bool {
         self.inner.holds(store, column)
+    }
+
+    fn audit_types(&self) -> AuditTypes {
+        self.inner.audit_types()
     }
 }
 

@@ -2,29 +2,30 @@
 //! for open transactions.
 
 use crate::error::{ErrorCode, Result};
+use crate::ledger::Place;
 use crate::model::budget::StoppedTable;
 use crate::model::left_alone::TablesLeftAlone;
-use crate::model::lookup::{CopyWindow, EmptyWindow, Split};
+use crate::model::lookup::{EmptyWindow, Split};
 use crate::model::names::ObjectName;
 use crate::model::slice_id::SliceId;
-use crate::model::table::{RunSettings, TableSpec};
-use crate::model::window::WindowName;
+use crate::model::table::TableSpec;
 use crate::ports::changes::ProbeChanges;
 use crate::ports::files::EncodeFiles;
-use crate::ports::merge::MergeRows;
 use crate::ports::objects::{AskBucket, CompleteObjects, CreateObjects, ReadObjects, ReplaceObjects, UploadObjects};
 use crate::ports::rows::{ExplainRows, ReadRows};
+use crate::ports::sink_table::MergeRows;
 use crate::ports::source::{CutSource, ProbeSource};
 use crate::ports::watermarks::MoveWatermarks;
 use crate::steps::context::RunContext;
-use crate::steps::copy::{CopyAnswer, CopyPorts, CopyRequest, copy};
+use crate::steps::copy::{CopyAnswer, CopyPorts, copy};
 use crate::steps::lookup_new::{LookupNewRequest, NewWatermarks, lookup_new};
 use crate::steps::lookup_old::{LookupOldRequest, lookup_old};
-use crate::steps::split::{SliceToSplit, SplitRequest, split};
+use crate::steps::split::split;
 use crate::steps::tables::FailedTable;
-use crate::steps::update::{Committed, UpdateAnswer, UpdatePorts, UpdateRequest, update};
+use crate::steps::update::{Committed, UpdateAnswer, UpdatePorts, update};
 use crate::steps::update_all::{UpdateAllRequest, UpdatedAll, update_all};
 use crate::steps::window::{CopyWindowWork, WindowOutcome, copy_window};
+use crate::steps::window_of_run::WindowOfRun;
 
 /// Everything that the steps are given.
 #[derive(Debug)]
@@ -35,13 +36,11 @@ pub struct Pipeline<'a, P, R, W, S, E, M> {
     pub reader: R,
     /// The pointer.
     pub watermarks: &'a W,
-    /// The bucket.
-    pub store: &'a S,
-    /// The prefix in the bucket.
-    pub prefix: &'a str,
+    /// Where the table's files and its ledger are.
+    pub place: Place<'a, S>,
     /// The maker of files of the rows.
     pub files: E,
-    /// The databases that tables are merged into, or [`NoSinks`](crate::ports::merge::NoSinks).
+    /// The databases that tables are merged into, or [`NoSinks`](crate::ports::sink_table::NoSinks).
     pub sinks: M,
     /// The size of an upload's pieces in bytes.
     pub part_bytes: usize,
@@ -54,13 +53,12 @@ const PART_BYTES: usize = 5 << 20;
 
 impl<'a, P, R, W, S, E, M> Pipeline<'a, P, R, W, S, E, M> {
     /// Makes the steps over these ports. They take no leases, and upload pieces of 5 MiB.
-    pub fn new(source: &'a P, reader: R, watermarks: &'a W, store: &'a S, prefix: &'a str, files: E, sinks: M) -> Self {
+    pub fn new(source: &'a P, reader: R, watermarks: &'a W, place: Place<'a, S>, files: E, sinks: M) -> Self {
         Self {
             source,
             reader,
             watermarks,
-            store,
-            prefix,
+            place,
             files,
             sinks,
             part_bytes: PART_BYTES,
@@ -89,27 +87,6 @@ struct OneWindow<'a, T> {
     pipeline: &'a mut T,
     run_id: &'a str,
     window: &'a WindowOfRun,
-}
-
-/// A window of a table, and the settings that its events carry.
-#[derive(Debug, Clone)]
-pub struct WindowOfRun {
-    /// The table.
-    pub table: ObjectName,
-    /// The window.
-    pub window: WindowName,
-    /// The settings.
-    pub settings: RunSettings,
-}
-
-impl From<&CopyWindow> for WindowOfRun {
-    fn from(window: &CopyWindow) -> Self {
-        Self {
-            table: window.table.clone(),
-            window: window.window.clone(),
-            settings: window.settings.clone(),
-        }
-    }
 }
 
 impl<P, R, W, S, E, M> Pipeline<'_, P, R, W, S, E, M>
@@ -162,13 +139,13 @@ where
             tables: tables.to_vec(),
             dry_run: false,
         };
-        let old = lookup_old(self.watermarks, self.store, self.prefix, request, context).await?;
+        let old = lookup_old(self.watermarks, self.place, request, context).await?;
         let request = LookupNewRequest {
             run_id: run_id.into(),
             tables: old.tables,
             dry_run: false,
         };
-        let mut new = lookup_new(self.source, self.store, self.prefix, request, context).await?;
+        let mut new = lookup_new(self.source, self.place, request, context).await?;
         new.failed.extend(old.failed);
         new.left_alone.paused.extend(old.paused);
         Ok(new)
@@ -198,18 +175,8 @@ where
     ///
     /// Those of the step.
     pub async fn split(&self, run_id: &str, window: &WindowOfRun, slice: SliceId) -> Result<Split> {
-        let WindowOfRun {
-            table,
-            window,
-            settings,
-        } = window.clone();
-        let request = SplitRequest {
-            run_id: run_id.into(),
-            split: SliceToSplit { table, window, slice },
-            settings,
-        };
-        let context = self.context;
-        Box::pin(split(self.source, self.store, self.prefix, request, context)).await
+        let (request, context) = (window.to_split(run_id, slice), self.context);
+        Box::pin(split(self.source, self.place, request, context)).await
     }
 
     /// Does what `copy-delta` does for one slice.
@@ -223,28 +190,14 @@ where
         window: &WindowOfRun,
         slice: impl Into<SliceId>,
     ) -> Result<CopyAnswer> {
-        let WindowOfRun {
-            table,
-            window,
-            settings,
-        } = window.clone();
-        let request = CopyRequest {
-            run_id: run_id.into(),
-            table,
-            window,
-            slice: slice.into(),
-            settings,
-            dry_run: false,
-        };
         let ports = CopyPorts {
             reader: &mut self.reader,
             files: &self.files,
             sinks: &self.sinks,
-            store: self.store,
-            prefix: self.prefix,
+            place: self.place,
             part_bytes: self.part_bytes,
         };
-        Box::pin(copy(ports, request, self.context)).await
+        Box::pin(copy(ports, window.to_copy(run_id, slice.into()), self.context)).await
     }
 
     /// Does what `update-watermark` does for one window.
@@ -253,18 +206,7 @@ where
     ///
     /// Those of the step.
     pub async fn update(&self, run_id: &str, window: &WindowOfRun) -> Result<UpdateAnswer> {
-        let WindowOfRun {
-            table,
-            window,
-            settings,
-        } = window.clone();
-        let request = UpdateRequest {
-            run_id: run_id.into(),
-            table,
-            window,
-            settings,
-        };
-        update(self.update_ports(), request, self.context).await
+        update(self.update_ports(), window.to_update(run_id), self.context).await
     }
 
     /// Does what `update-watermark` does for the windows in which nothing changed.
@@ -284,8 +226,7 @@ where
         UpdatePorts {
             source: self.source,
             watermarks: self.watermarks,
-            store: self.store,
-            prefix: self.prefix,
+            place: self.place,
         }
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::files::{MemoryBatch, MemoryValue};
 use crate::error::{Answer, Error, ErrorCode};
-use crate::ports::merge::{MergeRows, Merged, SliceToMerge, StagedRows};
+use crate::ports::sink_table::{MergeRows, Merged, SliceToMerge, StagedRows};
 
 /// A table into which the rows of a [`MemoryTable`](super::MemoryTable) are merged. `v / 10` is the key of a row, and
 /// the row of a key is the one that was merged last or, where the sink compares, the greatest.
@@ -25,6 +25,15 @@ impl MemorySink {
         Self {
             compares,
             ..Self::default()
+        }
+    }
+
+    /// Returns a table of its own with the present content of this one.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        Self {
+            rows: Arc::new(Mutex::new(self.rows())),
+            ..Self::new(self.compares)
         }
     }
 

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::files::{MemoryBatch, MemoryValue};
 use super::read::ReadShared;
-use super::types::{asked_for, bound, compare, declared, explained, version, watermark};
-use crate::error::{Answer, Error, ErrorCode, Failure, Fault, Result};
+use super::types::{asked_for, bound, compare, declared, explained, only_numbers, version};
+use crate::error::{Answer, Error, ErrorCode, Failure, Fault};
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::predicate::Predicate;
 use crate::model::rows::{Interval, Rows};
@@ -18,8 +18,8 @@ use crate::model::watermark::Watermark;
 use crate::ports::changes::{ChangeColumns, ProbeChanges, Versions};
 use crate::ports::rows::{ExplainRows, Explained, RowsRead, TakeBatches};
 use crate::ports::source::{
-    Catalog, CatalogColumn, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes,
-    LeadingColumn, Maximum, ProbeSource, RowsToCut, WatermarkColumn,
+    Catalog, CatalogColumn, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, LeadingColumn,
+    Maximum, ProbeSource, RowsToCut, WatermarkColumn,
 };
 
 /// The watermark column.
@@ -126,19 +126,7 @@ fn chosen_above(filter: &Predicate) -> Answer<i64> {
     above.ok_or_else(|| Failure::new(Fault::Refused, "incorrect syntax"))
 }
 
-impl KnowTypes for MemoryTable {
-    fn watermark(&self, _sql_type: &TypeName, text: &str) -> Result<Watermark> {
-        watermark(text)
-    }
-
-    fn watermark_types(&self) -> &'static str {
-        "bigint"
-    }
-
-    fn holds(&self, store: &TypeName, column: &TypeName) -> bool {
-        store == column
-    }
-}
+only_numbers!(MemoryTable);
 
 impl ProbeSource for MemoryTable {
     async fn catalogs(&self, tables: &[&ObjectName]) -> Answer<Vec<Option<Catalog>>> {

@@ -8,8 +8,8 @@ use tokio::task::yield_now;
 
 use super::files::{MemoryBatch, MemoryValue};
 use super::read::ReadShared;
-use super::types::{asked_for, bound, column, compare, declared, explained, version, watermark};
-use crate::error::{Answer, Error, ErrorCode, Failure, Fault, Result};
+use super::types::{asked_for, bound, column, compare, declared, explained, only_numbers, version};
+use crate::error::{Answer, Error, ErrorCode, Failure, Fault};
 use crate::model::names::{Identifier, ObjectName};
 use crate::model::predicate::Predicate;
 use crate::model::rows::{Changes, Interval, Rows};
@@ -19,8 +19,8 @@ use crate::model::watermark::Watermark;
 use crate::ports::changes::{ChangeColumns, ProbeChanges, Versions};
 use crate::ports::rows::{ExplainRows, Explained, RowsRead, TakeBatches};
 use crate::ports::source::{
-    Catalog, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, KnowTypes, LeadingColumn,
-    ProbeSource, RowsToCut, WatermarkColumn,
+    Catalog, CountRows, CutColumn, CutSource, DeclaredColumn, Extent, Growth, Histogram, LeadingColumn, ProbeSource,
+    RowsToCut, WatermarkColumn,
 };
 
 /// `create table t (id bigint primary key, v bigint)` with change tracking on, and without open transactions.
@@ -230,19 +230,7 @@ fn no_watermark() -> Failure {
     Failure::new(Fault::Refused, "not a watermark's table")
 }
 
-impl KnowTypes for MemoryTracked {
-    fn watermark(&self, _sql_type: &TypeName, text: &str) -> Result<Watermark> {
-        watermark(text)
-    }
-
-    fn watermark_types(&self) -> &'static str {
-        "bigint"
-    }
-
-    fn holds(&self, store: &TypeName, column: &TypeName) -> bool {
-        store == column
-    }
-}
+only_numbers!(MemoryTracked);
 
 impl ProbeSource for MemoryTracked {
     async fn catalogs(&self, tables: &[&ObjectName]) -> Answer<Vec<Option<Catalog>>> {

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::error::{Answer, Error, ErrorCode, Result};
+use crate::model::audit::AuditTypes;
 use crate::model::names::{Identifier, ObjectName, is_alike};
 use crate::model::types::{Column, Form, TypeName};
 use crate::model::values::Values;
@@ -59,6 +60,44 @@ pub(super) fn column(name: &str, form: Form) -> Column {
         values: Values::OfSource,
     }
 }
+
+/// Returns the types of an audit's columns: the only one that there is.
+pub(super) fn audit_types() -> AuditTypes {
+    AuditTypes {
+        window: bigint(),
+        copied_at: bigint(),
+        operation: bigint(),
+    }
+}
+
+/// Implements [`KnowTypes`](crate::ports::source::KnowTypes) for a source whose only type is `bigint`.
+macro_rules! only_numbers {
+    ($source:ty $(, $other:ident)?) => {
+        impl$(<$other>)? crate::ports::source::KnowTypes for $source {
+            fn watermark(
+                &self,
+                _sql_type: &crate::model::types::TypeName,
+                text: &str,
+            ) -> crate::error::Result<crate::model::watermark::Watermark> {
+                $crate::testing::types::watermark(text)
+            }
+
+            fn watermark_types(&self) -> &'static str {
+                "bigint"
+            }
+
+            fn holds(&self, store: &crate::model::types::TypeName, column: &crate::model::types::TypeName) -> bool {
+                store == column
+            }
+
+            fn audit_types(&self) -> crate::model::audit::AuditTypes {
+                $crate::testing::types::audit_types()
+            }
+        }
+    };
+}
+
+pub(super) use only_numbers;
 
 /// Returns those columns that are asked for.
 pub(super) fn asked_for(all: Vec<DeclaredColumn>, only: Option<&[&Identifier]>) -> Vec<DeclaredColumn> {

@@ -11,23 +11,24 @@ use std::time::Duration;
 
 use super::files::{MemoryBatch, MemoryFiles};
 use super::objects::{MemoryStore, TestStore};
-use super::pipeline::{Pipeline, RunOutcome, WindowOfRun};
+use super::pipeline::{Pipeline, RunOutcome};
 use super::table::MemoryTable;
 use super::types::bigint;
 use super::watermarks::MemoryWatermarks;
 use crate::error::Result;
-use crate::ledger::{Lease, Ledger};
+use crate::ledger::{Lease, Ledger, Place};
 use crate::model::lease::Leases;
 use crate::model::names::ObjectName;
 use crate::model::table::{RunSettings, TableSpec};
 use crate::model::watermark::StoreType;
 use crate::model::window::WindowName;
 use crate::ports::changes::ProbeChanges;
-use crate::ports::merge::NoSinks;
 use crate::ports::rows::ExplainRows;
+use crate::ports::sink_table::NoSinks;
 use crate::ports::source::{CutSource, ProbeSource};
 use crate::steps::backfill::{Backfill, BackfillPorts, BackfillRequest, Range, plan_backfill};
 use crate::steps::context::RunContext;
+use crate::steps::window_of_run::WindowOfRun;
 
 /// The prefix in the bucket.
 pub const PREFIX: &str = "p";
@@ -139,9 +140,14 @@ impl<S: TestStore> World<S> {
         keys.filter(|key| key.contains("/part-")).collect()
     }
 
+    /// Returns where the table's files and its ledger are.
+    pub const fn place(&self) -> Place<'_, S> {
+        Place::new(&self.store, PREFIX)
+    }
+
     /// Returns the ledger of the table.
     pub fn ledger(&self) -> Ledger<'_, S> {
-        Ledger::new(&self.store, PREFIX, &self.name)
+        Ledger::new(self.place(), &self.name)
     }
 
     /// Returns the table's lease as this run sees it.
@@ -168,21 +174,21 @@ pub fn pipeline_behind<'a, P, R, W, S>(
             source,
             reader,
             watermarks,
-            store,
-            PREFIX,
+            Place::new(store, PREFIX),
             MemoryFiles,
             NoSinks::default(),
         )
     }
 }
 
-/// Plans the backfill of a range of the table, and writes nothing.
+/// Plans the backfill of a range of the table. A dry run writes nothing.
 pub async fn backfill<P, S>(
     source: &P,
     watermarks: &MemoryWatermarks,
     store: &S,
     spec: TableSpec,
     range: Range,
+    dry_run: bool,
 ) -> Result<Backfill>
 where
     P: ProbeSource + CutSource + ProbeChanges + ExplainRows,
@@ -191,14 +197,13 @@ where
     let ports = BackfillPorts {
         source,
         watermarks,
-        store,
-        prefix: PREFIX,
+        place: Place::new(store, PREFIX),
     };
     let request = BackfillRequest {
         run_id: "again".into(),
         spec,
         range,
-        dry_run: true,
+        dry_run,
     };
     plan_backfill(ports, request, RunContext::without_leases()).await
 }

@@ -7,7 +7,7 @@ use tidemark::model::window::WindowName;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::lookup_new::{LookupNewRequest, lookup_new};
 use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
-use tidemark::testing::world::{PREFIX, window};
+use tidemark::testing::world::window;
 
 use crate::world::{World, spec};
 
@@ -27,15 +27,13 @@ async fn a_dry_run_shows_the_window_or_the_load_and_writes_nothing() {
             dry_run: true,
         };
         let context = RunContext::unbounded();
-        let looked_up = lookup_old(&world.watermarks, &world.store, PREFIX, request, context).await;
+        let looked_up = lookup_old(&world.watermarks, world.place(), request, context).await;
         let request = LookupNewRequest {
             run_id: "dry".into(),
             tables: looked_up.unwrap().tables,
             dry_run: true,
         };
-        let planned = lookup_new(&world.table, &world.store, PREFIX, request, context)
-            .await
-            .unwrap();
+        let planned = lookup_new(&world.table, world.place(), request, context).await.unwrap();
         let shown = &planned.dry_run[0];
         assert_eq!(shown.window, window(if expired { "reinit-from-0" } else { "from-0" }));
         assert_eq!(shown.slices[0].sql.contains("Changes"), !expired);

@@ -1,4 +1,4 @@
-//! Loads, changes, and windows without changes.
+//! The windows of a tracked table, in memory: loads, changes, and windows without changes.
 
 use tidemark::error::ErrorCode;
 use tidemark::model::lookup::EmptyWindow;
@@ -6,11 +6,12 @@ use tidemark::model::types::TypeName;
 use tidemark::model::watermark::StoreType;
 use tidemark::model::window::WindowName;
 use tidemark::ports::objects::CreateObjects;
+use tidemark::steps::archive::ArchivePorts;
 use tidemark::steps::backfill::Range;
 use tidemark::steps::context::RunContext;
-use tidemark::steps::start_over::{StartOverPorts, start_over};
-use tidemark::testing::pipeline::WindowOfRun;
-use tidemark::testing::world::{PREFIX, backfill, name, window};
+use tidemark::steps::start_over::start_over;
+use tidemark::steps::window_of_run::WindowOfRun;
+use tidemark::testing::world::{backfill, name, window};
 use tidemark::testing::{MemoryTracked, MemoryWatermarks};
 
 use crate::world::{World, spec};
@@ -189,10 +190,9 @@ async fn the_commit_of_a_window_without_changes_that_comes_after_the_table_was_s
     assert_eq!(world.run("r").await.unchanged, [name()]);
     let late = world.ledger().keys().manifest(&window("from-0"));
     let body = world.store.body(&late).unwrap();
-    let ports = StartOverPorts {
+    let ports = ArchivePorts {
         watermarks: &world.watermarks,
-        store: &world.store,
-        prefix: PREFIX,
+        place: world.place(),
     };
     start_over(ports, &name(), RunContext::unbounded()).await.unwrap();
     world.store.create(&late, body).await.unwrap();
@@ -234,7 +234,7 @@ async fn a_backfill_since_what_is_no_version_is_refused() {
     world.store.overwrite(key, manifest.to_string().into());
     world.watermarks.set(&world.name, None);
     let range = Range::Since("1".into());
-    let planned = backfill(&world.table, &world.watermarks, &world.store, spec(), range).await;
+    let planned = backfill(&world.table, &world.watermarks, &world.store, spec(), range, true).await;
     let error = planned.unwrap_err();
     assert_eq!(error.code(), ErrorCode::InvalidInput);
     assert!(error.to_string().contains("no version of change tracking"), "{error}");

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidemark::error::{ErrorCode, Result};
-use tidemark::ledger::Ledger;
+use tidemark::ledger::{Ledger, Place};
 use tidemark::model::manifest::Manifest;
 use tidemark::model::names::ObjectName;
 use tidemark::model::table::TableSpec;
@@ -103,9 +103,14 @@ impl World {
         pipeline.run(run_id, &[spec()]).await
     }
 
+    /// Returns where the table's files and its ledger are.
+    pub fn place(&self) -> Place<'_, MemoryStore> {
+        Place::new(&self.store, PREFIX)
+    }
+
     /// Returns the ledger of the table.
     pub fn ledger(&self) -> Ledger<'_, MemoryStore> {
-        Ledger::new(&self.store, PREFIX, &self.name)
+        Ledger::new(self.place(), &self.name)
     }
 
     /// Returns the stored version.

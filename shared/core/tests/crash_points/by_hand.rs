@@ -4,15 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidemark::error::ErrorCode;
-use tidemark::ledger::Decided;
+use tidemark::ledger::{Decided, Place};
 use tidemark::model::lease::{CLOCK_MARGIN, Keeper, LEASE, Leases};
 use tidemark::model::table::TableSpec;
 use tidemark::ports::objects::CompleteObjects;
+use tidemark::steps::archive::ArchivePorts;
 use tidemark::steps::backfill::{BackfillPorts, BackfillRequest, Range, plan_backfill};
-use tidemark::steps::give_up::{GiveUpPorts, give_up};
+use tidemark::steps::give_up::give_up;
 use tidemark::steps::pause::{Pause, pause, resume};
 use tidemark::steps::set_watermark::{set_watermark, watermark_to_set};
-use tidemark::steps::start_over::{StartOverPorts, start_over};
+use tidemark::steps::start_over::start_over;
 #[allow(
     unused_imports,
     reason = "the store in memory has these methods itself, the folder has them by this trait"
@@ -62,18 +63,16 @@ impl ByHand {
         let (watermarks, store, prefix, context) = (&watermarks, &store, PREFIX, world.context.get());
         let error = match self {
             Self::StartsOver => {
-                let ports = StartOverPorts {
+                let ports = ArchivePorts {
                     watermarks,
-                    store,
-                    prefix,
+                    place: Place::new(store, prefix),
                 };
                 start_over(ports, &name(), context).await.err()
             }
             Self::GivesUp => {
-                let ports = GiveUpPorts {
+                let ports = ArchivePorts {
                     watermarks,
-                    store,
-                    prefix,
+                    place: Place::new(store, prefix),
                 };
                 give_up(ports, &name(), None, context).await.err()
             }
@@ -194,12 +193,16 @@ async fn a_table_that_is_resumed_is_copied_wherever_the_resuming_was_disturbed()
         by: "operator".into(),
         reason: None,
     };
-    pause(&set.store, PREFIX, &name(), by, set.context.get()).await.unwrap();
+    pause(Place::new(&set.store, PREFIX), &name(), by, set.context.get())
+        .await
+        .unwrap();
     let mut cases = 0;
     for fault in Fault::ALL {
         for call in 0.. {
             let (world, gate) = (set.copied(), Gate::at(call, fault));
-            let done = resume(&Gated::new(&gate, &world.store), PREFIX, &name()).await.is_ok();
+            let done = resume(Place::new(&Gated::new(&gate, &world.store), PREFIX), &name())
+                .await
+                .is_ok();
             let case = format!("{fault:?} at call {call} {:?}", gate.calls().last());
             if !gate.was_reached() {
                 assert!(done);
@@ -210,7 +213,7 @@ async fn a_table_that_is_resumed_is_copied_wherever_the_resuming_was_disturbed()
             let (committed, paused) = (between.committed.len(), between.left_alone.paused.len());
             assert_eq!(committed + paused, 1, "{case}: {:?}", between.failed);
             assert!(paused == 0 || !done, "{case}: what is done is done");
-            resume(&world.store, PREFIX, &name()).await.unwrap();
+            resume(world.place(), &name()).await.unwrap();
             let (parts, ..) = ByHand::run(&world).await;
             assert_eq!(rows(&parts), [1, 2, 3, 4, 5, 9, 10, 11], "{case}");
         }
@@ -221,7 +224,7 @@ async fn a_table_that_is_resumed_is_copied_wherever_the_resuming_was_disturbed()
 /// Sets the pointer to the end of a window. Returns whether that is done.
 async fn set_pointer(world: &World, gate: &Gate, to: &str) -> bool {
     let (watermarks, store) = (Gated::new(gate, &world.watermarks), Gated::new(gate, &world.store));
-    match watermark_to_set(&watermarks, &store, PREFIX, &name(), &window(to)).await {
+    match watermark_to_set(&watermarks, Place::new(&store, PREFIX), &name(), &window(to)).await {
         Ok(to_set) => set_watermark(&watermarks, &to_set).await.is_ok(),
         Err(_) => false,
     }
@@ -281,8 +284,7 @@ async fn backfill_of(world: &World, gate: &Gate, spec: TableSpec) -> bool {
     let ports = BackfillPorts {
         source: &source,
         watermarks: &watermarks,
-        store: &store,
-        prefix: PREFIX,
+        place: Place::new(&store, PREFIX),
     };
     let request = BackfillRequest {
         run_id: "again".into(),
@@ -419,10 +421,9 @@ async fn a_giving_up_that_is_refused_leaves_the_pause_of_a_start_over_that_did_n
         if world.ledger().hold().await.unwrap().is_none() {
             continue;
         }
-        let ports = GiveUpPorts {
+        let ports = ArchivePorts {
             watermarks: &world.watermarks,
-            store: &world.store,
-            prefix: PREFIX,
+            place: world.place(),
         };
         let error = give_up(ports, &name(), Some(window("from-3")), world.context.get()).await;
         assert!(error.unwrap_err().to_string().contains("tidemark reset"), "call {call}");

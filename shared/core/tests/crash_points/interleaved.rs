@@ -21,7 +21,8 @@ async fn two_runs_interleaved_in_any_order_end_as_one() {
     {
         let expected = scene.undisturbed().await;
         let set = scene.set().await.taking(leases);
-        for seed in 1..=seeds() {
+        // These are eight tests, of which each tries half as many seeds as the others.
+        for seed in 1..=seeds() / 2 {
             let world = set.copied();
             let (one, other) = (Gate::waiting(seed), Gate::waiting(seed << 32 | 7));
             let (a, b) = tokio::join!(scene.run(&world, &one, "a"), scene.run(&world, &other, "b"));

@@ -2,15 +2,16 @@
 //! more.
 
 use tidemark::error::{Error, ErrorCode};
-use tidemark::ledger::Pointers;
+use tidemark::ledger::{Place, Pointers};
 use tidemark::model::lease::{CLOCK_MARGIN, LEASE, Leases};
 use tidemark::ports::objects::CreateObjects;
 use tidemark::ports::watermarks::{ClearWatermarks, MoveWatermarks};
-use tidemark::steps::give_up::{GiveUpPorts, give_up};
+use tidemark::steps::archive::ArchivePorts;
+use tidemark::steps::give_up::give_up;
 use tidemark::steps::lookup_new::{LookupNewRequest, lookup_new};
 use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
 use tidemark::steps::pause::{Pause, pause, resume};
-use tidemark::steps::start_over::{StartOverPorts, start_over};
+use tidemark::steps::start_over::start_over;
 use tidemark::steps::window::WindowOutcome;
 #[allow(
     unused_imports,
@@ -29,19 +30,17 @@ async fn reset(world: &World) {
 }
 
 async fn reset_with<W: ClearWatermarks>(world: &World, watermarks: &W) {
-    let ports = StartOverPorts {
+    let ports = ArchivePorts {
         watermarks,
-        store: &world.store,
-        prefix: PREFIX,
+        place: world.place(),
     };
     start_over(ports, &name(), world.context.get()).await.unwrap();
 }
 
 async fn abandon(world: &World, pending: &str) {
-    let ports = GiveUpPorts {
+    let ports = ArchivePorts {
         watermarks: &world.watermarks,
-        store: &world.store,
-        prefix: PREFIX,
+        place: world.place(),
     };
     give_up(ports, &name(), Some(window(pending)), world.context.get())
         .await
@@ -74,9 +73,9 @@ async fn paused_during(world: &World, (gate, call): (&Gate, &str), what: impl As
         reason: None,
     };
     let (store, context) = (&world.store, world.context.get());
-    pause(store, PREFIX, &name(), by, context).await.unwrap();
+    pause(Place::new(store, PREFIX), &name(), by, context).await.unwrap();
     what(world).await;
-    resume(store, PREFIX, &name()).await.unwrap();
+    resume(Place::new(store, PREFIX), &name()).await.unwrap();
 }
 
 /// Does both, of which the first is held up behind the gate until the second is done.
@@ -224,7 +223,7 @@ async fn a_manifest_that_comes_after_the_table_was_started_over_commits_nothing(
 async fn a_pointer_in_the_bucket_that_comes_after_the_table_was_started_over_is_not_stored() {
     for leases in [Leases::Taken, Leases::Ignored] {
         let world = world([1, 2, 3]).taking(leases);
-        let pointers = Pointers::new(&world.store, PREFIX);
+        let pointers = Pointers::new(world.place());
         world.pipeline().plan("old", &[spec()]).await.unwrap();
         let gate = Gate::holding("advance");
         let by_hand = paused_during(&world, (&gate, "advance"), async |world| {
@@ -279,16 +278,14 @@ async fn a_table_that_is_started_over_between_the_lookups_of_a_run_is_loaded_in_
             tables: vec![spec()],
             dry_run: false,
         };
-        let old = lookup_old(&world.watermarks, &world.store, PREFIX, request, context).await;
+        let old = lookup_old(&world.watermarks, world.place(), request, context).await;
         reset(&world).await;
         let request = LookupNewRequest {
             run_id: "old".into(),
             tables: old.unwrap().tables,
             dry_run: false,
         };
-        let new = lookup_new(&world.table, &world.store, PREFIX, request, context)
-            .await
-            .unwrap();
+        let new = lookup_new(&world.table, world.place(), request, context).await.unwrap();
         for window in &new.windows {
             let error = old_run(&world, &Gate::default(), window.window.as_str())
                 .await
@@ -303,10 +300,9 @@ async fn a_table_that_is_started_over_between_the_lookups_of_a_run_is_loaded_in_
 /// Starts the table over behind this gate.
 async fn reset_behind(world: &World, gate: &Gate) -> Result<(), Error> {
     let (watermarks, store) = (Gated::new(gate, &world.watermarks), Gated::new(gate, &world.store));
-    let ports = StartOverPorts {
+    let ports = ArchivePorts {
         watermarks: &watermarks,
-        store: &store,
-        prefix: PREFIX,
+        place: Place::new(&store, PREFIX),
     };
     start_over(ports, &name(), world.context.get()).await.map(drop)
 }
@@ -340,7 +336,7 @@ async fn a_start_over_whose_pause_somebody_ended_moves_nothing_away_under_a_run(
         while !gate.calls().contains(&"folders") {
             tokio::task::yield_now().await;
         }
-        resume(&world.store, PREFIX, &name()).await.unwrap();
+        resume(world.place(), &name()).await.unwrap();
         world.pipeline().plan("meanwhile", &[spec()]).await.unwrap();
     };
     let (done, ()) = held_up_during(&gate, reset_behind(&world, &gate), run).await;
@@ -373,7 +369,7 @@ async fn what_a_plan_that_is_gone_left_for_the_next_window_goes_with_the_window_
 #[tokio::test]
 async fn a_pointer_in_the_bucket_that_cannot_be_read_is_taken_away_with_its_ledger() {
     let world = world([1, 2, 3]).taking(Leases::Taken);
-    let pointers = Pointers::new(&world.store, PREFIX);
+    let pointers = Pointers::new(world.place());
     world.run("r1").await;
     let key = "p/_ledger/dbo.t/watermark.json";
     world.store.create(key, "{".into()).await.unwrap();

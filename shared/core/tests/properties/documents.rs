@@ -6,14 +6,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tidemark::error::ErrorCode;
-use tidemark::ledger::Ledger;
+use tidemark::ledger::{Ledger, Place};
 use tidemark::model::malformed::MalformedTexts;
 use tidemark::model::manifest::{CopiedRows, Manifest, ManifestPart, Previous};
 use tidemark::model::moment::Moment;
 use tidemark::model::names::ObjectName;
 use tidemark::model::plan::{Author, Content, LoadReason, Plan, PlanId, WindowBounds};
 use tidemark::model::record::{Attempt, Decision, Record, UploadedObject, UploadedPiece};
-use tidemark::model::sink::{SinkSpec, SqlServerSink};
+use tidemark::model::sink::{MergeProcedure, SinkSpec, SqlServerSink};
 use tidemark::model::slice::{KeyBounds, SliceBounds};
 use tidemark::model::slice_id::SliceId;
 use tidemark::model::table::TableSpec;
@@ -45,8 +45,8 @@ prop_compose! {
         keys in prop::collection::vec(name(), 0..3),
         procedure in prop::option::of((object_name(), object_name())),
     ) -> SinkSpec {
-        let (procedure, table_type) = procedure.unzip();
-        SinkSpec::SqlServer(SqlServerSink { secret_arn, table, keys, procedure, table_type })
+        let procedure = procedure.map(|(name, table_type)| MergeProcedure { name, table_type });
+        SinkSpec::SqlServer(SqlServerSink { secret_arn, table, keys, procedure })
     }
 }
 
@@ -231,7 +231,7 @@ fn read_plan(table: &ObjectName, body: &[u8]) -> Result<Option<Plan>, ErrorCode>
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let store = MemoryStore::default();
-        let (ledger, window) = (Ledger::new(&store, "p", table), WindowName::initial());
+        let (ledger, window) = (Ledger::new(Place::new(&store, "p"), table), WindowName::initial());
         let key = ledger.keys().plan(&window);
         store.create(&key, Bytes::copy_from_slice(body)).await.unwrap();
         ledger.plan(&window).await.map_err(|error| error.code())

@@ -15,7 +15,7 @@ use tidemark::model::plan::{Content, LoadReason, Plan, PlanId, Replaces, VERSION
 use tidemark::model::predicate::Predicate;
 use tidemark::model::record::{Decision, Record, UploadedObject, UploadedPiece};
 use tidemark::model::rows::Closed;
-use tidemark::model::sink::{SinkSpec, SqlServerSink};
+use tidemark::model::sink::{MergeProcedure, SinkSpec, SqlServerSink};
 use tidemark::model::slice::{KeyBounds, SliceBounds};
 use tidemark::model::table::{ChangeTracking, Clock, Layout, NullWatermark, OnExpired, Tracking, WatermarkTracking};
 use tidemark::model::types::{Column, Form, Fraction};
@@ -209,8 +209,10 @@ fn plan(content: Content, format: Format, tracking: Tracking) -> Plan {
         secret_arn: "sink".into(),
         table: Some(name()),
         keys: vec![identifier()],
-        procedure: Some(name()),
-        table_type: Some(name()),
+        procedure: Some(MergeProcedure {
+            name: name(),
+            table_type: name(),
+        }),
     });
     let replaces = Replaces {
         column: "v".into(),

@@ -22,8 +22,8 @@ async fn a_plan_of_files() {
         "/watermark_name",
         "/format/csv/null",
     ];
-    tamper(into_files, "plan").await.reached(&places);
-    tamper(|| copied(into_files()), "plan").await.reached(&places);
+    tamper(into_files(), "plan").await.reached(&places);
+    tamper(copied(into_files()), "plan").await.reached(&places);
 }
 
 #[tokio::test(start_paused = true)]
@@ -31,8 +31,8 @@ async fn a_plan_of_a_sink() {
     let sink =
         ["secret_arn", "table", "procedure", "table_type", "keys/0"].map(|field| format!("/sink/sqlserver/{field}"));
     let places = sink.each_ref().map(String::as_str);
-    tamper(into_a_sink, "plan").await.reached(&places);
-    tamper(|| copied(into_a_sink()), "plan").await.reached(&places);
+    tamper(into_a_sink(), "plan").await.reached(&places);
+    tamper(copied(into_a_sink()), "plan").await.reached(&places);
 }
 
 #[tokio::test(start_paused = true)]
@@ -44,15 +44,15 @@ async fn a_plan_of_a_load() {
         "/slices/0/key/up_to/value",
         "/new_watermark/value",
     ];
-    tamper(load, "plan").await.reached(&places);
-    tamper(reinit, "plan")
+    tamper(load(), "plan").await.reached(&places);
+    tamper(reinit(), "plan")
         .await
         .reached(&["/content/load/because/in_place_of", "/slices/0/key/column"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_plan_of_changes() {
-    tamper(changes, "plan").await.reached(&[
+    tamper(changes(), "plan").await.reached(&[
         "/content/changes/key_columns/0",
         "/old_watermark/value",
         "/columns/3/name",
@@ -72,18 +72,20 @@ async fn a_plan_of_masked_columns_and_an_audit() {
         "/field_ids/*",
         "/format/parquet/decimals",
     ];
-    tamper(masked, "plan").await.holds(&places);
-    tamper(|| copied(masked()), "plan").await.holds(&places);
+    tamper(masked(), "plan").await.holds(&places);
+    tamper(copied(masked()), "plan").await.holds(&places);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_plan_of_a_column_that_the_server_masks() {
-    tamper(masked_by_the_server, "plan").await.holds(&["/columns/1/values"]);
+    tamper(masked_by_the_server(), "plan")
+        .await
+        .holds(&["/columns/1/values"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_plan_with_manifests_for_loaders() {
-    tamper(with_loaders, "plan").await.reached(&[
+    tamper(with_loaders(), "plan").await.reached(&[
         "/loader_manifests/0",
         "/loader_manifests/1",
         "/format/jsonl/compression",
@@ -92,24 +94,24 @@ async fn a_plan_with_manifests_for_loaders() {
 
 #[tokio::test(start_paused = true)]
 async fn a_plan_of_a_backfill() {
-    tamper(backfilled, "plan")
+    tamper(backfilled(), "plan")
         .await
         .reached(&["/replaces/column", "/replaces/through", "/content/interval/column"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_plan_of_a_reload_and_of_the_window_that_it_supersedes() {
-    tamper(reloaded, "plan")
+    tamper(reloaded(), "plan")
         .await
         .reached(&["/content/interval/in_place_of", "/table"]);
-    tamper(given_up, "plan")
+    tamper(given_up(), "plan")
         .await
         .holds(&["/content/superseded/by", "/table"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_plan_without_changes() {
-    tamper(unchanged, "plan")
+    tamper(unchanged(), "plan")
         .await
         .holds(&["/content", "/new_watermark/value"]);
 }

@@ -16,7 +16,7 @@ async fn uploaded() -> Scene<MemoryTable> {
 
 #[tokio::test(start_paused = true)]
 async fn a_record_of_an_upload() {
-    tamper(uploaded, RECORD).await.holds(&[
+    tamper(uploaded(), RECORD).await.holds(&[
         "/window",
         "/decision",
         "/upload/key",
@@ -28,14 +28,14 @@ async fn a_record_of_an_upload() {
 
 #[tokio::test(start_paused = true)]
 async fn a_record_of_masked_columns_and_malformed_texts() {
-    tamper(|| copied(masked()), RECORD)
+    tamper(copied(masked()), RECORD)
         .await
         .holds(&["/mask_key", "/malformed_texts/*", "/plan/run_id"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_record_of_a_merge() {
-    let cases = tamper(|| copied(into_a_sink()), RECORD).await;
+    let cases = tamper(copied(into_a_sink()), RECORD).await;
     assert_eq!(
         cases.places,
         ["/decision", "/plan/created_at", "/plan/run_id", "/run_id", "/window"]
@@ -44,27 +44,27 @@ async fn a_record_of_a_merge() {
 
 #[tokio::test(start_paused = true)]
 async fn a_record_of_no_rows() {
-    tamper(|| copied(without_rows()), RECORD)
+    tamper(copied(without_rows()), RECORD)
         .await
         .holds(&["/decision", "/run_id", "/window"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_record_of_a_split() {
-    tamper(|| split(into_files()), RECORD)
+    tamper(split(into_files()), RECORD)
         .await
         .reached(&["/slices/0/new/value", "/slices/1/old/type"]);
-    tamper(|| split(load()), RECORD)
+    tamper(split(load()), RECORD)
         .await
         .reached(&["/slices/0/key/column", "/slices/0/key/up_to/value"]);
-    tamper(|| split(changes()), RECORD)
+    tamper(split(changes()), RECORD)
         .await
         .reached(&["/slices/0/key/column", "/slices/1/key/above/type"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_record_of_a_superseded_slice() {
-    tamper(superseded, RECORD)
+    tamper(superseded(), RECORD)
         .await
         .reached(&["/by", "/decision", "/window"]);
 }

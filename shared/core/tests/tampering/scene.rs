@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use tidemark::error::{Error, ErrorCode};
+use tidemark::ledger::Place;
 use tidemark::model::names::ObjectName;
 use tidemark::model::sink::SinkSpec;
 use tidemark::model::slice_id::SliceId;
@@ -12,9 +13,13 @@ use tidemark::model::watermark::StoreType;
 use tidemark::ports::changes::ProbeChanges;
 use tidemark::ports::rows::{ExplainRows, RowsRead};
 use tidemark::ports::source::{CutSource, ProbeSource};
-use tidemark::testing::pipeline::{Pipeline, WindowOfRun};
+use tidemark::steps::window_of_run::WindowOfRun;
+use tidemark::testing::pipeline::Pipeline;
 use tidemark::testing::world::{PREFIX, TABLE, name, window};
-use tidemark::testing::{MemoryDatabase, MemoryFiles, MemorySink, MemoryStore, MemoryWatermarks, ReadShared, bigint};
+use tidemark::testing::{
+    MemoryDatabase, MemoryFiles, MemorySink, MemoryStore, MemoryTable, MemoryTracked, MemoryWatermarks, ReadShared,
+    bigint,
+};
 
 use crate::watched::{Seen, Watched};
 
@@ -41,9 +46,27 @@ const REFUSALS: [ErrorCode; 11] = [
 ];
 
 /// What the steps need of a table here.
-pub trait Table: ProbeSource + CutSource + ProbeChanges + ExplainRows + ReadShared {}
+pub trait Table: ProbeSource + CutSource + ProbeChanges + ExplainRows + ReadShared {
+    /// Returns a table of its own with the present content of this one.
+    fn copied(&self) -> Self;
+}
 
-impl<T: ProbeSource + CutSource + ProbeChanges + ExplainRows + ReadShared> Table for T {}
+impl Table for MemoryTable {
+    fn copied(&self) -> Self {
+        self.copied()
+    }
+}
+
+impl Table for MemoryTracked {
+    fn copied(&self) -> Self {
+        self.copied()
+    }
+}
+
+/// The table that nobody asked for.
+fn secrets() -> ObjectName {
+    "dbo.secrets".parse().unwrap()
+}
 
 /// The steps over watched ports.
 type Steps<'a, T> = Pipeline<
@@ -72,7 +95,7 @@ pub struct Scene<T> {
 impl<T: Table> Scene<T> {
     pub fn new(table: T, secrets: T, spec: TableSpec, under_way: &str) -> Self {
         Self {
-            database: MemoryDatabase::new([(name(), table), ("dbo.secrets".parse().unwrap(), secrets)]),
+            database: MemoryDatabase::new([(name(), table), (self::secrets(), secrets)]),
             store: MemoryStore::default(),
             watermarks: MemoryWatermarks::new(StoreType::Typed(bigint())),
             sink: MemorySink::new(true),
@@ -85,6 +108,24 @@ impl<T: Table> Scene<T> {
             },
             spec,
         }
+    }
+
+    /// Returns a scene of its own with the present content of this one, in which only the table of the event was asked
+    /// for.
+    pub fn copied(&self) -> Self {
+        let secrets = self.database.table(&secrets()).unwrap();
+        let copied = Self {
+            database: MemoryDatabase::new([(name(), self.table().copied()), (self::secrets(), secrets.copied())]),
+            store: self.store.copied(),
+            watermarks: self.watermarks.copied(),
+            sink: self.sink.copied(),
+            seen: Seen::default(),
+            found: self.found,
+            spec: self.spec.clone(),
+            window: self.window.clone(),
+        };
+        copied.table();
+        copied
     }
 
     /// Returns the table of the event.
@@ -102,8 +143,7 @@ impl<T: Table> Scene<T> {
                 found,
             },
             &self.watermarks,
-            &self.store,
-            PREFIX,
+            Place::new(&self.store, PREFIX),
             MemoryFiles,
             Watched {
                 inner: self.sink.clone(),
@@ -196,7 +236,6 @@ impl<T: Table> Scene<T> {
             let is_plain = key.chars().all(|c| c.is_ascii_alphanumeric() || "/.-_=".contains(c));
             assert!(is_its_own && is_plain && !key.contains(".."), "{case}: {key}");
         }
-        let secrets: ObjectName = "dbo.secrets".parse().unwrap();
-        assert_eq!(self.watermarks.value(&secrets), None, "{case}");
+        assert_eq!(self.watermarks.value(&secrets()), None, "{case}");
     }
 }

@@ -5,9 +5,8 @@ use serde_json::{Value, json};
 use tidemark::model::table::TableSpec;
 use tidemark::model::types::{Form, Fraction, TypeName};
 use tidemark::ports::source::{Access, CatalogColumn, DeclaredColumn};
-use tidemark::steps::backfill::{BackfillPorts, BackfillRequest, Range, plan_backfill};
-use tidemark::steps::context::RunContext;
-use tidemark::testing::world::{PREFIX, TABLE, name, window};
+use tidemark::steps::backfill::Range;
+use tidemark::testing::world::{TABLE, backfill, name, window};
 use tidemark::testing::{MemoryTable, MemoryTracked, declared};
 
 use crate::scene::{Scene, Table};
@@ -189,26 +188,14 @@ pub async fn reloaded() -> Scene<MemoryTable> {
 pub async fn backfilled() -> Scene<MemoryTable> {
     let mut scene = interval().await;
     scene.run().await;
-    let ports = BackfillPorts {
-        source: &scene.database,
-        watermarks: &scene.watermarks,
-        store: &scene.store,
-        prefix: PREFIX,
+    let range = Range::Between {
+        from: "1".into(),
+        includes_from: true,
+        to: Some("9".into()),
     };
-    let request = BackfillRequest {
-        run_id: "again".into(),
-        spec: scene.spec.clone(),
-        range: Range::Between {
-            from: "1".into(),
-            includes_from: true,
-            to: Some("9".into()),
-        },
-        dry_run: false,
-    };
-    let planned = plan_backfill(ports, request, RunContext::without_leases())
-        .await
-        .unwrap();
-    scene.window.window = planned.window;
+    let spec = scene.spec.clone();
+    let planned = backfill(&scene.database, &scene.watermarks, &scene.store, spec, range, false).await;
+    scene.window.window = planned.unwrap().window;
     scene
 }
 

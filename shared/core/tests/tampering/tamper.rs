@@ -96,10 +96,10 @@ pub fn kinds(document: &Value) -> BTreeSet<String> {
     texts(document).iter().map(kind).collect()
 }
 
-/// Replaces every text of the document by every hostile one, each in a scene of its own, and takes every step. Returns
+/// Replaces every text of the document by every hostile one, each in a copy of the scene, and takes every step. Returns
 /// what was tried and how much of it was refused.
-pub async fn tamper<T: Table, F: Future<Output = Scene<T>>>(set: impl Fn() -> F, document: &str) -> Cases {
-    let template = set().await;
+pub async fn tamper<T: Table>(scene: impl Future<Output = Scene<T>>, document: &str) -> Cases {
+    let template = scene.await;
     let key = template.key(document);
     let whole = template.document(&key);
     let mut cases = Cases::default();
@@ -110,7 +110,7 @@ pub async fn tamper<T: Table, F: Future<Output = Scene<T>>>(set: impl Fn() -> F,
             if tampered == whole {
                 continue;
             }
-            let scene = set().await;
+            let scene = template.copied();
             scene.store.overwrite(&key, tampered.to_string().into());
             let errors = scene.every_step().await;
             scene.check(&errors, &format!("{document}{} is {hostile}", text.place()));

@@ -7,8 +7,8 @@ use tidemark::model::names::ObjectName;
 use tidemark::model::rows::{Interval, Rows};
 use tidemark::model::sink::SqlServerSink;
 use tidemark::model::types::Column;
-use tidemark::ports::merge::{MergeRows, SliceToMerge};
 use tidemark::ports::rows::{ExplainRows, Explained, ReadRows, RowsRead, TakeBatches};
+use tidemark::ports::sink_table::{MergeRows, SliceToMerge};
 use tidemark::testing::{MemoryBatch, MemorySink, MemoryStaged};
 
 /// What the ports of some steps were asked for.

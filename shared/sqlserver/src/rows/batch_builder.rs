@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{Field, Schema, SchemaRef};
 use mssql_tds::datatypes::column_values::{
     SqlDate, SqlDateTime, SqlDateTime2, SqlDateTimeOffset, SqlMoney, SqlSmallDateTime, SqlSmallMoney, SqlTime, SqlXml,
@@ -18,9 +18,9 @@ use tidemark::model::types::{Column, of_source};
 use tidemark::model::value_text::{self, SECOND_TICKS};
 use uuid::Uuid;
 
-use super::BatchLimits;
 use super::audit;
-use super::column_builder::{Buffers, ColumnBuilder, Refusal, Taken, arrow_failed, data_type};
+use super::column_builder::{Buffers, ColumnBuilder, Refusal, Taken, arrow_failed};
+use super::limits::BatchLimits;
 use super::wire_text::UnknownCodePage;
 use crate::masks::MaskKey;
 use crate::types::{EPOCH_1900_DAYS, MONEY_SCALE, ticks_of_datetime};
@@ -35,7 +35,8 @@ pub struct BatchBuilder {
     /// The columns of the audit, which the source does not have.
     audits: Vec<Column>,
     mask_key: Option<MaskKey>,
-    schema: SchemaRef,
+    /// The schema of the batches, from the first one on.
+    schema: Option<SchemaRef>,
     limits: BatchLimits,
     /// The bytes that every row takes besides the content of its text and binary values.
     fixed_bytes: usize,
@@ -48,10 +49,6 @@ impl BatchBuilder {
     /// Makes an empty batch of these columns.
     #[must_use]
     pub fn new(columns: &[Column], limits: BatchLimits) -> Self {
-        let fields: Vec<_> = columns
-            .iter()
-            .map(|column| Field::new(&column.name, data_type(column.form), column.nullable))
-            .collect();
         let of_source = of_source(columns);
         let audits = columns.get(of_source.len()..).unwrap_or_default().to_vec();
         let columns: Vec<_> = of_source.iter().map(ColumnBuilder::new).collect();
@@ -60,7 +57,7 @@ impl BatchBuilder {
             columns,
             audits,
             mask_key: None,
-            schema: Arc::new(Schema::new(fields)),
+            schema: None,
             limits,
             rows: 0,
             variable_bytes: 0,
@@ -123,8 +120,20 @@ impl BatchBuilder {
         for column in &self.audits {
             arrays.push(audit::array(column, rows, last.as_ref())?);
         }
-        let batch = RecordBatch::try_new(self.schema.clone(), arrays).map_err(arrow_failed)?;
+        let schema = self.schema.take().unwrap_or_else(|| self.schema_of(&arrays));
+        self.schema = Some(schema.clone());
+        let batch = RecordBatch::try_new(schema, arrays).map_err(arrow_failed)?;
         Ok(Some(batch))
+    }
+
+    /// Returns the schema of these arrays. Which Arrow type has which form's values is said by whoever writes files,
+    /// and compared there.
+    fn schema_of(&self, arrays: &[ArrayRef]) -> SchemaRef {
+        let of_source = self.columns.iter().map(|column| (&column.name, column.nullable));
+        let of_audit = self.audits.iter().map(|column| (&column.name, column.nullable));
+        let fields = of_source.chain(of_audit).zip(arrays);
+        let fields = fields.map(|((name, nullable), array)| Field::new(name, array.data_type().clone(), nullable));
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 
     #[inline]
@@ -178,7 +187,7 @@ macro_rules! held_as_is {
         fn $method(&mut self, col: usize, val: $value) {
             self.put(col, |column| {
                 let Buffers::$held(values) = &mut column.values else {
-                    return column.of_variant(|out| $text(out, val));
+                    return column.of_any_type(|out| $text(out, val));
                 };
                 values.push($convert(val));
                 Ok(0)
@@ -205,7 +214,7 @@ impl RowWriter for BatchBuilder {
     fn write_bool(&mut self, col: usize, val: bool) {
         self.put(col, |column| {
             let Buffers::Bool(values) = &mut column.values else {
-                return column.of_variant(|out| out.push(if val { b'1' } else { b'0' }));
+                return column.of_any_type(|out| out.push(if val { b'1' } else { b'0' }));
             };
             values.push(val);
             Ok(0)

@@ -12,7 +12,7 @@ use arrow_array::{
     Int32Array, Int64Array, PrimitiveArray, StringArray,
 };
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{ArrowError, DataType, TimeUnit};
+use arrow_schema::ArrowError;
 
 use mssql_tds::datatypes::column_values::SqlTime;
 use mssql_tds::datatypes::sql_string::EncodingType;
@@ -32,9 +32,9 @@ const LIKELY_BYTES: usize = 4 * 1024 * 1024;
 /// The values of one column in the current batch.
 pub struct ColumnBuilder {
     pub name: String,
-    nullable: bool,
+    pub nullable: bool,
     form: Form,
-    /// Whether values of every type are held as text: in a column of variants, or in a masked one.
+    /// Whether values of every type are held as text: where each value has a type of its own, or in a masked column.
     is_text_of_any: bool,
     mask: Option<Mask>,
     pub values: Buffers,
@@ -84,7 +84,7 @@ impl ColumnBuilder {
             name: column.name.clone(),
             nullable: column.nullable,
             form: column.form,
-            is_text_of_any: mask.is_some() || types::is_variant(&column.sql_type),
+            is_text_of_any: mask.is_some() || types::is_of_any_type(&column.sql_type),
             mask,
             values: Buffers::new(column.form, 0, 0),
             null_rows: Vec::new(),
@@ -138,7 +138,7 @@ impl ColumnBuilder {
     }
 
     /// Appends the text of a value to a column that holds values of every type as text; any other column refuses it.
-    pub fn of_variant(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Taken {
+    pub fn of_any_type(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Taken {
         if !self.is_text_of_any {
             return Err(Refusal::OtherType);
         }
@@ -147,7 +147,7 @@ impl ColumnBuilder {
 
     pub fn binary(&mut self, value: &[u8]) -> Taken {
         if self.is_text_of_any {
-            return self.of_variant(|out| value_text::hex(out, value));
+            return self.of_any_type(|out| value_text::hex(out, value));
         }
         self.variable(|out| out.extend_from_slice(value))
     }
@@ -156,7 +156,7 @@ impl ColumnBuilder {
     pub fn date(&mut self, days: i64) -> Taken {
         let days = valid_days(days)?;
         let Buffers::Int32(values) = &mut self.values else {
-            return self.of_variant(|out| value_text::date(out, days));
+            return self.of_any_type(|out| value_text::date(out, days));
         };
         values.push(i32::try_from(days - UNIX_EPOCH_DAYS).map_err(|_| Refusal::Invalid)?);
         Ok(0)
@@ -170,7 +170,7 @@ impl ColumnBuilder {
             Form::Time(Fraction::Nanos) => self.unit(ticks * 100),
             Form::TimeTicks(_) => self.unit(ticks),
             Form::Iso(digits) => self.variable(|out| value_text::time(out, ticks, digits)),
-            _ => self.of_variant(|out| value_text::time(out, ticks, digits)),
+            _ => self.of_any_type(|out| value_text::time(out, ticks, digits)),
         }
     }
 
@@ -182,7 +182,7 @@ impl ColumnBuilder {
             Form::Timestamp(fraction) => self.unit(since_1970(ticks, fraction)?),
             Form::Ticks(_) => self.unit(ticks),
             Form::Iso(digits) => self.variable(|out| value_text::timestamp(out, ticks, digits, Style::Iso)),
-            _ => self.of_variant(|out| value_text::timestamp(out, ticks, digits, Style::Iso)),
+            _ => self.of_any_type(|out| value_text::timestamp(out, ticks, digits, Style::Iso)),
         }
     }
 
@@ -202,14 +202,14 @@ impl ColumnBuilder {
                 Ok(0)
             }
             (Form::Iso(digits), _) => self.variable(text(digits)),
-            _ => self.of_variant(text(time.scale)),
+            _ => self.of_any_type(text(time.scale)),
         }
     }
 
     /// Appends an exact number: `unscaled` with its last `scale` digits after the point.
     pub fn decimal(&mut self, unscaled: i128, scale: u8) -> Taken {
         let Buffers::Int128(values) = &mut self.values else {
-            return self.of_variant(|out| value_text::decimal(out, unscaled, scale));
+            return self.of_any_type(|out| value_text::decimal(out, unscaled, scale));
         };
         values.push(unscaled);
         Ok(0)
@@ -371,9 +371,15 @@ impl Buffers {
             Self::Int64(values) => int64_array(values.into(), form, nulls)?,
             Self::Float32(values) => Arc::new(Float32Array::try_new(values.into(), nulls)?),
             Self::Float64(values) => Arc::new(Float64Array::try_new(values.into(), nulls)?),
-            Self::Int128(values) => Arc::new(
-                PrimitiveArray::<Decimal128Type>::try_new(values.into(), nulls)?.with_data_type(data_type(form)),
-            ),
+            Self::Int128(values) => {
+                let numbers = PrimitiveArray::<Decimal128Type>::try_new(values.into(), nulls)?;
+                Arc::new(match form {
+                    Form::Decimal { precision, scale } => {
+                        numbers.with_precision_and_scale(precision, scale.cast_signed())?
+                    }
+                    _ => numbers,
+                })
+            }
             Self::Variable { offsets, bytes } => {
                 let offsets = OffsetBuffer::new(offsets.into());
                 let bytes = Buffer::from_vec(bytes);
@@ -395,42 +401,23 @@ fn int64_array(
     form: Form,
     nulls: Option<NullBuffer>,
 ) -> std::result::Result<ArrayRef, ArrowError> {
-    let data_type = data_type(form);
     Ok(match form {
         Form::Time(Fraction::Micros) => Arc::new(PrimitiveArray::<Time64MicrosecondType>::try_new(values, nulls)?),
         Form::Time(Fraction::Nanos) => Arc::new(PrimitiveArray::<Time64NanosecondType>::try_new(values, nulls)?),
-        Form::Timestamp(Fraction::Micros) | Form::Instant(Fraction::Micros) => {
-            Arc::new(PrimitiveArray::<TimestampMicrosecondType>::try_new(values, nulls)?.with_data_type(data_type))
+        Form::Timestamp(Fraction::Micros) => {
+            Arc::new(PrimitiveArray::<TimestampMicrosecondType>::try_new(values, nulls)?)
         }
-        Form::Timestamp(Fraction::Nanos) | Form::Instant(Fraction::Nanos) => {
-            Arc::new(PrimitiveArray::<TimestampNanosecondType>::try_new(values, nulls)?.with_data_type(data_type))
+        Form::Timestamp(Fraction::Nanos) => {
+            Arc::new(PrimitiveArray::<TimestampNanosecondType>::try_new(values, nulls)?)
+        }
+        Form::Instant(Fraction::Micros) => {
+            Arc::new(PrimitiveArray::<TimestampMicrosecondType>::try_new(values, nulls)?.with_timezone("UTC"))
+        }
+        Form::Instant(Fraction::Nanos) => {
+            Arc::new(PrimitiveArray::<TimestampNanosecondType>::try_new(values, nulls)?.with_timezone("UTC"))
         }
         _ => Arc::new(Int64Array::try_new(values, nulls)?),
     })
-}
-
-/// Returns the Arrow type of values in this form.
-pub fn data_type(form: Form) -> DataType {
-    let unit = |fraction| match fraction {
-        Fraction::Micros => TimeUnit::Microsecond,
-        Fraction::Nanos => TimeUnit::Nanosecond,
-    };
-    match form {
-        Form::Bool => DataType::Boolean,
-        Form::Int16 | Form::Int32 => DataType::Int32,
-        Form::Int64 | Form::TimeTicks(_) | Form::Ticks(_) => DataType::Int64,
-        Form::Float32 => DataType::Float32,
-        Form::Float64 => DataType::Float64,
-        Form::Decimal { precision, scale } => DataType::Decimal128(precision, scale.cast_signed()),
-        Form::Text | Form::Iso(_) => DataType::Utf8,
-        Form::Binary | Form::RowVersion => DataType::Binary,
-        Form::Uuid => DataType::FixedSizeBinary(16),
-        Form::Date => DataType::Date32,
-        Form::Time(fraction) => DataType::Time64(unit(fraction)),
-        Form::Timestamp(fraction) => DataType::Timestamp(unit(fraction), None),
-        Form::Instant(fraction) => DataType::Timestamp(unit(fraction), Some("UTC".into())),
-        Form::TicksAndOffset(_) => DataType::FixedSizeBinary(10),
-    }
 }
 
 pub fn arrow_failed(error: ArrowError) -> Error {

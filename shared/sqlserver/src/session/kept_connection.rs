@@ -11,7 +11,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::Driver;
+use super::driver::Driver;
 use crate::login::Login;
 use crate::since::Since;
 

@@ -26,7 +26,10 @@ use tidemark::error::{Answer, Failure};
 
 use tokio::runtime::Handle;
 
-use super::{CANCEL_TIMEOUT, Driver, Opened, PACKET_BYTES, Session, Silence, Timeouts, stranger, unlogged, within};
+use super::connected::Session;
+use super::driver::{CANCEL_TIMEOUT, Driver, PACKET_BYTES, Silence, Timeouts, unlogged, within};
+use super::kept_connection::Opened;
+use super::stranger;
 use crate::errors::of_mssql;
 use crate::login::{Login, Proof, Tls};
 use crate::statements::{NO_TRANSACTION, Statement};

@@ -13,7 +13,9 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::runtime::Handle;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
-use super::{CANCEL_TIMEOUT, Driver, PACKET_BYTES, Server, Silence, Timeouts, stranger, unlogged, within};
+use super::connected::Session;
+use super::driver::{CANCEL_TIMEOUT, Driver, PACKET_BYTES, Silence, Timeouts, unlogged, within};
+use super::stranger;
 use crate::errors::{of_tiberius, of_tiberius_login};
 use crate::login::{Login, Proof, Tls};
 use crate::statements::{NO_TRANSACTION, Statement};
@@ -190,6 +192,9 @@ async fn results(
     }
     Ok(rows)
 }
+
+/// The session for statements with short answers.
+pub type Server = Session<Tiberius>;
 
 impl Server {
     /// Returns the rows of all results of a statement, one result after another.

@@ -7,7 +7,7 @@ use tidemark::model::types::Column;
 use tidemark::model::values::{Mask, Values};
 
 use super::sink_columns::SinkTable;
-use crate::statements::merge::MappedColumn;
+use crate::statements::staging::MappedColumn;
 
 impl SinkTable<'_> {
     /// Returns the configured keys, or else those of the primary key. Only if keys are `optional` can there be none.

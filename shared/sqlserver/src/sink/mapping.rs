@@ -5,12 +5,13 @@
 
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::names::ObjectName;
+use tidemark::model::sink::MergeProcedure;
 use tidemark::model::types::{Column, TrackedColumns, of_source};
-use tidemark::ports::merge::{Newest, SliceToMerge};
+use tidemark::ports::sink_table::{Newest, SliceToMerge};
 
 use super::keys::position;
 use super::sink_columns::{SinkColumn, SinkTable};
-use crate::statements::merge::{MappedColumn, Merge, Procedure, StagedColumn};
+use crate::statements::staging::{MappedColumn, Merge, StagedColumn};
 use crate::types::SqlType;
 
 /// The catalog's description of the sink table and of the table type.
@@ -35,8 +36,7 @@ impl Merge {
             source, sink, columns, ..
         } = *slice;
         let table = sink.table(source).clone();
-        let procedure = sink.procedure.clone().zip(sink.table_type.clone());
-        let procedure = procedure.map(|(name, table_type)| Procedure { name, table_type });
+        let procedure = sink.procedure.clone();
         if slice.newest == Newest::Version && procedure.is_some() {
             let message = format!("a procedure cannot be told of deletions: merge {table} by keys, without procedure");
             return Err(Error::new(ErrorCode::InvalidInput, message));
@@ -50,7 +50,7 @@ impl Merge {
                 what: sink_table.what.clone(),
                 columns: sink_table.columns,
             },
-            Some(Procedure { table_type, .. }) => SinkTable {
+            Some(MergeProcedure { table_type, .. }) => SinkTable {
                 what: format!("the table type {table_type}"),
                 columns: &tables.table_type,
             },

@@ -6,7 +6,7 @@ use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::names::{Identifier, is_alike};
 use tidemark::model::types::Column;
 
-use crate::statements::merge::{Collation, MappedColumn};
+use crate::statements::staging::{Collation, MappedColumn};
 use crate::types::SqlType;
 
 /// The most columns that an error lists, because errors travel in the state machine's payload.

@@ -11,16 +11,17 @@ use mssql_tds::error::Error as DriverError;
 use mssql_tds::message::transaction_management::TransactionIsolationLevel;
 use tidemark::error::{Answer, Error, ErrorCode, Failure, Fault};
 use tidemark::model::names::ObjectName;
+use tidemark::model::sink::MergeProcedure;
 use tidemark::model::types::Form;
-use tidemark::ports::merge::{Merged, SliceToMerge, StagedRows};
+use tidemark::ports::sink_table::{Merged, SliceToMerge, StagedRows};
 
 use super::cells::{Cells, Row};
 use super::mapping::SinkTables;
 use super::sink_columns::SinkColumn;
 use crate::session::{Mssql, MssqlClient, Opened, Session, unlogged, within};
 use crate::statements::Statement;
-use crate::statements::merge::{Merge, STAGING, drop_staging, lock, session, staged_name, unlock};
 use crate::statements::sink_table::{sink_columns, table_type_columns};
+use crate::statements::staging::{Merge, STAGING, drop_staging, lock, session, staged_name, unlock};
 
 /// The number of rows that a procedure is given in one call.
 const ROWS_PER_CALL: u64 = 10_000;
@@ -56,7 +57,7 @@ impl StagedSlice {
             table: columns(&session_of_sink, &mut connection, &described, "table", table).await?,
             table_type: Vec::new(),
         };
-        if let Some(table_type) = &slice.sink.table_type {
+        if let Some(MergeProcedure { table_type, .. }) = &slice.sink.procedure {
             let described = table_type_columns(table_type);
             tables.table_type =
                 columns(&session_of_sink, &mut connection, &described, "table type", table_type).await?;

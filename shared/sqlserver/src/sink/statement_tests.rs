@@ -4,11 +4,11 @@ use tidemark::model::names::Identifier;
 use tidemark::model::sink::SqlServerSink;
 use tidemark::model::types::{Column, Form, TypeName};
 use tidemark::model::values::Values;
-use tidemark::ports::merge::{Newest, SliceToMerge};
+use tidemark::ports::sink_table::{Newest, SliceToMerge};
 
 use super::mapping::SinkTables;
 use super::sink_columns::SinkColumn;
-use crate::statements::merge::Merge;
+use crate::statements::staging::Merge;
 use crate::types::SqlType;
 
 fn sink_column(name: &str, sql_type: &str, key: bool) -> SinkColumn {

@@ -13,12 +13,12 @@ use tidemark::model::sink::SqlServerSink;
 use tidemark::model::types::{Column, Form, TypeName};
 use tidemark::model::value_text::{DAY_TICKS, UNIX_EPOCH_DAYS};
 use tidemark::model::values::Values;
-use tidemark::ports::merge::{MergeRows, Merged, Newest, SliceToMerge, StagedRows};
+use tidemark::ports::sink_table::{MergeRows, Merged, Newest, SliceToMerge, StagedRows};
 use tidemark_sandbox::{Options, Sandbox};
 
 use super::SinkServer;
 use crate::login::Login;
-use crate::statements::merge::StagedColumn;
+use crate::statements::staging::StagedColumn;
 use crate::types::SqlType;
 
 fn sink_of(sandbox: &Sandbox) -> SinkServer {

@@ -3,7 +3,7 @@
 use tidemark::model::names::ObjectName;
 
 use super::inventory::SEES_POLICIES;
-use super::{Quoted, Statement};
+use super::statement::{Quoted, Statement};
 
 /// The most tables whose columns are asked for in one request.
 pub(crate) const TABLES_AT_ONCE: usize = 50;

@@ -9,7 +9,8 @@ use tidemark::model::names::ObjectName;
 use tidemark::model::rows::{Changes, Load};
 use tidemark::model::types::{Column, TrackedColumns};
 
-use super::{IS_REPLICA, Query, Quoted, Statement, Values, key_conditions, selected, where_key};
+use super::query::{Query, Values, key_conditions, selected, where_key};
+use super::statement::{IS_REPLICA, Quoted, Statement};
 use crate::types::SqlType;
 
 /// The column with the version at which a row was last changed, in every file.
@@ -18,7 +19,7 @@ pub const VERSION_COLUMN: &str = "SYS_CHANGE_VERSION";
 pub const OPERATION_COLUMN: &str = "SYS_CHANGE_OPERATION";
 
 /// Asks for one row: the version of the database, the least valid version of the table, the version at which its tracking
-/// began, and whether the database is a replica ([`super::IS_REPLICA`]). A version is NULL when the table is not tracked.
+/// began, and whether the database is a replica ([`IS_REPLICA`]). A version is NULL when the table is not tracked.
 pub(crate) fn versions(table: &ObjectName) -> Statement {
     Statement::with(
         format!(
@@ -211,7 +212,7 @@ pub(crate) fn are_complete(changes: &Changes<'_>) -> Statement {
 }
 
 /// Asks for one row: 1 when the database allows `SNAPSHOT` transactions, else 0. The database is found by its name, as for
-/// [`super::IS_REPLICA`].
+/// [`IS_REPLICA`].
 pub(crate) fn snapshot_allowed() -> Statement {
     Statement::new(
         "SELECT CASE WHEN EXISTS (SELECT 1 FROM sys.databases WHERE [name] = DB_NAME() \
@@ -254,6 +255,22 @@ mod tests {
         Watermark::new(TypeName::new("bigint").unwrap(), value.to_string()).unwrap()
     }
 
+    fn whole<'a>(table: &'a ObjectName, version: &'a Watermark) -> Load<'a> {
+        Load {
+            table,
+            version,
+            key: None,
+        }
+    }
+
+    fn range(column: &str, above: Option<Watermark>, up_to: Option<Watermark>) -> KeyBounds {
+        KeyBounds {
+            column: Identifier::new(column).unwrap(),
+            above,
+            up_to,
+        }
+    }
+
     #[test]
     fn keys_come_from_the_changes_and_the_rest_from_the_table() {
         let table: ObjectName = "sales.[o]]rders]".parse().unwrap();
@@ -280,13 +297,9 @@ mod tests {
              AND ([ct].[SYS_CHANGE_OPERATION] = N'D' OR [t].[a] IS NOT NULL) OPTION (RECOMPILE)"
         );
         assert_eq!(statement.parameters, ["3", "9"]);
-        let range = KeyBounds {
-            column: Identifier::new("a").unwrap(),
-            above: Some(version(4)),
-            up_to: None,
-        };
+        let bounds = range("a", Some(version(4)), None);
         let part = Changes {
-            key: Some(&range),
+            key: Some(&bounds),
             ..changes
         };
         let of_range = rows(&part, &columns).unwrap();
@@ -306,11 +319,7 @@ mod tests {
         let table: ObjectName = "orders".parse().unwrap();
         let columns = columns(vec![column("id", "int"), column("cost", "smallmoney")]);
         let seven = version(7);
-        let whole = Load {
-            table: &table,
-            version: &seven,
-            key: None,
-        };
+        let whole = whole(&table, &seven);
         let statement = load(&whole, &columns).unwrap();
         assert_eq!(
             statement.sql,
@@ -319,13 +328,9 @@ mod tests {
              CAST(N'I' AS nchar(1)) AS [SYS_CHANGE_OPERATION] FROM [dbo].[orders] AS [t] OPTION (RECOMPILE)"
         );
         assert_eq!(statement.parameters, ["7"]);
-        let range = KeyBounds {
-            column: Identifier::new("id").unwrap(),
-            above: Some(version(3)),
-            up_to: Some(version(6)),
-        };
+        let bounds = range("id", Some(version(3)), Some(version(6)));
         let part = Load {
-            key: Some(&range),
+            key: Some(&bounds),
             ..whole
         };
         let statement = load(&part, &columns).unwrap();
@@ -337,11 +342,7 @@ mod tests {
     #[test]
     fn a_plan_without_the_columns_of_a_change_is_refused() {
         let (table, seven): (ObjectName, _) = ("orders".parse().unwrap(), version(7));
-        let whole = Load {
-            table: &table,
-            version: &seven,
-            key: None,
-        };
+        let whole = whole(&table, &seven);
         assert_eq!(
             load(&whole, &[column("id", "int")]).unwrap_err().code(),
             ErrorCode::LedgerInvalid

@@ -5,7 +5,7 @@ use tidemark::model::names::{Identifier, ObjectName};
 use tidemark::model::watermark::{StoreType, Watermark};
 
 use super::conversions::of_text;
-use super::{Quoted, Statement};
+use super::statement::{Quoted, Statement};
 use crate::types::SqlType;
 
 /// The column of the control table that names the source, in both tutorials.

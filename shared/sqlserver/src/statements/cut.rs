@@ -8,7 +8,9 @@ use tidemark::model::watermark::Watermark;
 use tidemark::ports::source::{CutColumn, RowsToCut};
 
 use super::conversions::of_variant;
-use super::{Query, Quoted, Statement, Values, select, where_key};
+use super::query::{Query, Values, where_key};
+use super::select;
+use super::statement::{Quoted, Statement};
 use crate::types::SqlType;
 
 /// Asks for one row or none: the watermark of the `number`th row of the interval, from 1, in the watermark's order.

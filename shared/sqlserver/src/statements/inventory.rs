@@ -1,6 +1,6 @@
 //! The statements that ask a server for its version and its tables.
 
-use super::Statement;
+use super::statement::Statement;
 
 /// Asks for one row: the server's version and edition, as a text of several lines, and the numbers of its engine and of its
 /// major version. The last is NULL for a version that is too old to know of it

@@ -1,7 +1,7 @@
 //! The SQL text of Tidemark. A statement is built from data at the moment when it runs, for either driver.
 //!
 //! Values are always parameters, identifiers are always in brackets, and the name of a type is always that of a
-//! [`SqlType`], never a text that was read somewhere. A bound is a variable of the column's own type, for two reasons:
+//! [`SqlType`](crate::types::SqlType), never a text that was read somewhere. A bound is a variable of the column's own type, for two reasons:
 //! a comparison in a wider type reads the boundary row again or loses it
 //! (<https://learn.microsoft.com/en-us/sql/t-sql/data-types/datetime-transact-sql>, compatibility level 130), and not
 //! every optimizer seeks by an expression (`[c] > CAST(@P1 AS datetime)`). A statement with bounds is compiled anew for
@@ -14,161 +14,21 @@ pub(crate) mod control_table;
 mod conversions;
 pub(crate) mod cut;
 pub(crate) mod inventory;
-pub(crate) mod merge;
+mod query;
 pub(crate) mod sink_table;
+pub(crate) mod staging;
+mod statement;
 pub(crate) mod watermark;
 
-use tidemark::error::{Error, ErrorCode, Result};
-use tidemark::model::names::{Identifier, ObjectName, printable};
+use tidemark::error::Result;
+use tidemark::model::names::ObjectName;
 use tidemark::model::predicate::Predicate;
 use tidemark::model::rows::Rows;
-use tidemark::model::slice::KeyBounds;
 use tidemark::model::types::{Column, of_source};
-use tidemark::model::watermark::Watermark;
 
-use self::conversions::of_text;
-use crate::types::SqlType;
-
-/// A statement and its parameters.
-///
-/// Parameters are text and are bound as `nvarchar` to `@P1`, `@P2`, … in order. The statement converts each to the type
-/// that it needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Statement {
-    /// The SQL text.
-    pub(crate) sql: String,
-    /// The values of `@P1`, `@P2`, ….
-    pub(crate) parameters: Vec<String>,
-}
-
-impl Statement {
-    /// Makes a statement without parameters.
-    pub(crate) fn new(sql: impl Into<String>) -> Self {
-        Self {
-            sql: sql.into(),
-            parameters: Vec::new(),
-        }
-    }
-
-    /// Makes a statement with these parameters.
-    pub(crate) fn with(sql: impl Into<String>, parameters: &[&str]) -> Self {
-        Self {
-            sql: sql.into(),
-            parameters: parameters.iter().map(|&value| value.to_owned()).collect(),
-        }
-    }
-}
-
-/// A name that can be written in brackets. `]` is doubled, so the result is safe in any statement.
-pub trait Quoted {
-    /// Returns the name in brackets.
-    fn quoted(&self) -> String;
-}
-
-impl Quoted for str {
-    fn quoted(&self) -> String {
-        format!("[{}]", self.replace(']', "]]"))
-    }
-}
-
-impl Quoted for Identifier {
-    fn quoted(&self) -> String {
-        self.as_str().quoted()
-    }
-}
-
-impl Quoted for ObjectName {
-    fn quoted(&self) -> String {
-        format!("{}.{}", self.schema().quoted(), self.name().quoted())
-    }
-}
-
-/// The statement that a connection answers before it is used again, with one row: 1 if its session has no open
-/// transaction, else 0.
-pub(crate) const NO_TRANSACTION: &str = "SELECT CASE WHEN @@TRANCOUNT = 0 THEN 1 ELSE 0 END AS [answer]";
-
-/// The expression that is 1 when the database is the copy of another one that goes on: a secondary replica, however it is
-/// reached, one to which logs are shipped, or a snapshot. A database that somebody has set to read-only is not one.
-///
-/// (<https://learn.microsoft.com/en-us/sql/t-sql/functions/databasepropertyex-transact-sql>, `Updateability`, and
-/// <https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-databases-transact-sql>)
-///
-/// `sys.databases` is asked by name: in Azure SQL Database its numbers are those of the logical server, which `DB_ID()` need not
-/// return; the numbers of other views are those of `DB_ID()`
-/// (<https://learn.microsoft.com/en-us/sql/t-sql/functions/db-id-transact-sql>).
-const IS_REPLICA: &str = "CASE WHEN CAST(DATABASEPROPERTYEX(DB_NAME(), N'Updateability') AS nvarchar(128)) = N'READ_ONLY' \
-     AND NOT EXISTS (SELECT 1 FROM sys.databases WHERE [name] = DB_NAME() AND [is_read_only] = 1 AND [is_in_standby] = 0 \
-     AND [source_database_id] IS NULL) THEN 1 ELSE 0 END";
-
-/// A query under construction: its text so far, and the values that it names.
-#[derive(Debug)]
-struct Query {
-    sql: String,
-    values: Values,
-}
-
-impl Query {
-    /// Returns the complete statement.
-    fn finished(self) -> Statement {
-        self.values.statement(&self.sql)
-    }
-}
-
-/// The values that a statement names: its parameters, and the variables that hold its bounds.
-#[derive(Debug, Default)]
-struct Values {
-    parameters: Vec<String>,
-    declarations: Vec<String>,
-}
-
-impl Values {
-    /// Declares a variable that is not a bound.
-    fn declare(&mut self, declaration: &str) {
-        self.declarations.push(declaration.to_owned());
-    }
-
-    /// Adds a text as a parameter. Returns the name of the parameter.
-    fn text(&mut self, value: &str) -> String {
-        self.parameters.push(value.to_owned());
-        format!("@P{}", self.parameters.len())
-    }
-
-    /// Adds a bound in its own type. Returns the name of its variable.
-    ///
-    /// # Errors
-    ///
-    /// `LedgerInvalid` when the text of the bound, which may come from the bucket, is not one that this crate writes
-    /// for it.
-    fn bound(&mut self, value: &Watermark) -> Result<String> {
-        self.bound_of(SqlType::of(value.sql_type())?, value)
-    }
-
-    /// Adds a bound in the given type, with the errors of [`Values::bound`]. Returns the name of its variable.
-    fn bound_of(&mut self, sql_type: SqlType, value: &Watermark) -> Result<String> {
-        let read = sql_type.watermark(value.value());
-        if !read.is_ok_and(|read| read.value() == value.value()) {
-            let message = format!("the bound '{}' is no value of {sql_type}", printable(value.value()));
-            return Err(Error::new(ErrorCode::LedgerInvalid, message));
-        }
-        let parameter = self.text(value.value());
-        let name = format!("@B{}", self.declarations.len() + 1);
-        let declaration = format!("{name} {} = {}", sql_type.of_variable(), of_text(&parameter, sql_type));
-        self.declarations.push(declaration);
-        Ok(name)
-    }
-
-    /// Makes the statement of `sql` and these values.
-    fn statement(self, sql: &str) -> Statement {
-        let sql = match self.declarations[..] {
-            [] => sql.to_owned(),
-            _ => format!("DECLARE {}; {sql} OPTION (RECOMPILE)", self.declarations.join(", ")),
-        };
-        Statement {
-            sql,
-            parameters: self.parameters,
-        }
-    }
-}
+use self::query::{Query, Values, where_key};
+pub(crate) use self::statement::{NO_TRANSACTION, Statement};
+pub use self::statement::{Quoted, with_values};
 
 /// Selects rows with these columns, without the audit columns, which the source does not have.
 ///
@@ -210,42 +70,6 @@ fn select(rows: &Rows<'_>, what: &str) -> Result<Query> {
     }
 }
 
-/// Returns the user's condition after an ` AND `, or nothing.
-fn and(filter: Option<&Predicate>) -> String {
-    filter.map_or_else(String::new, |filter| format!(" AND {}", filter.in_parentheses()))
-}
-
-/// Returns the bounds of a range of a key as conditions on `column`.
-fn key_conditions(column: &str, range: &KeyBounds, values: &mut Values) -> Result<Vec<String>> {
-    let mut conditions = Vec::new();
-    for (operator, bound) in [(">", &range.above), ("<=", &range.up_to)] {
-        if let Some(value) = bound {
-            conditions.push(format!("{column} {operator} {}", values.bound(value)?));
-        }
-    }
-    Ok(conditions)
-}
-
-/// Returns the bounds of a range of a key as a ` WHERE` clause, or nothing when the range is open on both sides.
-fn where_key(range: Option<&KeyBounds>, values: &mut Values) -> Result<String> {
-    let Some(range) = range else {
-        return Ok(String::new());
-    };
-    let conditions = key_conditions(&range.column.quoted(), range, values)?;
-    if conditions.is_empty() {
-        return Ok(String::new());
-    }
-    Ok(format!(" WHERE {}", conditions.join(" AND ")))
-}
-
-/// Returns a column of `alias`, or of the only table, as it is selected.
-fn selected(alias: Option<&str>, column: &Column) -> Result<String> {
-    let name = column.name.quoted();
-    let value = alias.map_or_else(|| name.clone(), |alias| format!("[{alias}].{name}"));
-    let cast = conversions::selected(&value, SqlType::of(&column.sql_type)?);
-    Ok(cast.map_or(value, |cast| format!("{cast} AS {name}")))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -259,8 +83,10 @@ mod tests {
             ("control_table.rs", include_str!("control_table.rs")),
             ("cut.rs", include_str!("cut.rs")),
             ("inventory.rs", include_str!("inventory.rs")),
-            ("merge.rs", include_str!("merge.rs")),
+            ("query.rs", include_str!("query.rs")),
             ("sink_table.rs", include_str!("sink_table.rs")),
+            ("staging.rs", include_str!("staging.rs")),
+            ("statement.rs", include_str!("statement.rs")),
             ("watermark.rs", include_str!("watermark.rs")),
         ];
         let before_tests = |text: &'static str| text.split("#[cfg(test)]").next().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use tidemark::model::names::ObjectName;
 
-use super::{Quoted, Statement};
+use super::statement::{Quoted, Statement};
 
 /// Asks for the columns of a table in its order, one row each: name, type, length, precision, scale, whether it is
 /// nullable, an identity, computed or has a default, its collation, whether it is in the primary key, and whether

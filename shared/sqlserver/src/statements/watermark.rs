@@ -9,12 +9,13 @@ use tidemark::model::watermark::{Watermark, WatermarkKind};
 use tidemark::ports::source::WatermarkColumn;
 
 use super::conversions::cast;
-use super::{IS_REPLICA, Query, Quoted, Statement, Values, and, key_conditions, selected};
+use super::query::{Query, Values, and, key_conditions, selected};
+use super::statement::{IS_REPLICA, Quoted, Statement};
 use crate::types::{ServerClock, SqlType};
 
 /// The distance that a window keeps from the server's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum HeldBack {
+pub(crate) enum BehindClock {
     /// The window ends at the clock.
     No,
     /// The window ends one hour before the wall clock, because that is about to show an hour for a second time, or has just
@@ -36,12 +37,12 @@ pub(crate) enum HeldBack {
 /// index that is divided among partitions by another column is found by reading all of it
 /// (<https://support.microsoft.com/en-us/help/2965553>), while the rows from a value on are sought in each partition.
 ///
-/// While the window is held back behind the clock, its maximum may be below `old`, which was read before; that counts
+/// While the window stays behind the clock, its maximum may be below `old`, which was read before; that counts
 /// as equal.
-pub(crate) fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>, held: HeldBack) -> Result<Statement> {
+pub(crate) fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>, behind: BehindClock) -> Result<Statement> {
     let sql_type = SqlType::of(column.sql_type)?;
     let (name, table) = (column.name.quoted(), column.table.quoted());
-    let below_clock = below_clock(&name, sql_type, column.clock, held);
+    let below_clock = below_clock(&name, sql_type, column.clock, behind);
     let below = |word: &str| {
         let below = below_clock.as_ref();
         below.map_or_else(String::new, |condition| format!(" {word} {condition}"))
@@ -62,9 +63,9 @@ pub(crate) fn growth(column: &WatermarkColumn<'_>, old: Option<&Watermark>, held
     };
     let bound = values.bound_of(sql_type, old)?;
     values.declare(&format!("@New {}", sql_type.of_variable()));
-    let regressed = match held {
-        HeldBack::No => -1,
-        HeldBack::OneHour => 0,
+    let regressed = match behind {
+        BehindClock::No => -1,
+        BehindClock::OneHour => 0,
     };
     let greatest = format!("SELECT @New = MAX({name}) FROM {table}");
     let sql = format!(
@@ -88,14 +89,14 @@ const fn now(clock: ServerClock) -> &'static str {
 
 /// Writes the condition that keeps a watermark below the server's clock, or nothing when its type is not a time.
 ///
-/// A window that is held back is kept behind the wall clock, and also below the clock that is asked for where that is
+/// A window that is behind back is kept behind the wall clock, and also below the clock that is asked for where that is
 /// another one.
-fn below_clock(name: &str, sql_type: SqlType, clock: Clock, held: HeldBack) -> Option<String> {
+fn below_clock(name: &str, sql_type: SqlType, clock: Clock, behind: BehindClock) -> Option<String> {
     let below = sql_type.below_clock(clock)?;
     let operator = if below.includes_it { "<=" } else { "<" };
-    let below_it = |clock: ServerClock, held: HeldBack| {
+    let below_it = |clock: ServerClock, behind: BehindClock| {
         let mut bound = now(clock).to_owned();
-        if held == HeldBack::OneHour {
+        if behind == BehindClock::OneHour {
             bound = format!("DATEADD(hour, -1, {bound})");
         }
         if below.minus_secs > 0 {
@@ -104,10 +105,13 @@ fn below_clock(name: &str, sql_type: SqlType, clock: Clock, held: HeldBack) -> O
         format!("{name} {operator} {}", cast(&bound, sql_type))
     };
     let is_local = below.clock == ServerClock::Local;
-    if is_local || (held == HeldBack::No && !below.also_local) {
-        return Some(below_it(below.clock, held));
+    if is_local || (behind == BehindClock::No && !below.also_local) {
+        return Some(below_it(below.clock, behind));
     }
-    let (asked_for, wall) = (below_it(below.clock, HeldBack::No), below_it(ServerClock::Local, held));
+    let (asked_for, wall) = (
+        below_it(below.clock, BehindClock::No),
+        below_it(ServerClock::Local, behind),
+    );
     Some(format!("{asked_for} AND {wall}"))
 }
 
@@ -164,7 +168,7 @@ pub(crate) fn clock_goes_back() -> Statement {
 /// Asks for one row like that of [`growth`], for a column of row versions. `new_watermark` is the lowest version that a
 /// transaction in progress uses, or the next version. `ordering` is 1 when the table has rows from `old` to below it, 0
 /// when it has none, and -1 when it is below `old`. `held_back` is 1 when the last used version is not below it. Two more
-/// values say whether the version is that of the rows: `is_replica` of [`super::IS_REPLICA`], and `stays_here` of
+/// values say whether the version is that of the rows: `is_replica` of [`IS_REPLICA`], and `stays_here` of
 /// [`super::catalog::stays_here`].
 ///
 /// The version is read in a statement of its own, before the rows that it bounds
@@ -273,6 +277,19 @@ mod tests {
             }
         }
 
+        fn interval<'a>(&'a self, old: Option<&'a Watermark>, new: &'a Watermark) -> Interval<'a> {
+            Interval {
+                table: &self.table,
+                column: &self.name,
+                old,
+                new,
+                closed: tidemark::model::rows::Closed::default(),
+                with_nulls: false,
+                key: None,
+                filter: None,
+            }
+        }
+
         fn column(&self) -> WatermarkColumn<'_> {
             WatermarkColumn {
                 table: &self.table,
@@ -289,7 +306,7 @@ mod tests {
     fn growth_is_bounded_by_the_clock_for_time_and_compared_in_the_columns_type() {
         let probe = Probe::new("[sales].[o]]x]", "m]", "datetime", true);
         let old = watermark("datetime", "2010-01-01T00:00:00");
-        let statement = growth(&probe.column(), Some(&old), HeldBack::No).unwrap();
+        let statement = growth(&probe.column(), Some(&old), BehindClock::No).unwrap();
         assert_eq!(
             statement.sql,
             "DECLARE @B1 datetime = CAST(@P1 AS datetime), @New datetime; \
@@ -304,7 +321,7 @@ mod tests {
 
         let probe = Probe::new("[sales].[o]]x]", "m]", "bigint", false);
         assert_eq!(
-            growth(&probe.column(), None, HeldBack::No).unwrap().sql,
+            growth(&probe.column(), None, BehindClock::No).unwrap().sql,
             "SELECT [m].[new_watermark], 1 AS [ordering], CAST(0 AS bigint) AS [future_rows], CAST(0 AS bigint) AS [null_rows], \
              CAST(0 AS bigint) AS [held_back] FROM (SELECT MAX([m]]]) AS [new_watermark] FROM [sales].[o]]x]) AS [m]"
         );
@@ -327,7 +344,7 @@ mod tests {
         let probe = Probe::new("orders", "id", "int", false);
         for text in ["01", "2147483648", "one", "2017-09-01"] {
             let tampered = Watermark::new(TypeName::new("int").unwrap(), text).unwrap();
-            let error = growth(&probe.column(), Some(&tampered), HeldBack::No).unwrap_err();
+            let error = growth(&probe.column(), Some(&tampered), BehindClock::No).unwrap_err();
             assert_eq!(error.code(), ErrorCode::LedgerInvalid, "{error}");
         }
     }
@@ -353,16 +370,7 @@ mod tests {
              OR OBJECTPROPERTY(OBJECT_ID(@P1), N'IsSchemaBound') = 1 THEN 1 ELSE 0 END AS [stays_here] OPTION (RECOMPILE)"
         );
         assert_eq!(statement.parameters, ["[dbo].[orders]", old.value()]);
-        let interval = Interval {
-            table: &probe.table,
-            column: &probe.name,
-            old: Some(&old),
-            new: &new,
-            closed: tidemark::model::rows::Closed::default(),
-            with_nulls: false,
-            key: None,
-            filter: None,
-        };
+        let interval = probe.interval(Some(&old), &new);
         let counted = count(&tidemark::model::rows::Rows::Interval(interval)).unwrap();
         assert_eq!(
             counted.sql,
@@ -389,7 +397,7 @@ mod tests {
             ),
         ] {
             let probe = Probe::new("orders", "m", sql_type, false);
-            let statement = growth(&probe.column(), None, HeldBack::No).unwrap();
+            let statement = growth(&probe.column(), None, BehindClock::No).unwrap();
             assert_eq!(statement.sql.rsplit(" WHERE [m] ").next(), Some(bound));
         }
     }
@@ -402,20 +410,20 @@ mod tests {
         let old = watermark("datetime2(3)", "2026-10-25T01:59:00.000");
         let mut column = probe.column();
         column.clock = Clock::Local;
-        let held = growth(&column, Some(&old), HeldBack::OneHour).unwrap().sql;
+        let behind = growth(&column, Some(&old), BehindClock::OneHour).unwrap().sql;
         assert!(
-            held.contains("WHERE [m] <= CAST(DATEADD(hour, -1, SYSDATETIME()) AS datetime2(3))"),
-            "{held}"
+            behind.contains("WHERE [m] <= CAST(DATEADD(hour, -1, SYSDATETIME()) AS datetime2(3))"),
+            "{behind}"
         );
-        assert!(held.contains("WHEN @New < @B1 THEN 0"), "{held}");
-        let free = growth(&column, Some(&old), HeldBack::No).unwrap().sql;
+        assert!(behind.contains("WHEN @New < @B1 THEN 0"), "{behind}");
+        let free = growth(&column, Some(&old), BehindClock::No).unwrap().sql;
         assert!(
             free.contains("WHERE [m] <= CAST(SYSDATETIME() AS datetime2(3))"),
             "{free}"
         );
         assert!(free.contains("WHEN @New < @B1 THEN -1"), "{free}");
         column.clock = Clock::Utc;
-        let held = growth(&column, Some(&old), HeldBack::OneHour).unwrap().sql;
+        let held = growth(&column, Some(&old), BehindClock::OneHour).unwrap().sql;
         assert!(
             held.contains(
                 "WHERE [m] <= CAST(SYSUTCDATETIME() AS datetime2(3)) \
@@ -441,16 +449,7 @@ mod tests {
     fn a_window_is_open_below_and_closed_above() {
         let probe = Probe::new("orders", "m", "int", false);
         let (old, new) = (watermark("int", "5"), watermark("int", "9"));
-        let mut interval = Interval {
-            table: &probe.table,
-            column: &probe.name,
-            old: Some(&old),
-            new: &new,
-            closed: tidemark::model::rows::Closed::default(),
-            with_nulls: false,
-            key: None,
-            filter: None,
-        };
+        let mut interval = probe.interval(Some(&old), &new);
         let statement = rows(&interval, &[column("m", "int"), column("cost", "money")]).unwrap();
         assert_eq!(
             statement.sql,
@@ -471,16 +470,7 @@ mod tests {
     fn a_type_that_is_none_never_reaches_a_statement() {
         let probe = Probe::new("orders", "m", "int", false);
         let hostile = Watermark::new(TypeName::new("int); DROP TABLE t; --").unwrap(), "5").unwrap();
-        let interval = Interval {
-            table: &probe.table,
-            column: &probe.name,
-            old: None,
-            new: &hostile,
-            closed: tidemark::model::rows::Closed::default(),
-            with_nulls: false,
-            key: None,
-            filter: None,
-        };
+        let interval = probe.interval(None, &hostile);
         assert!(rows(&interval, &[]).is_err());
         let new = watermark("int", "9");
         let interval = Interval { new: &new, ..interval };

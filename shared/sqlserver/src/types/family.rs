@@ -75,6 +75,11 @@ pub(super) trait Family: fmt::Display {
     /// Returns whether a result's column of mssql-tds carries the values exactly.
     fn is_carried_by(&self, sent: &ColumnMetadata) -> bool;
 
+    /// Returns whether each value has a type of its own, so that values of every type arrive in a column of this one.
+    fn is_of_any_type(&self) -> bool {
+        false
+    }
+
     /// Returns the type as which values are selected, if they would not arrive exactly as they are.
     fn selected(&self) -> Option<SqlType> {
         None

@@ -28,6 +28,7 @@ use std::fmt;
 use mssql_tds::query::metadata::ColumnMetadata;
 use tiberius::{ColumnData, TypeInfo};
 use tidemark::error::{Error, ErrorCode, Result};
+use tidemark::model::audit::AuditTypes;
 use tidemark::model::table::Clock;
 use tidemark::model::types::{Column, Form, TypeName, WantedForms};
 use tidemark::model::values::{Mask, Values};
@@ -238,6 +239,16 @@ impl SqlType {
         self.family().watermark()
     }
 
+    /// Returns what a column counts that can be proposed as a watermark, by the name of its type in the catalog. A `date`
+    /// cannot be proposed, because more rows of a day come after a window has ended on it.
+    pub(crate) fn proposed_kind(name: &str) -> Option<WatermarkKind> {
+        // The kind does not depend on lengths and digits.
+        match Self::from_catalog(name, 1, 1, 0)? {
+            Self::Temporal(Temporal::Date) => None,
+            sql_type => sql_type.watermark_kind(),
+        }
+    }
+
     /// Returns whether windows can be cut into slices at values of this type.
     pub(crate) fn cuts(self) -> bool {
         self.family().cuts()
@@ -392,9 +403,19 @@ pub fn native_form(name: &TypeName, wanted: WantedForms) -> Result<Option<Form>>
     Ok(SqlType::of(name)?.native(wanted))
 }
 
-/// Returns whether each value of a column has a type of its own.
-pub(crate) fn is_variant(name: &TypeName) -> bool {
-    matches!(SqlType::parse(name.as_str()), Some(SqlType::Variant(_)))
+/// Returns the types of the columns of an audit.
+#[must_use]
+pub fn audit_types() -> AuditTypes {
+    AuditTypes {
+        window: SqlType::Text(Text::NVarChar(Some(100))).name(),
+        copied_at: SqlType::Temporal(Temporal::DateTimeOffset(6)).name(),
+        operation: SqlType::LETTER.name(),
+    }
+}
+
+/// Returns whether values of every type arrive in a column of this type.
+pub(crate) fn is_of_any_type(name: &TypeName) -> bool {
+    SqlType::parse(name.as_str()).is_some_and(|sql_type| sql_type.family().is_of_any_type())
 }
 
 /// Reads the text of a value from tiberius; the text is canonical if the type can be a watermark. An error names what

@@ -12,15 +12,10 @@ pub(super) fn parse(text: &str) -> SqlType {
 }
 
 fn typed(timestamps: Timestamps) -> WantedForms {
-    WantedForms::Typed {
-        timestamps,
-        variants: VariantColumns::Text,
-    }
+    WantedForms::typed(timestamps)
 }
 
-const EXACT: WantedForms = WantedForms::Exact {
-    variants: VariantColumns::Text,
-};
+const EXACT: WantedForms = WantedForms::exact();
 
 /// Every type as text; those with an argument, with the smallest and largest argument.
 pub(super) const ALL: [&str; 42] = [
@@ -140,9 +135,9 @@ fn nonsense_is_refused_by_name() {
         let error = SqlType::of(&name).unwrap_err();
         assert_eq!(error.code(), ErrorCode::LedgerInvalid);
         assert!(error.to_string().contains(text));
-        assert!(!is_variant(&name));
+        assert!(!is_of_any_type(&name));
     }
-    assert!(is_variant(&TypeName::new("sql_variant").unwrap()));
+    assert!(is_of_any_type(&TypeName::new("sql_variant").unwrap()));
 }
 
 #[test]

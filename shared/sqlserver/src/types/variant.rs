@@ -58,6 +58,10 @@ impl Family for Variant {
         sent.data_type == Wire::SsVariant
     }
 
+    fn is_of_any_type(&self) -> bool {
+        true
+    }
+
     /// Returns `false`, because a text does not become a value of its former type again.
     fn holds(&self, _: SqlType) -> bool {
         false

@@ -6,6 +6,7 @@ use tiberius::numeric::Numeric;
 use tidemark::error::ErrorCode;
 use tidemark::model::watermark::{Watermark, WatermarkKind};
 
+use super::SqlType;
 use super::tests::parse;
 use super::value_text;
 
@@ -104,6 +105,23 @@ fn a_type_that_cannot_be_a_watermark_is_refused_by_name() {
     }
     let guid = parse("uniqueidentifier");
     assert_eq!((guid.watermark_kind(), guid.cuts()), (None, true));
+}
+
+#[test]
+fn what_a_column_counts_is_known_by_the_name_of_its_type_and_a_day_is_not_proposed() {
+    for (name, kind) in [
+        ("timestamp", Some(WatermarkKind::Exact)),
+        ("datetime2", Some(WatermarkKind::Time)),
+        ("smalldatetime", Some(WatermarkKind::Time)),
+        ("numeric", Some(WatermarkKind::Number)),
+        ("bigint", Some(WatermarkKind::Number)),
+        ("date", None),
+        ("time", None),
+        ("nvarchar", None),
+        ("of_somebody", None),
+    ] {
+        assert_eq!(SqlType::proposed_kind(name), kind, "{name}");
+    }
 }
 
 #[test]

@@ -8,8 +8,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use tidemark::ledger::Place;
 use tidemark::model::table::TableSpec;
-use tidemark::ports::merge::NoSinks;
+use tidemark::ports::sink_table::NoSinks;
 use tidemark::testing::pipeline::Pipeline;
 use tidemark_files::encoder::Files;
 use tidemark_sandbox::{Options, Sandbox};
@@ -114,8 +115,7 @@ impl Services {
             &source,
             RowReader::new(login.clone()),
             &watermarks,
-            &store,
-            PREFIX,
+            Place::new(&store, PREFIX),
             Files,
             NoSinks::default(),
         );

@@ -107,11 +107,31 @@ pub struct Order {
     pub desc: bool,
 }
 
+/// `name (columns) AS (query)` of a `WITH`
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedQuery {
+    /// The name
+    pub name: String,
+    /// The names of its columns, where they have others than in the query
+    pub columns: Vec<String>,
+    /// The query
+    pub query: Query,
+}
+
+/// A column of a bulk load.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BulkColumn {
+    /// The name
+    pub name: String,
+    /// The type
+    pub ty: Ty,
+}
+
 /// A query with its common table expressions and order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Query {
-    /// `WITH name (columns) AS (query)`
-    pub ctes: Vec<(String, Vec<String>, Query)>,
+    /// Its `WITH`
+    pub ctes: Vec<NamedQuery>,
     /// The body
     pub body: Body,
     /// `ORDER BY`
@@ -577,7 +597,7 @@ pub enum Kind {
         /// The rows
         rows: Rows,
         /// `WITH` before the statement
-        ctes: Vec<(String, Vec<String>, Query)>,
+        ctes: Vec<NamedQuery>,
     },
     /// `UPDATE`, and its `SET`
     Update(Target, Vec<Assignment>),
@@ -592,7 +612,7 @@ pub enum Kind {
         /// The table
         table: Name,
         /// The columns and their types, in order of the rows to come
-        columns: Vec<(String, Ty)>,
+        columns: Vec<BulkColumn>,
         /// `KEEP_NULLS`
         keep_nulls: bool,
     },

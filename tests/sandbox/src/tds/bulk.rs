@@ -6,13 +6,14 @@ use tidemark_tds::reader::Reader;
 use super::decode::{self, WireType};
 use super::incorrect;
 use crate::error::SqlResult;
+use crate::sql::ast::BulkColumn;
 use crate::value::Ty;
 
 /// The columns and rows of a bulk load.
 #[derive(Clone, Debug, Default)]
 pub struct Load {
-    /// The names and types.
-    pub columns: Vec<(String, Ty)>,
+    /// The columns.
+    pub columns: Vec<BulkColumn>,
     /// The rows in stored form.
     pub rows: Vec<Vec<Value>>,
 }
@@ -37,7 +38,8 @@ pub fn parse(payload: &[u8]) -> SqlResult<Load> {
         if matches!(ty.ty, Ty::Text | Ty::NText | Ty::Image) {
             r.us_varchar()?;
         }
-        load.columns.push((r.b_varchar()?, ty.ty));
+        let name = r.b_varchar()?;
+        load.columns.push(BulkColumn { name, ty: ty.ty });
         types.push(ty);
     }
     loop {

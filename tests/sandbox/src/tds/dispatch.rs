@@ -10,15 +10,14 @@ use tidemark_tds::packet::{self, Message};
 use tidemark_tds::reader::Reader;
 use tidemark_tds::tokens::{self, from_utf16};
 
-use super::wire::Wire;
+use super::wire::{OutputValue, Wire};
 use super::{bulk, rpc};
 use crate::engine::Engine;
 use crate::error::{SqlError, SqlResult};
 use crate::fault::Action;
 use crate::locks::locked;
 use crate::sql::catalog;
-use crate::sql::exec::{Manager, Session, Sink};
-use crate::value::Ty;
+use crate::sql::exec::{Manager, Session, TakeResults};
 
 /// Serves a connection whose first message is LOGIN7, until it ends.
 pub fn serve(engine: &Arc<Engine>, first: &Message, requests: &Receiver<Message>, wire: &mut Wire) {
@@ -117,10 +116,13 @@ fn calls(session: &mut Session, payload: &[u8], wire: &mut Wire) -> SqlResult<()
             return Ok(());
         }
         let (status, outputs) = result.clone().unwrap_or((session.last_error, Vec::new()));
-        let outputs: Vec<(String, usize, Ty, Value)> = outputs
-            .into_iter()
-            .map(|(at, ty, value)| (names.get(at).cloned().unwrap_or_default(), at, ty, value))
-            .collect();
+        let output = |(ordinal, ty, value)| OutputValue {
+            name: names.get(ordinal).cloned().unwrap_or_default(),
+            ordinal,
+            ty,
+            value,
+        };
+        let outputs: Vec<OutputValue> = outputs.into_iter().map(output).collect();
         wire.return_values(status, &outputs)?;
         wire.done_proc(result.is_none());
     }

@@ -130,7 +130,6 @@ fn integer(out: &mut Vec<u8>, ty: Ty, nullable: bool, i: i64) -> SqlResult<()> {
             time(out, i.rem_euclid(DAY), n);
             out.extend_from_slice(&i.div_euclid(DAY).to_le_bytes()[..3]);
         }
-        #[allow(clippy::cast_precision_loss)]
         Ty::Float | Ty::Real => real(out, ty, nullable, i as f64)?,
         _ => return Err(bad(ty.name())),
     }
@@ -145,7 +144,6 @@ fn time(out: &mut Vec<u8>, ticks: i64, scale: u8) {
 fn real(out: &mut Vec<u8>, ty: Ty, nullable: bool, f: f64) -> SqlResult<()> {
     match ty {
         Ty::Float => prefixed(out, nullable, &f.to_le_bytes()),
-        #[allow(clippy::cast_possible_truncation)]
         Ty::Real => prefixed(out, nullable, &(f as f32).to_le_bytes()),
         _ => return Err(bad(ty.name())),
     }

@@ -1,4 +1,4 @@
-//! The wire as a sink: results become tokens, and tokens become packets.
+//! Results on their way onto the wire: they become tokens, and tokens become packets.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::attention::Attention;
 use crate::error::{SqlError, SqlResult};
 use crate::fault::Action;
 use crate::sql::bind::OutColumn;
-use crate::sql::exec::{Sink, Transition};
+use crate::sql::exec::{TakeResults, Transition};
 use crate::value::{Page, Ty, collation};
 
 const MORE: u16 = 0x01;
@@ -35,7 +35,19 @@ struct Done {
     count: u64,
 }
 
-/// The sink of one connection.
+/// A value that an RPC gives back.
+pub struct OutputValue {
+    /// The name of its parameter, or nothing
+    pub name: String,
+    /// The place of its parameter
+    pub ordinal: usize,
+    /// Its type
+    pub ty: Ty,
+    /// The value
+    pub value: Value,
+}
+
+/// Where the results of one connection go.
 pub struct Wire {
     payload: Vec<u8>,
     size: usize,
@@ -162,9 +174,15 @@ impl Wire {
     /// Writes the end of an RPC: the status, the output values, DONEPROC.
     ///
     /// Fails when an output value does not have its type.
-    pub fn return_values(&mut self, status: i32, outputs: &[(String, usize, Ty, Value)]) -> SqlResult<()> {
+    pub fn return_values(&mut self, status: i32, outputs: &[OutputValue]) -> SqlResult<()> {
         let out = self.status(status);
-        for (name, ordinal, ty, value) in outputs {
+        for OutputValue {
+            name,
+            ordinal,
+            ty,
+            value,
+        } in outputs
+        {
             out.push(0xAC);
             out.extend_from_slice(&u16::try_from(*ordinal).unwrap_or(0).to_le_bytes());
             let sign = if name.is_empty() { "" } else { "@" };
@@ -306,7 +324,7 @@ impl Wire {
     }
 }
 
-impl Sink for Wire {
+impl TakeResults for Wire {
     fn columns(&mut self, columns: &[OutColumn]) -> SqlResult<()> {
         let shown = |c: &OutColumn| (c.ty, c.nullable, c.collation().page(c.ty));
         self.columns = columns.iter().map(shown).collect();

@@ -124,7 +124,6 @@ fn divide(a: (i128, u8), b: (i128, u8), scale: u8) -> Option<i128> {
 /// Returns a number as float.
 pub fn as_float(value: &Datum) -> f64 {
     match value {
-        #[allow(clippy::cast_precision_loss)]
         Datum::Int(i) => *i as f64,
         Datum::Dec(v, s) => to_f64(*v, *s),
         Datum::F64(f) => *f,

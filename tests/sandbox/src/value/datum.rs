@@ -101,7 +101,6 @@ impl Datum {
             (ValueRef::Integer(i), Ty::Time(_)) => Datum::Time(i),
             (ValueRef::Integer(i), Ty::DateTime | Ty::SmallDateTime) => Datum::DateTime(i),
             (ValueRef::Integer(i), Ty::DateTime2(_)) => Datum::DateTime2(i),
-            #[allow(clippy::cast_precision_loss)]
             (ValueRef::Integer(i), Ty::Float | Ty::Real) => Datum::F64(i as f64),
             (ValueRef::Real(f), Ty::Float | Ty::Real) => Datum::F64(f),
             (ValueRef::Text(t), _) if ty.is_string() => Datum::Str(String::from_utf8_lossy(t).into_owned()),

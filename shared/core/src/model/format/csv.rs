@@ -3,7 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Compression;
+use super::compression::Compression;
 
 /// The most bytes of a NULL text: fewer than the text of a GUID has, so that no value without quotes can look like it.
 const NULL_TEXT_BYTES: usize = 32;

@@ -3,6 +3,7 @@
 //! A format is a name (`"parquet"`, `"csv"`, `"jsonl"`) or a name with options (`{"csv": {"header": false}}`). What is
 //! left out is filled in while reading, and all of it is written back, so that a plan holds the whole decision.
 
+mod compression;
 mod csv;
 mod parquet;
 
@@ -12,6 +13,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use self::compression::Compression;
 pub use self::csv::{CsvOptions, LineBreaks, LineEnd, Quote};
 pub use self::parquet::{Codec, Decimals, ParquetOptions};
 
@@ -176,19 +178,6 @@ pub enum Bigint {
     Number,
     /// A string of its digits.
     String,
-}
-
-/// The compression of a part in a text format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Compression {
-    /// No compression: plain text.
-    #[default]
-    None,
-    /// One gzip stream; the part's name ends in `.gz`.
-    Gzip,
-    /// One Zstandard frame; the part's name ends in `.zst`.
-    Zstd,
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Aggregates and window functions.
+//! The stand-in binds aggregates and window functions here.
 
 use super::{Binder, Bound};
 use crate::error::{SqlError, SqlResult};

@@ -1,4 +1,4 @@
-//! Conditions and comparisons.
+//! The stand-in binds conditions and comparisons here.
 
 use super::types::{self, check_implicit, common, implicit};
 use super::{Binder, Bound, Label, collate};

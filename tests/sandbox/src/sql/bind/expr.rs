@@ -1,4 +1,4 @@
-//! Expressions and conditions.
+//! The stand-in binds expressions here, and conditions that stand where an expression does.
 
 use rusqlite::types::Value;
 

@@ -1,4 +1,4 @@
-//! The values and types of literals.
+//! The stand-in binds literals here: it decides their values and types.
 
 use super::Bound;
 use crate::error::{SqlError, SqlResult};

@@ -1,4 +1,4 @@
-//! `ORDER BY` and row limits.
+//! The stand-in binds `ORDER BY` and row limits here.
 
 use super::query::Part;
 use super::types::to;

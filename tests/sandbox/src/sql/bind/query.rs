@@ -1,4 +1,4 @@
-//! Queries: select lists, grouping, set operations, order and limits.
+//! The stand-in binds queries here: select lists, grouping, set operations, order and limits.
 
 use super::types::{common, implicit};
 use super::{Binder, Bound, BoundQuery, Grouping, Label, OutColumn, Scope, aggregate};

@@ -1,4 +1,4 @@
-//! The sources of `FROM`: tables, views of the catalog, derived tables, joins, table functions.
+//! The stand-in binds what stands in `FROM` here: tables, views of the catalog, derived tables, joins, table functions.
 
 use super::types::{common_of, implicit, to};
 use super::{Binder, Bound, ColumnFlags, Label, OutColumn, Source, SourceColumn};

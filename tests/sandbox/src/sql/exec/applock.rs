@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Session, Sink};
+use super::{Session, TakeResults};
 use crate::error::{SqlError, SqlResult};
 use crate::value::text;
 
@@ -17,7 +17,7 @@ pub(super) struct Request {
 impl Session {
     /// Runs `sp_getapplock`. Returns 0 when the lock is granted at once, 1 after waiting, and -1 when the timeout has
     /// passed.
-    pub(super) fn get_app_lock(&self, request: &Request, sink: &dyn Sink) -> SqlResult<i32> {
+    pub(super) fn get_app_lock(&self, request: &Request, results: &dyn TakeResults) -> SqlResult<i32> {
         session_owned(request)?;
         let mode = request.mode.as_deref().unwrap_or_default();
         if !text::same(mode, "Exclusive") {
@@ -31,7 +31,7 @@ impl Session {
         let limit = limit.map(Duration::from_millis);
         let mut waited = 0;
         while !self.engine.app_locks.take(&resource, self.spid) {
-            if sink.cancelled() {
+            if results.cancelled() {
                 return Err(SqlError::cancelled());
             }
             if limit.is_some_and(|limit| since.elapsed() >= limit) {

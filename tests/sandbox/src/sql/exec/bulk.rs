@@ -1,6 +1,7 @@
 //! The declaration of `INSERT BULK`, and its comparison with the rows that come after it.
 
 use crate::error::{SqlError, SqlResult};
+use crate::sql::ast::BulkColumn;
 use crate::sql::catalog::Place;
 use crate::value::{MAX, Ty};
 
@@ -10,7 +11,7 @@ pub(super) struct BulkLoad {
     /// The table.
     pub(super) place: Place,
     /// The columns that it declares. Without any, it takes those that come.
-    pub(super) columns: Vec<(String, Ty)>,
+    pub(super) columns: Vec<BulkColumn>,
     /// `KEEP_NULLS`
     pub(super) keep_nulls: bool,
 }
@@ -23,13 +24,13 @@ pub(super) struct BulkLoad {
 /// Fails with 4816 for another type, which `(max)` and a length are
 /// (<https://github.com/tiberius-rs/tiberius/issues/322>), and with 4875 for another scale
 /// (<https://github.com/tiberius-rs/tiberius/issues/234>).
-pub(super) fn check_types(declared: &[(String, Ty)], sent: &[(String, Ty)]) -> SqlResult<()> {
-    for (at, ((_, declared), (_, sent))) in declared.iter().zip(sent).enumerate() {
-        let column = at + 1;
-        if kind(*declared) != kind(*sent) {
+pub(super) fn check_types(declared: &[BulkColumn], sent: &[BulkColumn]) -> SqlResult<()> {
+    for (at, (declared, sent)) in declared.iter().zip(sent).enumerate() {
+        let (column, declared, sent) = (at + 1, declared.ty, sent.ty);
+        if kind(declared) != kind(sent) {
             return Err(SqlError::of(4816, &[&column]));
         }
-        if attributes(*declared) != attributes(*sent) {
+        if attributes(declared) != attributes(sent) {
             return Err(SqlError::of(4875, &[&column]));
         }
     }

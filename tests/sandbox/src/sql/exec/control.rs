@@ -4,7 +4,7 @@ use rusqlite::types::Value;
 
 use super::procedure::{Argument, Output};
 use super::table_types::Frame;
-use super::{Flow, Session, Sink, Variable};
+use super::{Flow, Session, TakeResults, Variable};
 use crate::error::{SqlError, SqlResult};
 use crate::locks::Mode;
 use crate::sql::ast::{Declared, Expr, Kind, Name, Stmt};
@@ -12,25 +12,25 @@ use crate::sql::lexer;
 use crate::sql::parser;
 
 impl Session {
-    /// Runs a batch. Its errors go to the sink.
-    pub fn batch(&mut self, text: &str, sink: &mut dyn Sink) {
+    /// Runs a batch. Its errors go to the results.
+    pub fn batch(&mut self, text: &str, results: &mut dyn TakeResults) {
         self.new_batch();
         match parser::batch(text) {
             Ok(statements) => {
                 // The only errors that come back are cancellations, because everything else has been reported.
-                let _ = self.run(&statements, sink);
+                let _ = self.run(&statements, results);
             }
             Err(e) => {
-                self.report(&e, false, sink);
+                self.report(&e, false, results);
             }
         }
-        self.end_of_batch(sink);
+        self.end_of_batch(results);
     }
 
     /// Runs a script of batches that are separated by `GO`.
-    pub fn script(&mut self, text: &str, sink: &mut dyn Sink) {
+    pub fn script(&mut self, text: &str, results: &mut dyn TakeResults) {
         for batch in lexer::batches(text) {
-            self.batch(&batch, sink);
+            self.batch(&batch, results);
         }
     }
 
@@ -41,29 +41,29 @@ impl Session {
         &mut self,
         name: &[String],
         arguments: Vec<Argument>,
-        sink: &mut dyn Sink,
+        results: &mut dyn TakeResults,
     ) -> Option<(i32, Vec<Output>)> {
         self.new_batch();
-        let result = self.call(&name.to_vec(), arguments, sink);
+        let result = self.call(&name.to_vec(), arguments, results);
         let out = match result {
             Ok((_, _, Flow::Abort)) => None,
             Ok((status, outputs, _)) => Some((status, outputs)),
             Err(e) if e.number == 0 => None,
             Err(e) => {
-                self.report(&e.at(1), false, sink);
+                self.report(&e.at(1), false, results);
                 None
             }
         };
-        self.end_of_batch(sink);
+        self.end_of_batch(results);
         out
     }
 
     /// Runs statements in order.
     ///
     /// Inside a `TRY` it fails with every error, otherwise only for a cancellation.
-    pub(super) fn run(&mut self, statements: &[Stmt], sink: &mut dyn Sink) -> SqlResult<Flow> {
+    pub(super) fn run(&mut self, statements: &[Stmt], results: &mut dyn TakeResults) -> SqlResult<Flow> {
         for statement in statements {
-            match self.statement(statement, sink)? {
+            match self.statement(statement, results)? {
                 Flow::Next => {}
                 other => return Ok(other),
             }
@@ -71,16 +71,16 @@ impl Session {
         Ok(Flow::Next)
     }
 
-    fn statement(&mut self, statement: &Stmt, sink: &mut dyn Sink) -> SqlResult<Flow> {
-        if sink.cancelled() {
+    fn statement(&mut self, statement: &Stmt, results: &mut dyn TakeResults) -> SqlResult<Flow> {
+        if results.cancelled() {
             return Err(SqlError::cancelled());
         }
         if self.options.fmtonly && changes_data(&statement.kind) {
             // Only the columns of results are wanted, so nothing is changed.
-            sink.done(None, false);
+            results.done(None, false);
             return Ok(Flow::Next);
         }
-        match self.execute(statement, sink) {
+        match self.execute(statement, results) {
             Ok(flow) => {
                 if !matches!(
                     statement.kind,
@@ -100,51 +100,51 @@ impl Session {
                     Err(e)
                 } else {
                     let raised = matches!(statement.kind, Kind::RaiseError(..));
-                    Ok(self.report(&e, raised, sink))
+                    Ok(self.report(&e, raised, results))
                 }
             }
         }
     }
 
-    fn execute(&mut self, statement: &Stmt, sink: &mut dyn Sink) -> SqlResult<Flow> {
+    fn execute(&mut self, statement: &Stmt, results: &mut dyn TakeResults) -> SqlResult<Flow> {
         let level = self.options.keeps_locks.then_some(Mode::Shared);
         let outer = self.lock.replace(statement.locks.max(level));
-        let result = self.execute_kind(statement, sink);
+        let result = self.execute_kind(statement, results);
         self.lock.set(outer);
         result
     }
 
-    pub(super) fn execute_kind(&mut self, statement: &Stmt, sink: &mut dyn Sink) -> SqlResult<Flow> {
+    pub(super) fn execute_kind(&mut self, statement: &Stmt, results: &mut dyn TakeResults) -> SqlResult<Flow> {
         match &statement.kind {
-            Kind::Select(query) => self.select(query, sink)?,
+            Kind::Select(query) => self.select(query, results)?,
             Kind::Insert {
                 table,
                 columns,
                 rows,
                 ctes,
-            } => self.insert(table, columns, rows, ctes, sink)?,
-            Kind::Update(target, sets) => self.update(target, sets, sink)?,
-            Kind::Delete(target) => self.delete(target, sink)?,
-            Kind::Merge(merge) => self.merge(merge, sink)?,
-            Kind::Truncate(name) => self.truncate(name, sink)?,
+            } => self.insert(table, columns, rows, ctes, results)?,
+            Kind::Update(target, sets) => self.update(target, sets, results)?,
+            Kind::Delete(target) => self.delete(target, results)?,
+            Kind::Merge(merge) => self.merge(merge, results)?,
+            Kind::Truncate(name) => self.truncate(name, results)?,
             Kind::InsertBulk {
                 table,
                 columns,
                 keep_nulls,
             } => {
                 self.insert_bulk(table, columns, *keep_nulls)?;
-                sink.done(None, false);
+                results.done(None, false);
             }
-            Kind::Exec(result, name, arguments) => return self.exec(result.as_deref(), name, arguments, sink),
-            Kind::ExecText(text) => return self.exec_text(text, sink),
+            Kind::Exec(result, name, arguments) => return self.exec(result.as_deref(), name, arguments, results),
+            Kind::ExecText(text) => return self.exec_text(text, results),
             Kind::If(condition, then, otherwise) => match (self.holds(condition)?, otherwise) {
-                (true, _) => return self.statement(then, sink),
-                (false, Some(otherwise)) => return self.statement(otherwise, sink),
+                (true, _) => return self.statement(then, results),
+                (false, Some(otherwise)) => return self.statement(otherwise, results),
                 (false, None) => {}
             },
-            Kind::While(condition, body) => return self.while_loop(condition, body, sink),
-            Kind::Block(body) => return self.run(body, sink),
-            Kind::Try(body, handler) => return self.try_catch(body, handler, sink),
+            Kind::While(condition, body) => return self.while_loop(condition, body, results),
+            Kind::Block(body) => return self.run(body, results),
+            Kind::Try(body, handler) => return self.try_catch(body, handler, results),
             Kind::Return(value) => {
                 let status = value.as_ref().map_or(Ok(None), |value| self.evaluate_int(value))?;
                 return Ok(Flow::Return(i32::try_from(status.unwrap_or(0)).unwrap_or(0)));
@@ -153,36 +153,36 @@ impl Session {
             Kind::SetVar(name, op, value) => self.set_variable(name, *op, value)?,
             Kind::SetOption(option, value) => self.set_option(option, value)?,
             Kind::IdentityInsert(table, on) => self.identity_insert(table, *on)?,
-            Kind::Begin => self.begin(sink),
-            Kind::Commit => self.commit(sink)?,
-            Kind::Rollback(name) => self.rollback(name.as_deref(), sink)?,
+            Kind::Begin => self.begin(results),
+            Kind::Commit => self.commit(results)?,
+            Kind::Rollback(name) => self.rollback(name.as_deref(), results)?,
             Kind::Save(name) => self.save(name)?,
             Kind::Print(value) => {
                 let message = self.evaluate_text(value)?.unwrap_or_default();
-                sink.info(&SqlError::new(0, message).class(0).at(statement.line));
+                results.info(&SqlError::new(0, message).class(0).at(statement.line));
             }
             Kind::RaiseError(message, severity, state) => {
-                self.raise_error([message, severity, state], statement.line, sink)?;
+                self.raise_error([message, severity, state], statement.line, results)?;
             }
             Kind::Throw(error) => return self.throw(error.as_ref(), statement.line),
-            Kind::Use(name) => self.use_database(name, sink)?,
-            Kind::AlterDatabase(name, options) => self.alter_database(name.as_deref(), options, sink)?,
-            _ => self.definition(statement, sink)?,
+            Kind::Use(name) => self.use_database(name, results)?,
+            Kind::AlterDatabase(name, options) => self.alter_database(name.as_deref(), options, results)?,
+            _ => self.definition(statement, results)?,
         }
         Ok(Flow::Next)
     }
 
     /// Runs a statement that changes the catalog.
-    fn definition(&mut self, statement: &Stmt, sink: &mut dyn Sink) -> SqlResult<()> {
+    fn definition(&mut self, statement: &Stmt, results: &mut dyn TakeResults) -> SqlResult<()> {
         self.check_definition(&statement.kind)?;
         let temporary = match &statement.kind {
             Kind::CreateTable(name, ..) => self.place(name)?.is_temp(),
             _ => false,
         };
         if !temporary {
-            self.hold(defined_anew(&statement.kind), sink)?;
+            self.hold(defined_anew(&statement.kind), results)?;
         }
-        self.write(sink, |s, _| match &statement.kind {
+        self.write(results, |s, _| match &statement.kind {
             Kind::CreateTable(name, columns, constraints, storage) => {
                 s.create_table(name, columns, constraints)?;
                 s.store(name, storage)
@@ -209,7 +209,7 @@ impl Session {
             }
             _ => Err(SqlError::syntax("statement")),
         })?;
-        sink.done(None, false);
+        results.done(None, false);
         Ok(())
     }
 
@@ -251,28 +251,28 @@ impl Session {
         Ok(())
     }
 
-    fn while_loop(&mut self, condition: &Expr, body: &Stmt, sink: &mut dyn Sink) -> SqlResult<Flow> {
+    fn while_loop(&mut self, condition: &Expr, body: &Stmt, results: &mut dyn TakeResults) -> SqlResult<Flow> {
         while self.holds(condition)? {
-            match self.statement(body, sink)? {
+            match self.statement(body, results)? {
                 Flow::Next => {}
                 other => return Ok(other),
             }
-            if sink.cancelled() {
+            if results.cancelled() {
                 return Err(SqlError::cancelled());
             }
         }
         Ok(Flow::Next)
     }
 
-    fn try_catch(&mut self, body: &[Stmt], handler: &[Stmt], sink: &mut dyn Sink) -> SqlResult<Flow> {
+    fn try_catch(&mut self, body: &[Stmt], handler: &[Stmt], results: &mut dyn TakeResults) -> SqlResult<Flow> {
         self.tries += 1;
-        let result = self.run(body, sink);
+        let result = self.run(body, results);
         self.tries -= 1;
         match result {
             Err(e) if e.number != 0 => {
                 self.note_caught(&e);
                 self.caught.push(e);
-                let result = self.run(handler, sink);
+                let result = self.run(handler, results);
                 self.caught.pop();
                 result
             }
@@ -280,15 +280,20 @@ impl Session {
         }
     }
 
-    fn exec_text(&mut self, text: &Expr, sink: &mut dyn Sink) -> SqlResult<Flow> {
+    fn exec_text(&mut self, text: &Expr, results: &mut dyn TakeResults) -> SqlResult<Flow> {
         let text = self.evaluate_text(text)?.unwrap_or_default();
         let statements = parser::batch(&text)?;
-        let (flow, _) = self.in_frame(Frame::default(), |session| session.run(&statements, sink));
+        let (flow, _) = self.in_frame(Frame::default(), |session| session.run(&statements, results));
         Ok(if flow? == Flow::Abort { Flow::Abort } else { Flow::Next })
     }
 
     /// Runs `RAISERROR`. An error that is not severe is a message to the client.
-    fn raise_error(&mut self, [message, severity, state]: [&Expr; 3], line: u32, sink: &mut dyn Sink) -> SqlResult<()> {
+    fn raise_error(
+        &mut self,
+        [message, severity, state]: [&Expr; 3],
+        line: u32,
+        results: &mut dyn TakeResults,
+    ) -> SqlResult<()> {
         let severity = self.evaluate_int(severity)?.unwrap_or(0).clamp(0, 25);
         let state = self.evaluate_int(state)?.unwrap_or(1).clamp(0, 255);
         let text = self.evaluate_text(message)?.unwrap_or_default();
@@ -299,7 +304,7 @@ impl Session {
         if severity > 10 {
             return Err(error);
         }
-        sink.info(&SqlError {
+        results.info(&SqlError {
             procedure: self.procedure.clone(),
             ..error
         });

@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 
-use super::{Session, Sink};
+use super::{Session, TakeResults};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::DatabaseOption;
 use crate::sql::catalog;
@@ -13,13 +13,13 @@ impl Session {
         &mut self,
         name: Option<&str>,
         options: &[DatabaseOption],
-        sink: &mut dyn Sink,
+        results: &mut dyn TakeResults,
     ) -> SqlResult<()> {
         if self.trancount > 0 {
             return Err(SqlError::of(226, &[]));
         }
         let name = name.unwrap_or(&self.db).to_owned();
-        self.write(sink, |session, _| {
+        self.write(results, |session, _| {
             let db = catalog::database(session.conn(), &name)?.ok_or_else(|| SqlError::of(5011, &[&name]))?;
             let tracks = |o: &DatabaseOption| matches!(o, DatabaseOption::ChangeTracking(..));
             if options.len() > 1 && options.iter().any(tracks) {
@@ -27,7 +27,7 @@ impl Session {
             }
             options.iter().try_for_each(|option| session.set_database(&db, option))
         })?;
-        sink.done(None, false);
+        results.done(None, false);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! `CREATE TABLE`: columns, defaults, checks, references.
+//! The stand-in runs `CREATE TABLE` here: columns, defaults, checks, references.
 
 use super::Session;
 use crate::error::{SqlError, SqlResult};

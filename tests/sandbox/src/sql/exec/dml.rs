@@ -1,6 +1,6 @@
 //! The execution of `UPDATE`, `DELETE` and `TRUNCATE TABLE`.
 
-use super::{Session, Sink};
+use super::{Session, TakeResults};
 use crate::error::{SqlError, SqlResult};
 use crate::locks::Mode;
 use crate::sql::ast::{Assignment, Expr, Name, Period, Table as From, Target};
@@ -24,14 +24,19 @@ fn aliased<'f>(from: &'f [From], name: &Name) -> Option<&'f Name> {
 }
 
 impl Session {
-    pub(super) fn update(&mut self, target: &Target, sets: &[Assignment], sink: &mut dyn Sink) -> SqlResult<()> {
-        self.change(target, sets, "UPDATE", sink, |binder, table| {
+    pub(super) fn update(
+        &mut self,
+        target: &Target,
+        sets: &[Assignment],
+        results: &mut dyn TakeResults,
+    ) -> SqlResult<()> {
+        self.change(target, sets, "UPDATE", results, |binder, table| {
             update_sql(binder, table, target, sets)
         })
     }
 
-    pub(super) fn delete(&mut self, target: &Target, sink: &mut dyn Sink) -> SqlResult<()> {
-        self.change(target, &[], "DELETE", sink, |binder, table| {
+    pub(super) fn delete(&mut self, target: &Target, results: &mut dyn TakeResults) -> SqlResult<()> {
+        self.change(target, &[], "DELETE", results, |binder, table| {
             let found = located(binder, table, target, &mut |_| Ok(Vec::new()))?;
             let condition = if found.simple && !binder.session.is_versioned(table) {
                 found.condition()
@@ -51,11 +56,11 @@ impl Session {
         target: &Target,
         sets: &[Assignment],
         verb: &str,
-        sink: &mut dyn Sink,
+        results: &mut dyn TakeResults,
         bind: impl Fn(&mut Binder<'_>, &Table) -> SqlResult<String>,
     ) -> SqlResult<()> {
         self.check_writable(&target.table)?;
-        let count = self.write(sink, |session, _| {
+        let count = self.write(results, |session, _| {
             let table = session.table_named(aliased(&target.from, &target.table).unwrap_or(&target.table))?;
             session.check_right(verb, table.id, &table.name, &table.schema)?;
             session.lock_for_change(&table)?;
@@ -75,7 +80,7 @@ impl Session {
             };
             count.map_err(|e| session.constraint_error(e, &table, verb))
         })?;
-        self.finish_dml(count, sink);
+        self.finish_dml(count, results);
         Ok(())
     }
 
@@ -139,15 +144,15 @@ impl Session {
     }
 
     /// Runs `TRUNCATE TABLE`.
-    pub(super) fn truncate(&mut self, name: &Name, sink: &mut dyn Sink) -> SqlResult<()> {
+    pub(super) fn truncate(&mut self, name: &Name, results: &mut dyn TakeResults) -> SqlResult<()> {
         let tracked = match self.table_named(name) {
             Ok(table) if !table.place().is_temp() => self.tracked(table.id)?.is_some(),
             _ => false,
         };
         if tracked {
-            self.hold(Some(name), sink)?;
+            self.hold(Some(name), results)?;
         }
-        let table = self.write(sink, |session, _| {
+        let table = self.write(results, |session, _| {
             let table = session
                 .table_named(name)
                 .map_err(|_| SqlError::of(4701, &[&name.join(".")]))?;
@@ -160,7 +165,7 @@ impl Session {
             Ok(table)
         })?;
         self.engine.reset_identity(table.id);
-        sink.done(None, false);
+        results.done(None, false);
         Ok(())
     }
 }

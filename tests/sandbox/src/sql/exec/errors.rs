@@ -1,6 +1,6 @@
 //! The effect of an error on its batch and transaction, and constraint errors in the server's words.
 
-use super::{Flow, Session, Sink};
+use super::{Flow, Session, TakeResults};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::catalog::{self, Table};
 
@@ -18,17 +18,17 @@ fn dooms(number: i32) -> bool {
 impl Session {
     /// Reports an error outside of any `TRY`, and returns whether the batch goes on. It does after an error that was
     /// `raised` by `RAISERROR`, unlike after the same error of `THROW`.
-    pub(super) fn report(&mut self, error: &SqlError, raised: bool, sink: &mut dyn Sink) -> Flow {
+    pub(super) fn report(&mut self, error: &SqlError, raised: bool, results: &mut dyn TakeResults) -> Flow {
         self.last_error = error.number;
         self.rowcount = 0;
-        sink.error(error);
+        results.error(error);
         let goes_on = (STATEMENT_ONLY.contains(&error.number) || raised) && error.class < 19;
         if matches!(error.number, 515 | 547 | 2601 | 2627 | 2628 | 8152 | 8115) {
-            sink.info(&SqlError::of(3621, &[]).at(error.line));
+            results.info(&SqlError::of(3621, &[]).at(error.line));
         }
         let rolls_back = dooms(error.number) || self.options.xact_abort && !raised;
         if rolls_back && self.trancount > 0 {
-            self.rollback_all(sink);
+            self.rollback_all(results);
         }
         if goes_on && (raised || !self.options.xact_abort) {
             Flow::Next

@@ -1,4 +1,4 @@
-//! The addition of keys and indexes to a table.
+//! The stand-in adds keys and indexes to a table here.
 
 use super::{Session, statistics};
 use crate::error::{SqlError, SqlResult};
@@ -21,7 +21,7 @@ impl Session {
         self.add_index(table, &name, columns, &vec![false; columns.len()], true, primary, true)
     }
 
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "each says one thing of the index")]
     pub(super) fn add_index(
         &self,
         table: &Table,

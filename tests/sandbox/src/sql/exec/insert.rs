@@ -1,12 +1,12 @@
-//! `INSERT`, and the rows of a bulk load.
+//! The stand-in runs `INSERT` here, and takes the rows of a bulk load.
 
 use rusqlite::params_from_iter;
 use rusqlite::types::Value;
 
 use super::bulk::{self, BulkLoad};
-use super::{Session, Sink};
+use super::{Session, TakeResults};
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Body, Expr, Item, Name, Period, Query, Rows};
+use crate::sql::ast::{Body, BulkColumn, Expr, Item, Name, NamedQuery, Period, Query, Rows};
 use crate::sql::bind::{Binder, Bound};
 use crate::sql::catalog::{Column, Table, quote};
 use crate::sql::parser;
@@ -19,19 +19,17 @@ struct Targets {
     others: Vec<(Column, String)>,
 }
 
-type Ctes = [(String, Vec<String>, Query)];
-
 impl Session {
     pub(super) fn insert(
         &mut self,
         name: &Name,
         columns: &[String],
         rows: &Rows,
-        ctes: &Ctes,
-        sink: &mut dyn Sink,
+        ctes: &[NamedQuery],
+        results: &mut dyn TakeResults,
     ) -> SqlResult<()> {
         self.check_writable(name)?;
-        let count = self.write(sink, |session, _| {
+        let count = self.write(results, |session, _| {
             let table = session.table_named(name)?;
             session.check_right("INSERT", table.id, &table.name, &table.schema)?;
             session.lock_for_change(&table)?;
@@ -47,7 +45,7 @@ impl Session {
             }
             Ok(count)
         })?;
-        self.finish_dml(count, sink);
+        self.finish_dml(count, results);
         Ok(())
     }
 
@@ -60,17 +58,17 @@ impl Session {
     }
 
     /// Reports how many rows a change changed.
-    pub(super) fn finish_dml(&mut self, count: u64, sink: &mut dyn Sink) {
+    pub(super) fn finish_dml(&mut self, count: u64, results: &mut dyn TakeResults) {
         self.rowcount = i64::try_from(count).unwrap_or(i64::MAX);
-        sink.done((!self.options.nocount).then_some(count), false);
+        results.done((!self.options.nocount).then_some(count), false);
     }
 
     /// Prepares a bulk load.
-    pub(super) fn insert_bulk(&mut self, name: &Name, columns: &[(String, Ty)], keep_nulls: bool) -> SqlResult<()> {
+    pub(super) fn insert_bulk(&mut self, name: &Name, columns: &[BulkColumn], keep_nulls: bool) -> SqlResult<()> {
         let table = self.table_named(name)?;
         self.check_right("INSERT", table.id, &table.name, &table.schema)?;
-        for (column, _) in columns {
-            table.column(column).ok_or_else(|| SqlError::no_column(column))?;
+        for BulkColumn { name, .. } in columns {
+            table.column(name).ok_or_else(|| SqlError::no_column(name))?;
         }
         self.bulk = Some(BulkLoad {
             place: table.place(),
@@ -86,9 +84,9 @@ impl Session {
     /// the errors of the rows' conversion and of the table's constraints.
     pub fn bulk_rows(
         &mut self,
-        columns: &[(String, Ty)],
+        columns: &[BulkColumn],
         rows: Vec<Vec<Value>>,
-        sink: &mut dyn Sink,
+        results: &mut dyn TakeResults,
     ) -> SqlResult<u64> {
         let Some(BulkLoad {
             place,
@@ -102,18 +100,15 @@ impl Session {
             return Err(SqlError::of(4804, &[]));
         }
         bulk::check_types(&wanted, columns)?;
-        let names: Vec<String> = if wanted.is_empty() {
-            columns.iter().map(|(n, _)| n.clone()).collect()
-        } else {
-            wanted.into_iter().map(|(n, _)| n).collect()
-        };
-        self.write(sink, |session, sink| {
+        let taken = if wanted.is_empty() { columns } else { &wanted };
+        let names: Vec<String> = taken.iter().map(|column| column.name.clone()).collect();
+        self.write(results, |session, results| {
             let table = session.table(&place, &place.two_part())?;
             session.lock_for_change(&table)?;
             let numbered = session.open_log(&table)?;
             let count = session
                 .unique_in_any_case(&table, || {
-                    session.load(&table, &names, keep_nulls, numbered, columns, &rows, sink)
+                    session.load(&table, &names, keep_nulls, numbered, columns, &rows, results)
                 })
                 .map_err(|e| session.constraint_error(e, &table, "INSERT"))?;
             if numbered {
@@ -123,16 +118,16 @@ impl Session {
         })
     }
 
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "each says one thing of the statement")]
     fn load(
         &self,
         table: &Table,
         names: &[String],
         keep_nulls: bool,
         numbered: bool,
-        columns: &[(String, Ty)],
+        columns: &[BulkColumn],
         rows: &[Vec<Value>],
-        sink: &dyn Sink,
+        results: &dyn TakeResults,
     ) -> SqlResult<u64> {
         let mut binder = Binder::new(self);
         let targets = targets(&mut binder, table, names, true, &|_| false)?;
@@ -154,13 +149,13 @@ impl Session {
         let mut statement = self.conn().prepare(&sql).map_err(|e| self.storage_error(&e, &sql))?;
         let mut count = 0;
         for row in rows {
-            if sink.cancelled() {
+            if results.cancelled() {
                 return Err(SqlError::cancelled());
             }
             let mut all = params.clone();
-            for ((value, (_, from)), column) in row.iter().zip(columns).zip(&targets.given) {
+            for ((value, from), column) in row.iter().zip(columns).zip(&targets.given) {
                 let label = format!("{}.{}.{}|{}", table.db, table.schema, table.name, column.name);
-                all.push(convert::store(value.into(), *from, column.ty, column.page(), &label)?);
+                all.push(convert::store(value.into(), from.ty, column.ty, column.page(), &label)?);
             }
             statement.execute(params_from_iter(all))?;
             count += 1;
@@ -279,7 +274,7 @@ fn insert_sql(
     table: &Table,
     columns: &[String],
     rows: &Rows,
-    ctes: &Ctes,
+    ctes: &[NamedQuery],
     numbered: bool,
 ) -> SqlResult<String> {
     let defaulted = |at: usize| match rows {

@@ -1,7 +1,7 @@
 //! The execution of `MERGE`. Its rows are matched once, before any is changed. Then each clause is an `UPDATE`,
 //! `DELETE` or `INSERT` of its pairs.
 
-use super::{Collected, Session, Sink};
+use super::{Collected, Session, TakeResults};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{
     Body, Call, Expr, Item, Merge, MergeAction, MergeClause, MergeRows, Name, Query, Rows, Select, Table, Target,
@@ -18,10 +18,10 @@ const CLAUSE: &str = "\u{1}clause";
 
 impl Session {
     /// Runs `MERGE`.
-    pub(super) fn merge(&mut self, merge: &Merge, sink: &mut dyn Sink) -> SqlResult<()> {
+    pub(super) fn merge(&mut self, merge: &Merge, results: &mut dyn TakeResults) -> SqlResult<()> {
         self.check_writable(&merge.target)?;
         if self.options.implicit_transactions && self.trancount == 0 {
-            self.begin(sink);
+            self.begin(results);
         }
         let mut quiet = Collected::default();
         let own = self.trancount == 0;
@@ -38,7 +38,7 @@ impl Session {
             (Ok(_), false) => {}
         }
         let count = result?;
-        self.finish_dml(count, sink);
+        self.finish_dml(count, results);
         Ok(())
     }
 

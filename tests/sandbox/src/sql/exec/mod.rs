@@ -17,9 +17,9 @@ mod objects;
 mod options;
 mod procedure;
 mod query;
+mod results;
 mod rights;
 mod session;
-mod sink;
 mod statement;
 mod statistics;
 mod storage;
@@ -32,8 +32,8 @@ pub mod versions;
 
 pub use options::Options;
 pub use procedure::Argument;
+pub use results::{Collected, ResultSet, TakeResults, Transition};
 pub use session::{Session, Variable};
-pub use sink::{Collected, ResultSet, Sink, Transition};
 pub use transaction::Manager;
 
 /// The way on after a statement.

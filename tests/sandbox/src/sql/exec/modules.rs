@@ -1,4 +1,4 @@
-//! Views, synonyms, inline functions, and the security policies that use them.
+//! The stand-in keeps views, synonyms and inline functions here, and the security policies that use them.
 
 use rusqlite::params;
 

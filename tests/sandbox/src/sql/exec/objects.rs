@@ -1,6 +1,6 @@
 //! The execution of `DROP`, `CREATE SCHEMA`, `CREATE DATABASE` and `USE`.
 
-use super::{Session, Sink};
+use super::{Session, TakeResults};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::Name;
 use crate::sql::catalog::{self};
@@ -49,15 +49,15 @@ impl Session {
     }
 
     /// Runs `USE`.
-    pub(super) fn use_database(&mut self, name: &str, sink: &mut dyn Sink) -> SqlResult<()> {
+    pub(super) fn use_database(&mut self, name: &str, results: &mut dyn TakeResults) -> SqlResult<()> {
         let found = catalog::database(self.conn(), name)?.ok_or_else(|| SqlError::of(911, &[&name]))?;
         if !self.may_enter(&found)? {
             let login = self.login.as_deref().unwrap_or_default();
             return Err(SqlError::of(916, &[&login, &found]));
         }
         let old = std::mem::replace(&mut self.db, found);
-        sink.database(&old, &self.db);
-        sink.info(&SqlError::of(5701, &[&self.db]));
+        results.database(&old, &self.db);
+        results.info(&SqlError::of(5701, &[&self.db]));
         Ok(())
     }
 }

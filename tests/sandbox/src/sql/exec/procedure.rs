@@ -1,11 +1,11 @@
-//! Procedures: `CREATE PROCEDURE`, `EXEC`, and calls by RPC.
+//! The stand-in runs procedures here: `CREATE PROCEDURE`, `EXEC`, and calls by RPC.
 
 use rusqlite::params;
 use rusqlite::types::Value;
 
 use super::system::status;
 use super::table_types::{Frame, TableVariable};
-use super::{Flow, Session, Sink, Variable};
+use super::{Flow, Session, TakeResults, Variable};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{self, Expr, Name, Param};
 use crate::sql::bind::types::check_implicit;
@@ -95,7 +95,7 @@ impl Session {
         result: Option<&str>,
         name: &Name,
         arguments: &[ast::Argument],
-        sink: &mut dyn Sink,
+        results: &mut dyn TakeResults,
     ) -> SqlResult<Flow> {
         let mut values = Vec::new();
         for argument in arguments {
@@ -115,9 +115,9 @@ impl Session {
                 table,
             });
         }
-        sink.nest(true);
-        let called = self.call(name, values, sink);
-        sink.nest(false);
+        results.nest(true);
+        let called = self.call(name, values, results);
+        results.nest(false);
         let (status, outputs, flow) = called?;
         for (argument, at) in arguments.iter().zip(0..) {
             if let (true, Expr::Var(variable)) = (argument.output, &argument.value)
@@ -129,7 +129,7 @@ impl Session {
         if let Some(variable) = result {
             self.assign(variable, Ty::Int, &Value::Integer(i64::from(status)))?;
         }
-        sink.returned(status);
+        results.returned(status);
         Ok(if flow == Flow::Abort { Flow::Abort } else { Flow::Next })
     }
 
@@ -139,9 +139,9 @@ impl Session {
         &mut self,
         name: &Name,
         arguments: Vec<Argument>,
-        sink: &mut dyn Sink,
+        results: &mut dyn TakeResults,
     ) -> SqlResult<(i32, Vec<Output>, Flow)> {
-        if let Some(result) = self.system_procedure(name, &arguments, sink)? {
+        if let Some(result) = self.system_procedure(name, &arguments, results)? {
             return Ok(result);
         }
         let procedure = self.procedure(name)?;
@@ -150,7 +150,7 @@ impl Session {
         let (frame, positions) = self.bind_arguments(&procedure.name, &parameters, &arguments)?;
         let outer_db = std::mem::replace(&mut self.db, procedure.db.clone());
         let outer_name = std::mem::replace(&mut self.procedure, procedure.name.clone());
-        let result = self.in_frame(frame, |session| session.run(&body, sink));
+        let result = self.in_frame(frame, |session| session.run(&body, results));
         self.procedure = outer_name;
         self.db = outer_db;
         let (flow, frame) = result;
@@ -231,11 +231,11 @@ impl Session {
         text: &str,
         parameters: &[Param],
         arguments: &[Argument],
-        sink: &mut dyn Sink,
+        results: &mut dyn TakeResults,
     ) -> SqlResult<(Flow, Vec<Output>)> {
         let statements = parser::batch(text)?;
         let (frame, positions) = self.bind_arguments("sp_executesql", parameters, arguments)?;
-        let (flow, frame) = self.in_frame(frame, |session| session.run(&statements, sink));
+        let (flow, frame) = self.in_frame(frame, |session| session.run(&statements, results));
         Ok((flow?, outputs(arguments, parameters, &positions, &frame)))
     }
 }

@@ -3,7 +3,7 @@
 use rusqlite::types::Value;
 use rusqlite::{CachedStatement, params_from_iter};
 
-use super::{Session, Sink};
+use super::{Session, TakeResults};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{Body, ColumnDef, Expr, Item, Kind, Name, Query, Storage};
 use crate::sql::bind::{Binder, BoundQuery, Scope, Source};
@@ -11,26 +11,26 @@ use crate::value::Ty;
 
 impl Session {
     /// Runs a `SELECT` statement.
-    pub(super) fn select(&mut self, query: &Query, sink: &mut dyn Sink) -> SqlResult<()> {
+    pub(super) fn select(&mut self, query: &Query, results: &mut dyn TakeResults) -> SqlResult<()> {
         if let Body::Select(select) = &query.body {
             if select.items.iter().any(|i| matches!(i, Item::Assign(..))) {
-                return self.select_assign(query, sink);
+                return self.select_assign(query, results);
             }
             if let Some(target) = &select.into {
-                return self.select_into(query, target, sink);
+                return self.select_into(query, target, results);
             }
         }
         let count = self.read(|| {
             let (bound, params) = self.bound(query)?;
             if self.options.fmtonly {
-                sink.columns(&bound.columns)?;
+                results.columns(&bound.columns)?;
                 return Ok(None);
             }
-            self.stream(&bound, params, sink).map(Some)
+            self.stream(&bound, params, results).map(Some)
         })?;
         match count {
-            Some(count) => self.finish_rows(count, sink),
-            None => sink.done(Some(0), true),
+            Some(count) => self.finish_rows(count, results),
+            None => results.done(Some(0), true),
         }
         Ok(())
     }
@@ -42,21 +42,26 @@ impl Session {
         Ok((bound, binder.params))
     }
 
-    pub(super) fn finish_rows(&mut self, count: u64, sink: &mut dyn Sink) {
+    pub(super) fn finish_rows(&mut self, count: u64, results: &mut dyn TakeResults) {
         self.rowcount = i64::try_from(count).unwrap_or(i64::MAX);
-        sink.done(if self.options.nocount { None } else { Some(count) }, true);
+        results.done(if self.options.nocount { None } else { Some(count) }, true);
     }
 
     /// Sends the rows of a bound query.
-    pub(super) fn stream(&self, bound: &BoundQuery, params: Vec<Value>, sink: &mut dyn Sink) -> SqlResult<u64> {
+    pub(super) fn stream(
+        &self,
+        bound: &BoundQuery,
+        params: Vec<Value>,
+        results: &mut dyn TakeResults,
+    ) -> SqlResult<u64> {
         let mut statement = self.prepared(&bound.sql)?;
         let mut rows = statement.query(params_from_iter(params))?;
         // The first step may fail, at a conversion of a constant, so it comes before the columns are sent.
         let mut next = rows.next()?;
-        sink.columns(&bound.columns)?;
+        results.columns(&bound.columns)?;
         let mut count = 0;
         while let Some(row) = next {
-            sink.row(row)?;
+            results.row(row)?;
             count += 1;
             next = rows.next()?;
         }
@@ -77,7 +82,7 @@ impl Session {
         )
     }
 
-    fn select_assign(&mut self, query: &Query, sink: &mut dyn Sink) -> SqlResult<()> {
+    fn select_assign(&mut self, query: &Query, results: &mut dyn TakeResults) -> SqlResult<()> {
         let mut query = query.clone();
         let mut targets = Vec::new();
         if let Body::Select(select) = &mut query.body {
@@ -97,7 +102,7 @@ impl Session {
             && !select.from.is_empty()
             && select.items.iter().any(|item| reads(item, &targets))
         {
-            return self.assign_by_row(&query, &targets, sink);
+            return self.assign_by_row(&query, &targets, results);
         }
         let (bound, last, count) = self.read(|| {
             let (bound, params) = self.bound(&query)?;
@@ -118,12 +123,12 @@ impl Session {
             self.variable(name)?;
         }
         self.rowcount = count;
-        sink.done(None, false);
+        results.done(None, false);
         Ok(())
     }
 
     /// Runs `SELECT @a = @a + column FROM …`, whose assignments are made for each row, in the order of the rows.
-    fn assign_by_row(&mut self, query: &Query, targets: &[String], sink: &mut dyn Sink) -> SqlResult<()> {
+    fn assign_by_row(&mut self, query: &Query, targets: &[String], results: &mut dyn TakeResults) -> SqlResult<()> {
         let mut rows_query = query.clone();
         let mut items = Vec::new();
         if let Body::Select(select) = &mut rows_query.body {
@@ -159,7 +164,7 @@ impl Session {
                 self.assign(target, ty, &value)?;
             }
         }
-        sink.done(None, false);
+        results.done(None, false);
         Ok(())
     }
 
@@ -183,7 +188,7 @@ impl Session {
         })
     }
 
-    fn select_into(&mut self, query: &Query, target: &Name, sink: &mut dyn Sink) -> SqlResult<()> {
+    fn select_into(&mut self, query: &Query, target: &Name, results: &mut dyn TakeResults) -> SqlResult<()> {
         let mut query = query.clone();
         if let Body::Select(select) = &mut query.body {
             select.into = None;
@@ -195,10 +200,10 @@ impl Session {
                 Vec::new(),
                 Storage::default(),
             ))?;
-            self.hold(None, sink)?;
+            self.hold(None, results)?;
         }
-        let count = self.write(sink, |session, _| session.copy_into(&query, target))?;
-        self.finish_dml(count as u64, sink);
+        let count = self.write(results, |session, _| session.copy_into(&query, target))?;
+        self.finish_dml(count as u64, results);
         Ok(())
     }
 

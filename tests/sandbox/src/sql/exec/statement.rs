@@ -5,7 +5,7 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use super::transaction::doomed;
-use super::{Session, Sink, tracking};
+use super::{Session, TakeResults, tracking};
 use crate::engine::Engine;
 use crate::error::SqlResult;
 use crate::locks::{Patience, Wanted};
@@ -101,19 +101,19 @@ impl Session {
     /// repeat what it does to the session.
     pub(super) fn write<T>(
         &mut self,
-        sink: &mut dyn Sink,
-        mut work: impl FnMut(&mut Session, &mut dyn Sink) -> SqlResult<T>,
+        results: &mut dyn TakeResults,
+        mut work: impl FnMut(&mut Session, &mut dyn TakeResults) -> SqlResult<T>,
     ) -> SqlResult<T> {
         if self.doomed {
             return Err(doomed());
         }
         if self.options.implicit_transactions && self.trancount == 0 {
-            self.begin(sink);
+            self.begin(results);
         }
         let result = loop {
-            match self.attempt(sink, &mut work) {
+            match self.attempt(results, &mut work) {
                 Err(e) if e.is_again() => {
-                    if let Err(e) = self.satisfy(&|| sink.cancelled()) {
+                    if let Err(e) = self.satisfy(&|| results.cancelled()) {
                         break Err(e);
                     }
                 }
@@ -130,13 +130,13 @@ impl Session {
 
     fn attempt<T>(
         &mut self,
-        sink: &mut dyn Sink,
-        work: &mut impl FnMut(&mut Session, &mut dyn Sink) -> SqlResult<T>,
+        results: &mut dyn TakeResults,
+        work: &mut impl FnMut(&mut Session, &mut dyn TakeResults) -> SqlResult<T>,
     ) -> SqlResult<T> {
         if self.held {
             self.conn().execute_batch("SAVEPOINT statement")?;
             self.inside.set(true);
-            let result = self.look().and_then(|()| work(self, sink));
+            let result = self.look().and_then(|()| work(self, results));
             self.inside.set(false);
             self.conn().execute_batch(if result.is_ok() {
                 "RELEASE statement"
@@ -146,9 +146,9 @@ impl Session {
             return result;
         }
         let engine = Arc::clone(&self.engine);
-        let _writing = self.begin_writing(&engine, &|| sink.cancelled())?;
+        let _writing = self.begin_writing(&engine, &|| results.cancelled())?;
         self.inside.set(true);
-        let result = self.look().and_then(|()| work(self, sink));
+        let result = self.look().and_then(|()| work(self, results));
         self.inside.set(false);
         let result = result.and_then(|out| {
             if self.trancount == 0 {

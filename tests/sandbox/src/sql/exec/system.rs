@@ -4,7 +4,7 @@ use rusqlite::types::Value;
 
 use super::applock::Request;
 use super::procedure::Output;
-use super::{Argument, Flow, Session, Sink};
+use super::{Argument, Flow, Session, TakeResults};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{Name, Param};
 use crate::sql::bind::{BoundQuery, OutColumn};
@@ -52,7 +52,7 @@ impl Session {
         &mut self,
         name: &Name,
         arguments: &[Argument],
-        sink: &mut dyn Sink,
+        results: &mut dyn TakeResults,
     ) -> SqlResult<Option<Called>> {
         let plain = name.last().map(|n| n.to_ascii_lowercase()).unwrap_or_default();
         let qualified = name.len() == 1
@@ -69,7 +69,7 @@ impl Session {
                 }
                 let parameters = declared(at(1))?;
                 let rest = arguments.get(2..).unwrap_or_default();
-                let (flow, outputs) = self.execute_text(&text(at(0))?, &parameters, rest, sink)?;
+                let (flow, outputs) = self.execute_text(&text(at(0))?, &parameters, rest, results)?;
                 (status(flow), shift(outputs, 2), flow)
             }
             "sp_prepexec" => {
@@ -77,7 +77,8 @@ impl Session {
                 let rest = arguments.get(3..).unwrap_or_default();
                 parser::batch(&statement)?;
                 let handle = self.prepare(&statement, &parameters)?;
-                let (flow, outputs) = self.execute_text(&statement, &parser::parameters(&parameters)?, rest, sink)?;
+                let (flow, outputs) =
+                    self.execute_text(&statement, &parser::parameters(&parameters)?, rest, results)?;
                 let mut all = vec![(0, Ty::Int, Value::Integer(i64::from(handle)))];
                 all.extend(shift(outputs, 3));
                 (status(flow), all, flow)
@@ -92,7 +93,8 @@ impl Session {
                 let handle = number(at(0))?;
                 let (statement, parameters) = self.prepared.get(&handle).cloned().ok_or_else(|| no_handle(handle))?;
                 let rest = arguments.get(1..).unwrap_or_default();
-                let (flow, outputs) = self.execute_text(&statement, &parser::parameters(&parameters)?, rest, sink)?;
+                let (flow, outputs) =
+                    self.execute_text(&statement, &parser::parameters(&parameters)?, rest, results)?;
                 (status(flow), shift(outputs, 1), flow)
             }
             "sp_unprepare" => {
@@ -100,18 +102,16 @@ impl Session {
                 self.prepared.remove(&handle).ok_or_else(|| no_handle(handle))?;
                 (0, Vec::new(), Flow::Next)
             }
-            "sp_getapplock" => (
-                self.get_app_lock(&lock_request(arguments, true)?, sink)?,
-                Vec::new(),
-                Flow::Next,
-            ),
-            "sp_releaseapplock" => (
-                self.release_app_lock(&lock_request(arguments, false)?)?,
-                Vec::new(),
-                Flow::Next,
-            ),
+            "sp_getapplock" => {
+                let granted = self.get_app_lock(&lock_request(arguments, true)?, results)?;
+                (granted, Vec::new(), Flow::Next)
+            }
+            "sp_releaseapplock" => {
+                let released = self.release_app_lock(&lock_request(arguments, false)?)?;
+                (released, Vec::new(), Flow::Next)
+            }
             "sp_tablecollations_100" => {
-                self.table_collations(&text(at(0))?, sink)?;
+                self.table_collations(&text(at(0))?, results)?;
                 (0, Vec::new(), Flow::Next)
             }
             _ => return Ok(None),
@@ -119,7 +119,7 @@ impl Session {
     }
 
     /// Sends the collation of each column, as bulk copy clients ask for it.
-    fn table_collations(&mut self, name: &str, sink: &mut dyn Sink) -> SqlResult<()> {
+    fn table_collations(&mut self, name: &str, results: &mut dyn TakeResults) -> SqlResult<()> {
         let table = self.table_named(&parser::name(name)?)?;
         let rows: Vec<String> = table
             .columns
@@ -148,9 +148,9 @@ impl Session {
                 columns,
             },
             Vec::new(),
-            sink,
+            results,
         )?;
-        self.finish_rows(count, sink);
+        self.finish_rows(count, results);
         Ok(())
     }
 
@@ -164,9 +164,9 @@ impl Session {
     }
 
     /// Brings the session back to its state after the login.
-    pub fn reset(&mut self, sink: &mut dyn Sink) {
+    pub fn reset(&mut self, results: &mut dyn TakeResults) {
         if self.trancount > 0 {
-            self.rollback_all(sink);
+            self.rollback_all(results);
         }
         self.options = super::Options::default();
         self.engine.app_locks.release_all(self.spid);
@@ -175,19 +175,19 @@ impl Session {
         self.last_error = 0;
         if self.db != self.home {
             let old = std::mem::replace(&mut self.db, self.home.clone());
-            sink.database(&old, &self.db);
+            results.database(&old, &self.db);
         }
         self.drop_temporary_tables();
     }
 
     /// Resets a pooled connection, with or without its transaction.
-    pub fn reset_connection(&mut self, keep_transaction: bool, sink: &mut dyn Sink) {
+    pub fn reset_connection(&mut self, keep_transaction: bool, results: &mut dyn TakeResults) {
         if keep_transaction {
             let (trancount, descriptor) = (std::mem::take(&mut self.trancount), self.descriptor);
-            self.reset(sink);
+            self.reset(results);
             (self.trancount, self.descriptor) = (trancount, descriptor);
         } else {
-            self.reset(sink);
+            self.reset(results);
         }
     }
 

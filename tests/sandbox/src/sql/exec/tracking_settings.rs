@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::tracking::{Tracked, changes, key, set_valid, tracked_tables, trigger, version};
-use super::{Session, Sink};
+use super::{Session, TakeResults};
 use crate::error::{SqlError, SqlResult};
 use crate::sql::ast::{Name, TrackingOptions};
 use crate::sql::catalog::{self, Column, Table, quote};
@@ -148,8 +148,8 @@ impl Session {
     }
 
     /// Lets all changes until now expire, as the cleanup does when their retention ends.
-    pub fn expire_tracking(&mut self, sink: &mut dyn Sink) -> SqlResult<()> {
-        self.write(sink, |session, _| {
+    pub fn expire_tracking(&mut self, results: &mut dyn TakeResults) -> SqlResult<()> {
+        self.write(results, |session, _| {
             for id in tracked_tables(session.conn())? {
                 session.expire_table(id)?;
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Session, Sink, Transition, tracking, versions};
+use super::{Session, TakeResults, Transition, tracking, versions};
 use crate::engine::Engine;
 use crate::error::{SqlError, SqlResult};
 use crate::locks::{Mode, Wanted};
@@ -35,8 +35,8 @@ pub(super) struct Savepoint {
 }
 
 impl Session {
-    /// Does what a driver asks of the transaction manager. Errors go to the sink.
-    pub fn manage(&mut self, request: Manager, sink: &mut dyn Sink) {
+    /// Does what a driver asks of the transaction manager. Errors go to the results.
+    pub fn manage(&mut self, request: Manager, results: &mut dyn TakeResults) {
         // Whether a transaction begins.
         let result = match request {
             Manager::Begin(level) => {
@@ -47,31 +47,31 @@ impl Session {
                 }
                 Ok(true)
             }
-            Manager::Commit(again) => self.commit(sink).map(|()| again),
-            Manager::Rollback(name, again) => self.rollback(name.as_deref(), sink).map(|()| again),
+            Manager::Commit(again) => self.commit(results).map(|()| again),
+            Manager::Rollback(name, again) => self.rollback(name.as_deref(), results).map(|()| again),
             Manager::Save(name) => self.save(&name).map(|()| false),
         };
         match result {
-            Ok(true) => self.begin(sink),
+            Ok(true) => self.begin(results),
             Ok(false) => {}
             Err(e) => {
-                self.report(&e.at(1), false, sink);
+                self.report(&e.at(1), false, results);
             }
         }
     }
 
     /// Runs `BEGIN TRAN`.
-    pub(super) fn begin(&mut self, sink: &mut dyn Sink) {
+    pub(super) fn begin(&mut self, results: &mut dyn TakeResults) {
         self.trancount += 1;
         if self.trancount == 1 {
             self.began_snapshot = self.options.snapshot;
             self.descriptor = u64::from(self.spid) << 32 | (self.descriptor.wrapping_add(1) & 0xFFFF_FFFF).max(1);
-            sink.transaction(Transition::Begun(self.descriptor));
+            results.transaction(Transition::Begun(self.descriptor));
         }
     }
 
     /// Runs `COMMIT`.
-    pub(super) fn commit(&mut self, sink: &mut dyn Sink) -> SqlResult<()> {
+    pub(super) fn commit(&mut self, results: &mut dyn TakeResults) -> SqlResult<()> {
         if self.trancount == 0 {
             return Err(SqlError::of(3902, &[]));
         }
@@ -80,7 +80,7 @@ impl Session {
         }
         if self.trancount == 1 {
             self.commit_storage()?;
-            sink.transaction(Transition::Committed(self.descriptor));
+            results.transaction(Transition::Committed(self.descriptor));
         }
         self.trancount -= 1;
         Ok(())
@@ -128,7 +128,7 @@ impl Session {
     }
 
     /// Runs `ROLLBACK`, to a savepoint if named.
-    pub(super) fn rollback(&mut self, savepoint: Option<&str>, sink: &mut dyn Sink) -> SqlResult<()> {
+    pub(super) fn rollback(&mut self, savepoint: Option<&str>, results: &mut dyn TakeResults) -> SqlResult<()> {
         if self.trancount == 0 {
             return Err(SqlError::of(3903, &[]));
         }
@@ -145,15 +145,15 @@ impl Session {
             self.let_go();
             return self.undo(mark);
         }
-        self.rollback_all(sink);
+        self.rollback_all(results);
         Ok(())
     }
 
     /// Rolls the whole transaction back.
-    pub(super) fn rollback_all(&mut self, sink: &mut dyn Sink) {
+    pub(super) fn rollback_all(&mut self, results: &mut dyn TakeResults) {
         self.rollback_quietly();
         if self.trancount > 0 {
-            sink.transaction(Transition::RolledBack(self.descriptor));
+            results.transaction(Transition::RolledBack(self.descriptor));
         }
         self.trancount = 0;
         self.doomed = false;
@@ -283,13 +283,13 @@ impl Session {
 
     /// Prepares a definition in a transaction: from then on the transaction is one of SQLite, and the only one that
     /// writes. It first waits for the table that is defined anew, so that its users can end.
-    pub(super) fn hold(&mut self, table: Option<&Name>, sink: &dyn Sink) -> SqlResult<()> {
+    pub(super) fn hold(&mut self, table: Option<&Name>, results: &dyn TakeResults) -> SqlResult<()> {
         if self.trancount == 0 || self.held || self.doomed {
             return Ok(());
         }
         let engine = Arc::clone(&self.engine);
         let tx = self.transaction();
-        let cancelled = || sink.cancelled();
+        let cancelled = || results.cancelled();
         let patience = self.patience(&cancelled);
         if let Some(table) = table.and_then(|name| self.table_named(name).ok())
             && !table.place().is_temp()
@@ -321,10 +321,10 @@ impl Session {
     }
 
     /// Ends a batch: a transaction that cannot be committed is rolled back.
-    pub(super) fn end_of_batch(&mut self, sink: &mut dyn Sink) {
+    pub(super) fn end_of_batch(&mut self, results: &mut dyn TakeResults) {
         if self.doomed && self.trancount > 0 {
-            sink.error(&SqlError::of(3998, &[]));
-            self.rollback_all(sink);
+            results.error(&SqlError::of(3998, &[]));
+            self.rollback_all(results);
         }
     }
 }

@@ -3,11 +3,11 @@
 use super::Parser;
 use super::query::compound;
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Assignment, Kind, Name, Query, Rows, Target};
+use crate::sql::ast::{Assignment, BulkColumn, Kind, Name, NamedQuery, Rows, Target};
 use crate::sql::lexer::Tok;
 
 impl Parser<'_> {
-    pub(super) fn insert(&mut self, ctes: Vec<(String, Vec<String>, Query)>) -> SqlResult<Kind> {
+    pub(super) fn insert(&mut self, ctes: Vec<NamedQuery>) -> SqlResult<Kind> {
         self.expect("insert")?;
         if self.is("bulk") {
             return self.insert_bulk();
@@ -44,9 +44,9 @@ impl Parser<'_> {
         self.expect("bulk")?;
         let table = self.name()?;
         let columns = self.optional_list(|p| {
-            let column = (p.ident()?, p.data_type()?.0);
+            let (name, ty) = (p.ident()?, p.data_type()?.0);
             p.after("collate", Self::ident)?;
-            Ok(column)
+            Ok(BulkColumn { name, ty })
         })?;
         let mut keep_nulls = false;
         if self.eat("with") {

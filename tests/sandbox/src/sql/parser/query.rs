@@ -2,10 +2,8 @@
 
 use super::Parser;
 use crate::error::{SqlError, SqlResult};
-use crate::sql::ast::{Body, Expr, Item, Kind, Query, Select};
+use crate::sql::ast::{Body, Expr, Item, Kind, NamedQuery, Query, Select};
 use crate::sql::lexer::Tok;
-
-type Ctes = Vec<(String, Vec<String>, Query)>;
 
 impl Parser<'_> {
     pub(super) fn with_statement(&mut self) -> SqlResult<Kind> {
@@ -22,12 +20,13 @@ impl Parser<'_> {
         Ok(Kind::Select(Box::new(query)))
     }
 
-    pub(super) fn ctes(&mut self) -> SqlResult<Ctes> {
+    pub(super) fn ctes(&mut self) -> SqlResult<Vec<NamedQuery>> {
         self.expect("with")?;
         self.list(|p| {
             let (name, columns) = (p.ident()?, p.optional_idents()?);
             p.expect("as")?;
-            Ok((name, columns, p.enclosed(Self::query)?))
+            let query = p.enclosed(Self::query)?;
+            Ok(NamedQuery { name, columns, query })
         })
     }
 

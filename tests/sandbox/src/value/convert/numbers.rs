@@ -21,7 +21,6 @@ pub(super) fn integer(value: Datum, from: Ty, to: Ty) -> SqlResult<Datum> {
         Datum::Int(i) => i128::from(i),
         Datum::Dec(v, s) if matches!(from, Ty::Money | Ty::SmallMoney) => rescale(v, s, 0).unwrap_or(v),
         Datum::Dec(v, s) => v / pow10(s),
-        #[allow(clippy::cast_possible_truncation)]
         Datum::F64(f) if f.abs() < 1e19 => f.trunc() as i128,
         Datum::F64(_) => return Err(SqlError::overflow(to.name())),
         Datum::Bytes(b) => {
@@ -162,7 +161,6 @@ pub fn to_f64(value: i128, scale: u8) -> f64 {
 
 pub(super) fn approximate(value: Datum, from: Ty, to: Ty) -> SqlResult<Datum> {
     let f = match value {
-        #[allow(clippy::cast_precision_loss)]
         Datum::Int(i) => i as f64,
         Datum::Dec(v, s) => to_f64(v, s),
         Datum::F64(f) => f,
@@ -174,12 +172,10 @@ pub(super) fn approximate(value: Datum, from: Ty, to: Ty) -> SqlResult<Datum> {
                 .filter(|f| f.is_finite() && !text.to_ascii_lowercase().contains("inf"))
                 .ok_or_else(|| cannot(from, to))?,
         },
-        #[allow(clippy::cast_precision_loss)]
         Datum::DateTime(t) => t as f64 / DATETIME_DAY as f64,
         _ => return Err(not_allowed(from, to)),
     };
     if to == Ty::Real {
-        #[allow(clippy::cast_possible_truncation)]
         let short = f as f32;
         return if short.is_finite() {
             Ok(Datum::F64(f64::from(short)))

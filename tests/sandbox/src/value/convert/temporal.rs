@@ -20,7 +20,6 @@ pub(super) fn moment(value: &Datum, from: Ty, to: Ty) -> SqlResult<(i64, i16)> {
                 .ok_or_else(|| SqlError::overflow(to.name()))?,
             0,
         ),
-        #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
         Datum::F64(f) if matches!(to, Ty::DateTime | Ty::SmallDateTime) && f.abs() < 4e6 => (
             calendar::from_datetime_ticks((f * DATETIME_DAY as f64).round() as i64),
             0,

@@ -13,9 +13,10 @@ use std::str::FromStr;
 
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::names::{Identifier, ObjectName, printable};
+use tidemark::model::sink::MergeProcedure;
 
 use super::conversions::{cast, of_text};
-use super::{Quoted, Statement};
+use super::statement::{Quoted, Statement};
 use crate::types::{Conversion, SqlType};
 
 /// The name of the staging table.
@@ -119,15 +120,6 @@ impl StagedColumn {
     }
 }
 
-/// A procedure that merges rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Procedure {
-    /// Its name.
-    pub name: ObjectName,
-    /// The type of its first parameter, a table.
-    pub table_type: ObjectName,
-}
-
 /// The merge of staged rows into a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Merge {
@@ -146,7 +138,7 @@ pub(crate) struct Merge {
     /// The number of the staged column that shows whether a row is a deletion.
     pub operation: Option<usize>,
     /// The procedure that does the merge, if it is not done by keys.
-    pub procedure: Option<Procedure>,
+    pub procedure: Option<MergeProcedure>,
 }
 
 impl Merge {
@@ -335,7 +327,7 @@ impl Merge {
     /// Calls the procedure with the staged rows that are numbered above `from` and up to `to`, in that order, as its
     /// first parameter. `None` without a procedure.
     pub(crate) fn call(&self, from: u64, to: u64) -> Option<Statement> {
-        let Procedure { name, table_type } = self.procedure.as_ref()?;
+        let MergeProcedure { name, table_type } = self.procedure.as_ref()?;
         let sql = format!(
             "DECLARE @rows AS {}; INSERT INTO @rows ({}) SELECT {} FROM {STAGING} AS [s] \
              WHERE [s].[row] > CAST(@P1 AS bigint) AND [s].[row] <= CAST(@P2 AS bigint) ORDER BY [s].[row]; \

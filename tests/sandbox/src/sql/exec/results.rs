@@ -1,4 +1,4 @@
-//! The sinks of results: the wire, or memory for callers in the same process.
+//! Where results go as they come: onto the wire, or into memory for callers in the same process.
 
 use rusqlite::Row;
 
@@ -18,7 +18,7 @@ pub enum Transition {
 }
 
 /// A receiver of results as they come.
-pub trait Sink {
+pub trait TakeResults {
     /// Begins a result set.
     ///
     /// Fails when a column cannot be described.
@@ -54,7 +54,7 @@ pub struct ResultSet {
     pub rows: Vec<Vec<Option<String>>>,
 }
 
-/// A sink that collects results in memory.
+/// Results that are collected in memory.
 #[derive(Debug, Default)]
 pub struct Collected {
     /// The result sets.
@@ -68,7 +68,7 @@ pub struct Collected {
     types: Vec<Ty>,
 }
 
-impl Sink for Collected {
+impl TakeResults for Collected {
     fn columns(&mut self, columns: &[OutColumn]) -> SqlResult<()> {
         self.types = columns.iter().map(|c| c.ty).collect();
         self.sets.push(ResultSet {

@@ -1,4 +1,4 @@
-//! The stages, each in a process of its own as the whole way is. Every stage does what the one before it does, and one
+//! The layers, each in a process of its own as the whole way is. Every layer does what the one before it does, and one
 //! thing more: receive the bytes, decode them, build record batches, encode the file.
 
 use std::process::Command;
@@ -29,17 +29,17 @@ use tokio::sync::mpsc;
 use crate::process::{Measured, measure};
 use crate::{Failure, copies};
 
-/// The argument that makes this program a stage.
-pub const ARGUMENT: &str = "stage";
+/// The argument that makes this program a layer.
+pub const ARGUMENT: &str = "layer";
 /// The bytes of an encoder that are thrown away at once.
 const PIECE_BYTES: usize = 8 * 1024 * 1024;
 
-/// How a stage is connected to the server.
+/// How a layer is connected to the server.
 #[derive(Debug, Clone, Copy)]
 pub struct Link {
     /// Whether the connection is encrypted.
     pub is_encrypted: bool,
-    /// The size of packets in bytes that the stage `decode` asks for. The stages after it ask for that of copy-delta.
+    /// The size of packets in bytes that the layer `decode` asks for. The layers after it ask for that of copy-delta.
     pub packet_bytes: u16,
 }
 
@@ -53,11 +53,11 @@ impl Link {
     }
 }
 
-/// Runs a stage in a process of its own.
-pub fn run(stage: &str, table: &Table, format: &str, login: &Login, link: Link) -> Result<Measured, Failure> {
+/// Runs a layer in a process of its own.
+pub fn run(layer: &str, table: &Table, format: &str, login: &Login, link: Link) -> Result<Measured, Failure> {
     let wanted = copies::spec(copies::TABLE, &json!({ "format": format }))?.wanted_forms();
     let event = json!({
-        "stage": stage, "columns": columns(table, wanted)?, "format": format, "host": login.host, "port": login.port,
+        "layer": layer, "columns": columns(table, wanted)?, "format": format, "host": login.host, "port": login.port,
         "username": login.username(), "password": login.password(), "database": login.database,
         "sql": "SELECT 1", "is_encrypted": link.is_encrypted, "packet_bytes": link.packet_bytes,
     });
@@ -67,7 +67,7 @@ pub fn run(stage: &str, table: &Table, format: &str, login: &Login, link: Link) 
 /// Runs the bare drain of a statement, in a process of its own.
 pub fn drain(sql: &str, login: &Login) -> Result<Measured, Failure> {
     let event = json!({
-        "stage": "drain", "columns": [], "format": "parquet", "host": login.host, "port": login.port,
+        "layer": "drain", "columns": [], "format": "parquet", "host": login.host, "port": login.port,
         "username": login.username(), "password": login.password(), "database": login.database,
         "sql": sql, "is_encrypted": true,
     });
@@ -95,8 +95,8 @@ pub fn columns(table: &Table, wanted: WantedForms) -> Result<Vec<Column>, Failur
     columns.collect()
 }
 
-/// Does the work of a stage's process: reads what to do, does it, and writes the outcome.
-pub async fn stage() -> Result<(), Failure> {
+/// Does the work of a layer's process: reads what to do, does it, and writes the outcome.
+pub async fn layer() -> Result<(), Failure> {
     let event: Value = serde_json::from_reader(std::io::stdin())?;
     let text = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
     let login = Login::new(
@@ -110,13 +110,13 @@ pub async fn stage() -> Result<(), Failure> {
     let is_encrypted = event["is_encrypted"] == true;
     let columns: Vec<Column> = serde_json::from_value(event["columns"].clone())?;
     let format: Format = serde_json::from_value(event["format"].clone())?;
-    let stage = text("stage");
-    if stage == "drain" {
+    let layer = text("layer");
+    if layer == "drain" {
         let bytes = drained(&login, &text("sql"))?;
         println!("{}", json!({ "bytes": bytes }));
         return Ok(());
     }
-    let (rows, bytes) = match stage.as_str() {
+    let (rows, bytes) = match layer.as_str() {
         "decode" => {
             let packet_bytes = serde_json::from_value(event["packet_bytes"].clone())?;
             let link = Link {
@@ -127,7 +127,7 @@ pub async fn stage() -> Result<(), Failure> {
         }
         "build" => (read(reader(login, is_encrypted), &columns, &mut Discard).await?, 0),
         "encode" => encoded(reader(login, is_encrypted), &columns, &format).await?,
-        other => return Err(format!("there is no stage {other}").into()),
+        other => return Err(format!("there is no layer {other}").into()),
     };
     println!("{}", json!({ "rows": rows, "bytes": bytes }));
     Ok(())
