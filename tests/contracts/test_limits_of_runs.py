@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
+import re
 from typing import Any
 
 import botocore.session
@@ -66,6 +69,10 @@ OF_LISTS = {"StartRun": ("StartExecution", "StepFunctions."), "ReadFailure": ("D
 """The calls of the state machine of lists, and how Step Functions begins the names of their errors."""
 
 MOST_BYTES = 256 * 1024
+MOST_EVENTS = 25_000
+EVENTS_OF_A_SLICE = 7
+"""Of one that is tried once: its iteration has a beginning and an end, and its task five."""
+
 INVOCATIONS = {
     name: state for name, state in states(machine(MACHINES[0])) if state.get("Resource", "").endswith("lambda:invoke")
 }
@@ -92,6 +99,53 @@ def test_throttling_is_waited_out_for_longer_than_a_slice_takes(name: str) -> No
     # deviations.
     mean, deviation = sum(waits) / 2, sum(wait**2 / 12 for wait in waits) ** 0.5
     assert mean - 3 * deviation > LONGEST_SLICE_SECONDS
+
+
+def _limits() -> dict[str, int]:
+    """Returns the constants by which lookup-new-watermark decides how much a run copies."""
+    code = (ROOT / "shared/core/src/planner/run_limits.rs").read_text()
+    found: dict[str, int] = {}
+    for name, value in re.findall(r"(?m)^const (\w+): usize = ([^;]+);", code):
+        terms = [
+            [found.get(part) or int(part.replace("_", "")) for part in term.split(" * ")] for term in value.split(" + ")
+        ]
+        found[name] = sum(math.prod(term) for term in terms)
+    return found
+
+
+@pytest.mark.parametrize("slices", [1, 2, 10, 100, 500])
+def test_a_run_whose_slices_all_wait_for_as_long_as_a_slice_takes_has_room_in_its_history(slices: int) -> None:
+    """A try that is refused is three events: scheduled, started, failed. A history of 25,000 events ends the run, which
+    nothing can catch.
+    """
+    limits = _limits()
+    windows = limits["EVENTS"] // (limits["EVENTS_OF_A_WINDOW"] + slices * limits["EVENTS_OF_A_SLICE"])
+    assert windows
+    (throttling,) = [found for found in INVOCATIONS["CopyDelta"]["Retry"] if THROTTLED & set(found["ErrorEquals"])]
+    # A wait is half of its longest on average.
+    waited = itertools.accumulate(longest / 2 for longest in _waits(throttling))
+    tries = 1 + sum(seconds < LONGEST_SLICE_SECONDS for seconds in waited)
+    events = windows * (limits["EVENTS_OF_A_WINDOW"] + slices * (EVENTS_OF_A_SLICE + 3 * tries))
+    # Some are those of the lookups and of the end.
+    assert events < MOST_EVENTS - 100
+
+
+def test_a_lease_outlasts_the_longest_wait_of_a_retrier() -> None:
+    """A copy renews it once a minute is gone, and a minute after that at the latest."""
+    code = (ROOT / "shared/core/src/model/lease.rs").read_text()
+    lease, renewed = (
+        int(re.findall(rf"pub const {name}: Duration = Duration::from_secs\((\d+)\);", code)[0])
+        for name in ("LEASE", "RENEWED_EVERY")
+    )
+    longest = max(max(_waits(retrier)) for state in INVOCATIONS.values() for retrier in state["Retry"])
+    assert lease - 2 * renewed > longest
+
+
+def test_a_run_has_room_for_all_tables_that_a_list_gives_it() -> None:
+    """Each has one slice as a rule, so none of them waits for the next run."""
+    limits = _limits()
+    most = Deployed().source["Parameters"]["TablesPerRun"]["MaxValue"]
+    assert most * (limits["EVENTS_OF_A_WINDOW"] + limits["EVENTS_OF_A_SLICE"]) <= limits["EVENTS"]
 
 
 @pytest.mark.parametrize("name", INVOCATIONS)
