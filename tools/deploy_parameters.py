@@ -21,8 +21,8 @@ TEMPLATE = Path(__file__).resolve().parents[1] / "infra/template.yaml"
 
 # The bytes that a parameter of CloudFormation can hold.
 MOST_BYTES = 4096
-# The characters of a topic's name for display, of which "Tidemark " are the first.
-MOST_OF_A_STACKS_NAME = 100 - len("Tidemark ")
+# The characters of a stack's name.
+MOST_OF_A_STACKS_NAME = 128
 # The first version of the AWS SAM CLI that reads parameters from a file.
 OLDEST_SAM = (1, 152)
 # Where "make build" puts the file of CA_BUNDLE into a package.
@@ -249,7 +249,9 @@ def main(target: Path) -> int:
     try:
         check_sam()
         if len(stack) > MOST_OF_A_STACKS_NAME:
-            raise Refused(f"STACK={stack} has more than {MOST_OF_A_STACKS_NAME} characters, which SNS does not display")
+            raise Refused(
+                f"STACK={stack} has more than {MOST_OF_A_STACKS_NAME} characters, and CloudFormation takes no more"
+            )
         found = parameters(environment, template)
         before = of_stack(stack)
         check_concurrency(found, before, unreserved())

@@ -1,35 +1,37 @@
 # Written by tools/terraform.py from infra/template.yaml (make terraform). Changes belong there.
 
 locals {
-  create_secret               = var.source_secret_arn == ""
-  create_bucket               = var.sink_bucket_name == ""
-  has_bucket_owner            = !(var.sink_bucket_owner == "")
-  has_ca_bundle               = !(var.ca_bundle == "")
-  has_kms_key                 = !(var.kms_key_arn == "")
-  has_vpc                     = !(join("", var.subnet_ids) == "")
-  has_secret_kms_keys         = !(join("", var.secret_kms_key_arns) == "")
-  has_log_kms_key             = !(var.log_kms_key_arn == "")
-  has_states_kms_key          = !(var.states_kms_key_arn == "")
-  causes_are_told             = !(local.has_states_kms_key)
-  has_operators               = !(join("", var.operator_arns) == "")
-  has_access_log              = !(var.access_log_bucket == "")
-  has_reserved_concurrency    = !(var.copy_reserved_concurrency == 0)
-  create_topic                = var.alarm_topic_arn == ""
-  has_alarm_email             = (local.create_topic) && (!(var.alarm_email == ""))
-  has_lag_alarm               = !(var.watermark_lag_alarm_seconds == 0)
-  has_no_success_alarm        = (local.schedule_is_enabled) && (!(var.no_success_alarm_hours == 0))
-  has_watermark_secret        = !(var.watermark_secret_arn == "")
-  has_watermark_secret_in_sql = (local.in_sql) && (local.has_watermark_secret)
-  decrypts_in_sql             = (local.in_sql) && (local.has_secret_kms_keys)
-  has_web_identity_in_sql     = (local.in_sql) && (local.has_web_identity)
-  has_mask_secret             = !(var.mask_secret_arn == "")
-  has_sink_secrets            = !(join("", var.sink_secret_arns) == "")
-  in_sql                      = var.watermark_store == "sql"
-  has_web_identity            = !(var.web_identity_audience == "")
-  on_arm                      = var.architecture == "arm64"
-  has_table_list              = !(var.table_list_key == "")
-  guards_table_list           = (local.has_table_list) && (local.has_operators)
-  schedule_is_enabled         = var.schedule_enabled == "true"
+  create_secret                  = var.source_secret_arn == ""
+  create_bucket                  = var.sink_bucket_name == ""
+  knows_update_object_encryption = data.aws_partition.current.partition == "aws"
+  has_bucket_owner               = !(var.sink_bucket_owner == "")
+  has_ca_bundle                  = !(var.ca_bundle == "")
+  has_kms_key                    = !(var.kms_key_arn == "")
+  has_vpc                        = !(join("", var.subnet_ids) == "")
+  has_secret_kms_keys            = !(join("", var.secret_kms_key_arns) == "")
+  has_log_kms_key                = !(var.log_kms_key_arn == "")
+  has_states_kms_key             = !(var.states_kms_key_arn == "")
+  causes_are_told                = !(local.has_states_kms_key)
+  has_operators                  = !(join("", var.operator_arns) == "")
+  has_access_log                 = !(var.access_log_bucket == "")
+  has_reserved_concurrency       = !(var.copy_reserved_concurrency == 0)
+  create_topic                   = var.alarm_topic_arn == ""
+  tells_with_key                 = (local.has_states_kms_key) && (!(var.alarm_topic_kms_key_arn == ""))
+  has_alarm_email                = (local.create_topic) && (!(var.alarm_email == ""))
+  has_lag_alarm                  = !(var.watermark_lag_alarm_seconds == 0)
+  has_no_success_alarm           = (local.schedule_is_enabled) && (!(var.no_success_alarm_hours == 0))
+  has_watermark_secret           = !(var.watermark_secret_arn == "")
+  has_watermark_secret_in_sql    = (local.in_sql) && (local.has_watermark_secret)
+  decrypts_in_sql                = (local.in_sql) && (local.has_secret_kms_keys)
+  has_web_identity_in_sql        = (local.in_sql) && (local.has_web_identity)
+  has_mask_secret                = !(var.mask_secret_arn == "")
+  has_sink_secrets               = !(join("", var.sink_secret_arns) == "")
+  in_sql                         = var.watermark_store == "sql"
+  has_web_identity               = !(var.web_identity_audience == "")
+  on_arm                         = var.architecture == "arm64"
+  has_table_list                 = !(var.table_list_key == "")
+  guards_table_list              = (local.has_table_list) && (local.has_operators)
+  schedule_is_enabled            = var.schedule_enabled == "true"
 }
 
 resource "terraform_data" "rules" {
@@ -62,6 +64,11 @@ resource "terraform_data" "rules" {
     precondition {
       condition     = !(!(var.alarm_topic_arn == "")) || (var.alarm_email == "")
       error_message = "AlarmEmail is subscribed to the topic that the stack creates, so nobody would get a message. Subscribe the address to AlarmTopicArn, and leave AlarmEmail empty."
+    }
+
+    precondition {
+      condition     = !(!(var.alarm_topic_kms_key_arn == "")) || (!(var.alarm_topic_arn == ""))
+      error_message = "AlarmTopicKmsKeyArn is the key of the topic of AlarmTopicArn; give both, or neither of them."
     }
 
     precondition {
@@ -209,15 +216,15 @@ resource "aws_s3_bucket_policy" "sink_bucket_policy" {
         Sid       = "OnlyTheFunctionsWrite"
         Effect    = "Deny"
         Principal = "*"
-        Action = [
+        Action = [for item in [
           "s3:PutObject*",
           "s3:DeleteObject*",
           "s3:Replicate*",
           "s3:AbortMultipartUpload",
           "s3:BypassGovernanceRetention",
           "s3:ObjectOwnerOverrideToBucketOwner",
-          "s3:UpdateObjectEncryption",
-        ]
+          (local.knows_update_object_encryption ? "s3:UpdateObjectEncryption" : null),
+        ] : item if item != null]
         Resource = "${aws_s3_bucket.sink_bucket[0].arn}/${var.sink_prefix}/*"
         Condition = {
           ArnNotLike = {
@@ -1234,6 +1241,20 @@ resource "aws_iam_role_policy" "incremental_copy_role" {
         Action   = "sns:Publish"
         Resource = (local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)
       } : null),
+      (local.tells_with_key ? {
+        Sid      = "EncryptMessages"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource = var.alarm_topic_kms_key_arn
+        Condition = {
+          StringLike = {
+            "kms:ViaService" = "sns.${data.aws_region.current.region}.*"
+          }
+          StringEquals = {
+            "kms:EncryptionContext:aws:sns:topicArn" = var.alarm_topic_arn
+          }
+        }
+      } : null),
     ] : item if item != null]
   })
 }
@@ -1506,7 +1527,7 @@ resource "aws_iam_role_policy" "schedule_role" {
 resource "aws_sns_topic" "notifications" {
   count        = local.create_topic ? 1 : 0
   name_prefix  = "${var.name}-notifications-"
-  display_name = "Tidemark ${var.name}"
+  display_name = "Tidemark"
 }
 
 resource "aws_sns_topic_policy" "notifications_policy" {
@@ -1692,10 +1713,11 @@ resource "aws_cloudwatch_metric_alarm" "dead_letters_alarm" {
   alarm_name          = "${var.name}-dead-letters-alarm"
   alarm_description   = "The schedule could not start a run, or nobody could be told of one that failed. The messages in the queue have the reason."
   namespace           = "AWS/SQS"
-  metric_name         = "ApproximateNumberOfMessagesVisible"
-  statistic           = "Maximum"
+  metric_name         = "NumberOfMessagesSent"
+  statistic           = "Sum"
   period              = 300
-  evaluation_periods  = 1
+  evaluation_periods  = 6
+  datapoints_to_alarm = 1
   threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
   treat_missing_data  = "notBreaching"

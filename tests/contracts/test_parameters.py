@@ -214,8 +214,8 @@ def test_an_old_sam_and_a_long_name_are_refused_before_the_build(tmp_path: Path)
     tables = _tables(tmp_path, 1)
     assert "pipx upgrade aws-sam-cli" in _refused(_make_deploy(tmp_path, sam="1.151.9", TABLES=tables))
     assert _deployed(_make_deploy(tmp_path, sam="2.0.0", TABLES=tables))
-    assert "characters" in _refused(_make_deploy(tmp_path, TABLES=tables, STACK="s" * 92))
-    assert _deployed(_make_deploy(tmp_path, TABLES=tables, STACK="s" * 91))
+    assert "characters" in _refused(_make_deploy(tmp_path, TABLES=tables, STACK="s" * 129))
+    assert _deployed(_make_deploy(tmp_path, TABLES=tables, STACK="s" * 128))
 
 
 @pytest.mark.parametrize(
@@ -290,6 +290,8 @@ def test_a_first_deployment_works_with_a_login_that_may_only_read() -> None:
         ({"AccessLogBucket": "logs"}, ""),
         ({"AlarmTopicArn": TOPIC, "AlarmEmail": "a@example.com"}, "leave AlarmEmail empty"),
         ({"AlarmTopicArn": TOPIC}, ""),
+        ({"AlarmTopicKmsKeyArn": f"{KEY}topic"}, "the key of the topic of AlarmTopicArn"),
+        ({"AlarmTopicArn": TOPIC, "AlarmTopicKmsKeyArn": f"{KEY}topic"}, ""),
         ({"WatermarkSecretArn": SECRET}, "leave WatermarkSecretArn empty"),
         ({"WatermarkSecretArn": SECRET, "WatermarkStore": "sql"}, ""),
         ({"SourceSecretArn": ""}, "Give SourceSecretArn"),
@@ -324,6 +326,7 @@ def test_a_parameter_that_another_makes_useless_says_so() -> None:
         "WatermarkPort": "WatermarkSecretArn",
         "WatermarkDatabase": "WatermarkSecretArn",
         "TablesJson": "TableListKey",
+        "AlarmTopicKmsKeyArn": "StatesKmsKeyArn",
     }.items():
         text = " ".join(PARAMETERS[name]["Description"].split())
         assert re.search(rf"{by}\b[^.]* not used", text), name
@@ -377,6 +380,7 @@ def test_what_goes_into_the_json_of_a_secret_cannot_break_it(parameter: str) -> 
         ("KmsKeyArn", f"{KEY}a", f"{KEY}a,{KEY}b"),
         ("LogKmsKeyArn", f"{KEY}a", f"{KEY}a b"),
         ("StatesKmsKeyArn", f"{KEY}a", f" {KEY}a"),
+        ("AlarmTopicKmsKeyArn", f"{KEY}a", "alias/topics"),
         ("LogKmsKeyArn", f"{KEY}a", "alias/logs"),
         ("StatesKmsKeyArn", f"{KEY}a", "arn:aws:kms:eu-west-1:111122223333:alias/a"),
         ("SecretKmsKeyArns", f"{KEY}a", "arn:aws:kms:eu-west-1:111122223333:alias/a"),
@@ -442,6 +446,17 @@ def test_the_level_of_logs_is_a_parameter_that_keeps_what_alarms_read(function: 
     logging = Deployed(LogLevel="DEBUG").properties(f"{function}Function")["LoggingConfig"]
     assert logging["ApplicationLogLevel"] == "DEBUG"
     assert logging["LogFormat"] == "JSON"
+
+
+def test_a_topic_has_a_name_that_sns_takes_whatever_the_stack_is_called() -> None:
+    """SNS takes 100 characters, and CloudFormation gives the name of a stack up to 128."""
+    assert Deployed().properties("Notifications")["DisplayName"] == "Tidemark"
+
+
+def test_who_may_write_the_list_is_said_where_that_is_chosen() -> None:
+    """Without operators nothing guards the list but IAM."""
+    text = " ".join(PARAMETERS["OperatorArns"]["Description"].split())
+    assert "When empty, everybody to whom IAM gives the right may write the list." in text
 
 
 def test_tags_reach_the_stack() -> None:
