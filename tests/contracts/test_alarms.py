@@ -139,6 +139,11 @@ def test_tables_that_stand_still_in_runs_that_succeed_have_alarms() -> None:
     assert (paused["MetricName"], paused["Period"]) == ("TablesPaused", 24 * 3600)
     for alarm in (stopped, paused):
         assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Sum", 1, 1)
+    # A table is busy during a long load, and waits during many. That goes by within a day.
+    for what in ("Busy", "Waiting"):
+        alarm = ALARMS[f"Tables{what}Alarm"]
+        assert (alarm["MetricName"], alarm["Period"]) == (f"Tables{what}", 24 * 3600)
+        assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Sum", 1, 2)
 
 
 def test_the_alarm_of_dead_letters_rings_again_for_the_next_message() -> None:

@@ -31,11 +31,15 @@ fn bytes_of(window: &CopyWindow) -> usize {
     named.max(BYTES_OF_A_REPORT + names)
 }
 
-/// Takes out of `windows` those that do not fit into this run any more, and returns the names of their tables. The
-/// windows are taken in their order, and at least one stays.
+/// Takes out of `windows` those that do not fit into this run any more, and returns the names of their tables.
+///
+/// The windows that were frozen first come first, because earlier runs have held them back: otherwise the tables at the
+/// end of a list would wait in every run in which those before them have changed. Those of one run are taken in their
+/// order. At least one stays.
 pub(crate) fn hold_back(windows: &mut Vec<CopyWindow>) -> Vec<ObjectName> {
     let (mut events, mut bytes) = (0, 0);
     let mut waiting = Vec::new();
+    windows.sort_by_key(|window| window.frozen_at);
     windows.retain(|window| {
         let own = EVENTS_OF_A_WINDOW + EVENTS_OF_A_SLICE * window.slices;
         let own_bytes = bytes_of(window);
@@ -60,7 +64,12 @@ pub(crate) fn hold_back(windows: &mut Vec<CopyWindow>) -> Vec<ObjectName> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use time::macros::datetime;
+
     use super::*;
+    use crate::model::moment::Moment;
     use crate::model::table::RunSettings;
     use crate::model::types::TypeName;
     use crate::model::watermark::Watermark;
@@ -73,6 +82,7 @@ mod tests {
             slices,
             settle_seconds: 0,
             adopted: false,
+            frozen_at: None,
             old_watermark: None,
             new_watermark: Watermark::new(TypeName::new("int").unwrap(), "1").unwrap(),
             settings: RunSettings::default(),
@@ -111,6 +121,32 @@ mod tests {
             windows.len()
         );
         assert!(all <= BYTES && serde_json::to_vec(&windows).unwrap().len() < 256 * 1024);
+    }
+
+    #[test]
+    fn a_table_that_waits_has_its_turn_before_those_that_have_had_theirs() {
+        let begins = datetime!(2026-11-30 12:00 UTC);
+        let mut frozen_at: Vec<Option<Moment>> = vec![None; 1_000];
+        let mut waited = vec![0; frozen_at.len()];
+        for run in 0..8 {
+            // Every table has changed since it was copied, and the window of one that waits was frozen when it began to.
+            let now = Moment::of(begins + Duration::from_secs(3600 * run));
+            let mut windows = windows(&vec![1; frozen_at.len()]);
+            for (window, frozen_at) in windows.iter_mut().zip(&mut frozen_at) {
+                window.frozen_at = Some(*frozen_at.get_or_insert(now));
+            }
+            hold_back(&mut windows);
+            assert!(windows.len() > 400);
+            waited.iter_mut().for_each(|runs| *runs += 1);
+            for copied in windows {
+                let number: usize = copied.table.to_string()[5..].parse().unwrap();
+                (frozen_at[number], waited[number]) = (None, 0);
+            }
+            assert!(
+                waited.iter().all(|runs| *runs <= 2),
+                "three runs have room for 1,000 tables"
+            );
+        }
     }
 
     #[test]
