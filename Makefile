@@ -7,6 +7,8 @@ MAKEFLAGS += --no-print-directory
 
 FUNCTIONS := lookup-old-watermark lookup-new-watermark copy-delta update-watermark
 LOOKUPS := $(filter-out copy-delta,$(FUNCTIONS))
+COPY := $(filter copy-delta,$(FUNCTIONS))
+COMMA := ,
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 # Two releases of Spark, each with the newest version of it, which need Java 17.
@@ -245,6 +247,11 @@ test-live: $(VENV_STAMP) ## Runs the tests that need a real SQL Server
 	@: $${SQLSERVER_URL:?is missing: the address of a real SQL Server, see make help}
 	$(NEXTEST) run --locked --package tidemark-tests --test live --run-ignored ignored-only
 
+.PHONY: reproducible
+#: FUNCTIONS=copy-delta: which of the functions (lookup-old-watermark)
+reproducible: $(RUN_STAMP) ## Builds a function in two folders with two folders of Cargo, and compares the packages (minutes)
+	@$(PYTHON) tools/reproducible.py $(if $(filter command line,$(origin FUNCTIONS)),$(FUNCTIONS),lookup-old-watermark)
+
 .PHONY: clean
 clean: ## Removes everything that was built, made or downloaded here
 	@if [ -e .local/stack.json ]; then $(MAKE) down; fi
@@ -269,7 +276,7 @@ endif
 	@for name in $(FUNCTIONS); do \
 		rm -f target/lambda/$$name/ca-bundle.pem; \
 		[ -z "$$CA_BUNDLE" ] || install -m 644 "$$CA_BUNDLE" target/lambda/$$name/ca-bundle.pem; done
-	@PYTHONPATH=tests python3 -m local.packages target/lambda || [ "$(ARCH)" = arm64 ] || [ "$(SIZES)" = told ]
+	@PYTHONPATH=tests python3 -m local.packages target/lambda $(FUNCTIONS) || [ "$(ARCH)" = arm64 ] || [ "$(SIZES)" = told ]
 	@python3 tools/sbom.py target/lambda $(FUNCTIONS)
 
 .PHONY: deploy
@@ -291,20 +298,24 @@ deploy: $(if $(wildcard $(RUN_STAMP)),,$(DEPLOY_STAMP)) ## Builds, and deploys w
 # it and wherever. RUSTFLAGS and CFLAGS of the environment are kept.
 CARGO_FOLDER := $(or $(CARGO_HOME),$(HOME)/.cargo)
 RENAMED := $(CARGO_FOLDER)=/cargo $(CURDIR)=/tidemark $(abspath $(TARGET))=/tidemark/target
-# Functions that came out alike are one in a binary where the linker can fold them, as rustc's own can: lookup-new-watermark
-# weighs 25 KB less zipped.
-FOLD := -Clink-arg=-Wl,--icf=all
-FOLDED = $(shell out=$$(mktemp) && echo 'fn main() {}' | rustc $(FOLD) -o $$out - 2>/dev/null && echo $(FOLD); rm -f $$out)
 ANYWHERE = RUSTFLAGS="$${RUSTFLAGS:-} $(RENAMED:%=--remap-path-prefix=%) $(FOLDED)" CFLAGS="$${CFLAGS:-} $(RENAMED:%=-ffile-prefix-map=%)"
 
+# Functions that came out alike are one in a binary: lookup-new-watermark weighs 25 KB less zipped. rustc's own linker,
+# which it uses on x86_64, can do that. The linker of an arm64 machine may not, and that of cargo lambda (zig) refuses to.
+# Every machine of a kind does the same, so that the same tree gives the same packages.
+release: FOLDED := $(if $(filter x86_64,$(shell uname -m)),-Clink-arg=-Wl$(COMMA)--icf=all)
+
 # Rows go through copy-delta only, so it is compiled for speed, and the other functions for size. All four are in
-# target/release then.
+# target/release then, or those that FUNCTIONS= names.
 .PHONY: release
 release:
-	$(ANYWHERE) cargo build --locked --profile release-copy --package copy-delta
-	$(ANYWHERE) cargo build --locked --profile release-lookup $(LOOKUPS:%=--package %)
+	@[ -z "$(FOLDED)" ] || { out=$$(mktemp); echo 'fn main() {}' | rustc $${RUSTFLAGS:-} $(FOLDED) -o $$out - 2>/dev/null || { rm -f $$out; \
+		echo "The linker of this machine cannot fold functions (--icf=all), so its packages would be others. Use rustc's own:" \
+		"leave linkers out of RUSTFLAGS and of .cargo/config.toml, and take the compiler of rust-toolchain.toml." >&2; exit 1; }; rm -f $$out; }
+	$(if $(COPY),$(ANYWHERE) cargo build --locked --profile release-copy --package copy-delta)
+	$(if $(LOOKUPS),$(ANYWHERE) cargo build --locked --profile release-lookup $(LOOKUPS:%=--package %))
 	@mkdir -p $(TARGET)/release
-	@install -m 755 $(TARGET)/release-copy/copy-delta $(LOOKUPS:%=$(TARGET)/release-lookup/%) $(TARGET)/release
+	@install -m 755 $(COPY:%=$(TARGET)/release-copy/%) $(LOOKUPS:%=$(TARGET)/release-lookup/%) $(TARGET)/release
 
 # Makes what a run needs, and nothing of the tests: the functions, the stand-in and the command. The Python packages are
 # installed at the same time, because neither of the two keeps both processors busy to its end.

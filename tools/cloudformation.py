@@ -72,7 +72,7 @@ def _value(value: Any, parameters: Parameters) -> Any:
     ((function, operand),) = value.items()
     match function:
         case "Ref":
-            return parameters[operand]
+            return parameters.get(operand, "aws") if operand == "AWS::Partition" else parameters[operand]
         case "Fn::Join":
             return operand[0].join(_value(operand[1], parameters))
     raise ValueError(f"{function} is no value that tools/cloudformation.py knows")

@@ -21,8 +21,8 @@ TEMPLATE = Path(__file__).resolve().parents[1] / "infra/template.yaml"
 
 # The bytes that a parameter of CloudFormation can hold.
 MOST_BYTES = 4096
-# The characters of a topic's name for display, of which "Tidemark " are the first.
-MOST_OF_A_STACKS_NAME = 100 - len("Tidemark ")
+# The characters of a stack's name.
+MOST_OF_A_STACKS_NAME = 128
 # The first version of the AWS SAM CLI that reads parameters from a file.
 OLDEST_SAM = (1, 152)
 # Where "make build" puts the file of CA_BUNDLE into a package.
@@ -30,6 +30,10 @@ CA_BUNDLE = "/var/task/ca-bundle.pem"
 # The ends of names that are no buckets but other ways to one. Their requests take no owner of the bucket, or no
 # conditions.
 NO_BUCKETS = ("-s3alias", "--ol-s3", "--x-s3", ".mrap")
+# What Lambda keeps for functions that reserve nothing.
+KEPT_UNRESERVED = 100
+# The functions of a run beside its copies: two lookups, and a commit or a split, with one to spare.
+OTHERS_OF_A_RUN = 4
 # The parameters that `make deploy` makes of its variables.
 OF_VARIABLES = {"SourceSecretArn": "SECRET_ARN", "TablesJson": "TABLES", "Architecture": "ARCH"}
 
@@ -166,19 +170,75 @@ def parameters(environment: dict[str, str], template: dict[str, Any]) -> dict[st
     return found
 
 
-def tell_what_is_unset(stack: str, found: dict[str, str], declared: dict[str, Any], named: set[str]) -> None:
-    """Says which parameters of the stack go back to their defaults, because nothing is given for them."""
+def of_stack(stack: str) -> dict[str, str] | None:
+    """Returns the parameters of the stack as it is, none if there is no stack, or `None` if they cannot be read."""
     query = ("--query", "Stacks[0].Parameters", "--output", "json")
     answer = run("aws", "cloudformation", "describe-stacks", "--stack-name", stack, *query)
     if answer is None:
+        return None
+    return {each["ParameterKey"]: each["ParameterValue"] for each in json.loads(answer) or []}
+
+
+def tell_what_is_unset(
+    stack: str, before: dict[str, str] | None, found: dict[str, str], declared: dict[str, Any], named: set[str]
+) -> None:
+    """Says which parameters of the stack go back to their defaults, because nothing is given for them."""
+    if before is None:
         print(
             f"The parameters of the stack {stack} could not be read, if there is one. What is not given is its default."
         )
         return
-    before = {each["ParameterKey"]: each["ParameterValue"] for each in json.loads(answer) or []}
     for name, value in sorted(before.items()):
         if name in declared and name not in named and not declared[name].get("NoEcho") and value != found[name]:
             print(f"{name} goes back to its default, {found[name]!r}. It is {value!r} in the stack {stack}.")
+
+
+def unreserved() -> int | None:
+    """Returns how many invocations the account has for functions that reserve nothing, or `None` if it does not say."""
+    query = ("--query", "AccountLimit.UnreservedConcurrentExecutions", "--output", "json")
+    answer = run("aws", "lambda", "get-account-settings", *query)
+    return int(answer) if answer and answer.strip().isdigit() else None
+
+
+def check_concurrency(found: dict[str, str], before: dict[str, str] | None, free: int | None) -> None:
+    """Refuses to reserve more than the account has, and says what to set where a run would ask for more than that.
+
+    What the stack reserves already is free for it, and `free` does not have it. A new account has 10 invocations.
+    """
+    if free is None:
+        print(
+            "How many functions this account can run at once could not be read (lambda:GetAccountSettings). "
+            "Compare it with TableConcurrency times SliceConcurrency."
+        )
+        return
+    reserved = int(found["CopyReservedConcurrency"])
+    free += int((before or {}).get("CopyReservedConcurrency", "0"))
+    if reserved > max(0, free - KEPT_UNRESERVED):
+        advice = "leave it out" if free <= KEPT_UNRESERVED else f"give {free - KEPT_UNRESERVED} at most"
+        raise Refused(
+            f"CopyReservedConcurrency is {reserved}. This account has {free} invocations that nobody has reserved, and "
+            f"Lambda keeps {KEPT_UNRESERVED} of them: {advice}, or ask AWS for a higher limit of concurrent executions"
+        )
+    tables, slices = int(found["TableConcurrency"]), int(found["SliceConcurrency"])
+    runs = int(found["RunConcurrency"]) if found["TableListKey"] else 1
+    room = max(1, free - OTHERS_OF_A_RUN)
+    if reserved or tables * slices * runs <= room:
+        return
+    # Tables come first, as in the state machine.
+    fit_runs = min(runs, room)
+    fit_tables = min(tables, room // fit_runs)
+    fit = {"TableConcurrency": fit_tables, "SliceConcurrency": min(slices, room // fit_runs // fit_tables)}
+    if fit_runs < runs:
+        fit["RunConcurrency"] = fit_runs
+    advice = ", ".join(f'{name}: "{value}"' for name, value in fit.items())
+    wanted = f"TableConcurrency {tables} times SliceConcurrency {slices}"
+    wanted += f" times RunConcurrency {runs}" if runs > 1 else ""
+    print(
+        f"{wanted} is {tables * slices * runs} copies at once. This account can run {free} functions at once that have "
+        f"reserved nothing, and a run needs {OTHERS_OF_A_RUN} beside its copies. Lambda refuses the others, which "
+        f"wait, and may fail in the end. Set {advice} in PARAMETERS, or ask AWS for a higher limit of concurrent "
+        "executions."
+    )
 
 
 def main(target: Path) -> int:
@@ -189,15 +249,19 @@ def main(target: Path) -> int:
     try:
         check_sam()
         if len(stack) > MOST_OF_A_STACKS_NAME:
-            raise Refused(f"STACK={stack} has more than {MOST_OF_A_STACKS_NAME} characters, which SNS does not display")
+            raise Refused(
+                f"STACK={stack} has more than {MOST_OF_A_STACKS_NAME} characters, and CloudFormation takes no more"
+            )
         found = parameters(environment, template)
+        before = of_stack(stack)
+        check_concurrency(found, before, unreserved())
     except Refused as refusal:
         print(refusal, file=sys.stderr)
         return 1
     variables = OF_VARIABLES | {"CaBundle": "CA_BUNDLE"}
     named = {name for name, variable in variables.items() if environment.get(variable)}
     named |= {"TablesJson", *given(environment.get("PARAMETERS", ""))}
-    tell_what_is_unset(stack, found, declared, named)
+    tell_what_is_unset(stack, before, found, declared, named)
     target.parent.mkdir(exist_ok=True)
     # A password may be among them. JSON is YAML.
     target.touch(mode=0o600)

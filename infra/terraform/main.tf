@@ -1,35 +1,37 @@
 # Written by tools/terraform.py from infra/template.yaml (make terraform). Changes belong there.
 
 locals {
-  create_secret               = var.source_secret_arn == ""
-  create_bucket               = var.sink_bucket_name == ""
-  has_bucket_owner            = !(var.sink_bucket_owner == "")
-  has_ca_bundle               = !(var.ca_bundle == "")
-  has_kms_key                 = !(var.kms_key_arn == "")
-  has_vpc                     = !(join("", var.subnet_ids) == "")
-  has_secret_kms_keys         = !(join("", var.secret_kms_key_arns) == "")
-  has_log_kms_key             = !(var.log_kms_key_arn == "")
-  has_states_kms_key          = !(var.states_kms_key_arn == "")
-  causes_are_told             = !(local.has_states_kms_key)
-  has_operators               = !(join("", var.operator_arns) == "")
-  has_access_log              = !(var.access_log_bucket == "")
-  has_reserved_concurrency    = !(var.copy_reserved_concurrency == 0)
-  create_topic                = var.alarm_topic_arn == ""
-  has_alarm_email             = (local.create_topic) && (!(var.alarm_email == ""))
-  has_lag_alarm               = !(var.watermark_lag_alarm_seconds == 0)
-  has_no_success_alarm        = (local.schedule_is_enabled) && (!(var.no_success_alarm_hours == 0))
-  has_watermark_secret        = !(var.watermark_secret_arn == "")
-  has_watermark_secret_in_sql = (local.in_sql) && (local.has_watermark_secret)
-  decrypts_in_sql             = (local.in_sql) && (local.has_secret_kms_keys)
-  has_web_identity_in_sql     = (local.in_sql) && (local.has_web_identity)
-  has_mask_secret             = !(var.mask_secret_arn == "")
-  has_sink_secrets            = !(join("", var.sink_secret_arns) == "")
-  in_sql                      = var.watermark_store == "sql"
-  has_web_identity            = !(var.web_identity_audience == "")
-  on_arm                      = var.architecture == "arm64"
-  has_table_list              = !(var.table_list_key == "")
-  guards_table_list           = (local.has_table_list) && (local.has_operators)
-  schedule_is_enabled         = var.schedule_enabled == "true"
+  create_secret                  = var.source_secret_arn == ""
+  create_bucket                  = var.sink_bucket_name == ""
+  knows_update_object_encryption = data.aws_partition.current.partition == "aws"
+  has_bucket_owner               = !(var.sink_bucket_owner == "")
+  has_ca_bundle                  = !(var.ca_bundle == "")
+  has_kms_key                    = !(var.kms_key_arn == "")
+  has_vpc                        = !(join("", var.subnet_ids) == "")
+  has_secret_kms_keys            = !(join("", var.secret_kms_key_arns) == "")
+  has_log_kms_key                = !(var.log_kms_key_arn == "")
+  has_states_kms_key             = !(var.states_kms_key_arn == "")
+  causes_are_told                = !(local.has_states_kms_key)
+  has_operators                  = !(join("", var.operator_arns) == "")
+  has_access_log                 = !(var.access_log_bucket == "")
+  has_reserved_concurrency       = !(var.copy_reserved_concurrency == 0)
+  create_topic                   = var.alarm_topic_arn == ""
+  tells_with_key                 = (local.has_states_kms_key) && (!(var.alarm_topic_kms_key_arn == ""))
+  has_alarm_email                = (local.create_topic) && (!(var.alarm_email == ""))
+  has_lag_alarm                  = !(var.watermark_lag_alarm_seconds == 0)
+  has_no_success_alarm           = (local.schedule_is_enabled) && (!(var.no_success_alarm_hours == 0))
+  has_watermark_secret           = !(var.watermark_secret_arn == "")
+  has_watermark_secret_in_sql    = (local.in_sql) && (local.has_watermark_secret)
+  decrypts_in_sql                = (local.in_sql) && (local.has_secret_kms_keys)
+  has_web_identity_in_sql        = (local.in_sql) && (local.has_web_identity)
+  has_mask_secret                = !(var.mask_secret_arn == "")
+  has_sink_secrets               = !(join("", var.sink_secret_arns) == "")
+  in_sql                         = var.watermark_store == "sql"
+  has_web_identity               = !(var.web_identity_audience == "")
+  on_arm                         = var.architecture == "arm64"
+  has_table_list                 = !(var.table_list_key == "")
+  guards_table_list              = (local.has_table_list) && (local.has_operators)
+  schedule_is_enabled            = var.schedule_enabled == "true"
 }
 
 resource "terraform_data" "rules" {
@@ -62,6 +64,11 @@ resource "terraform_data" "rules" {
     precondition {
       condition     = !(!(var.alarm_topic_arn == "")) || (var.alarm_email == "")
       error_message = "AlarmEmail is subscribed to the topic that the stack creates, so nobody would get a message. Subscribe the address to AlarmTopicArn, and leave AlarmEmail empty."
+    }
+
+    precondition {
+      condition     = !(!(var.alarm_topic_kms_key_arn == "")) || (!(var.alarm_topic_arn == ""))
+      error_message = "AlarmTopicKmsKeyArn is the key of the topic of AlarmTopicArn; give both, or neither of them."
     }
 
     precondition {
@@ -209,15 +216,15 @@ resource "aws_s3_bucket_policy" "sink_bucket_policy" {
         Sid       = "OnlyTheFunctionsWrite"
         Effect    = "Deny"
         Principal = "*"
-        Action = [
+        Action = [for item in [
           "s3:PutObject*",
           "s3:DeleteObject*",
           "s3:Replicate*",
           "s3:AbortMultipartUpload",
           "s3:BypassGovernanceRetention",
           "s3:ObjectOwnerOverrideToBucketOwner",
-          "s3:UpdateObjectEncryption",
-        ]
+          (local.knows_update_object_encryption ? "s3:UpdateObjectEncryption" : null),
+        ] : item if item != null]
         Resource = "${aws_s3_bucket.sink_bucket[0].arn}/${var.sink_prefix}/*"
         Condition = {
           ArnNotLike = {
@@ -1234,6 +1241,20 @@ resource "aws_iam_role_policy" "incremental_copy_role" {
         Action   = "sns:Publish"
         Resource = (local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)
       } : null),
+      (local.tells_with_key ? {
+        Sid      = "EncryptMessages"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource = var.alarm_topic_kms_key_arn
+        Condition = {
+          StringLike = {
+            "kms:ViaService" = "sns.${data.aws_region.current.region}.*"
+          }
+          StringEquals = {
+            "kms:EncryptionContext:aws:sns:topicArn" = var.alarm_topic_arn
+          }
+        }
+      } : null),
     ] : item if item != null]
   })
 }
@@ -1506,7 +1527,7 @@ resource "aws_iam_role_policy" "schedule_role" {
 resource "aws_sns_topic" "notifications" {
   count        = local.create_topic ? 1 : 0
   name_prefix  = "${var.name}-notifications-"
-  display_name = "Tidemark ${var.name}"
+  display_name = "Tidemark"
 }
 
 resource "aws_sns_topic_policy" "notifications_policy" {
@@ -1692,10 +1713,11 @@ resource "aws_cloudwatch_metric_alarm" "dead_letters_alarm" {
   alarm_name          = "${var.name}-dead-letters-alarm"
   alarm_description   = "The schedule could not start a run, or nobody could be told of one that failed. The messages in the queue have the reason."
   namespace           = "AWS/SQS"
-  metric_name         = "ApproximateNumberOfMessagesVisible"
-  statistic           = "Maximum"
+  metric_name         = "NumberOfMessagesSent"
+  statistic           = "Sum"
   period              = 300
-  evaluation_periods  = 1
+  evaluation_periods  = 6
+  datapoints_to_alarm = 1
   threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
   treat_missing_data  = "notBreaching"
@@ -1805,6 +1827,42 @@ resource "aws_cloudwatch_metric_alarm" "tables_paused_alarm" {
   statistic           = "Sum"
   period              = 86400
   evaluation_periods  = 1
+  threshold           = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [(local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)]
+  ok_actions          = [(local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)]
+  dimensions = {
+    Stack = var.name
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "tables_busy_alarm" {
+  alarm_name          = "${var.name}-tables-busy-alarm"
+  alarm_description   = "For more than a day, runs have left a table alone, because another run was copying it. The run that copies it may be too large, or hang."
+  namespace           = "Tidemark"
+  metric_name         = "TablesBusy"
+  statistic           = "Sum"
+  period              = 86400
+  evaluation_periods  = 2
+  threshold           = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [(local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)]
+  ok_actions          = [(local.create_topic ? aws_sns_topic.notifications[0].arn : var.alarm_topic_arn)]
+  dimensions = {
+    Stack = var.name
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "tables_waiting_alarm" {
+  alarm_name          = "${var.name}-tables-waiting-alarm"
+  alarm_description   = "For more than a day, runs have had more windows, or slices of them, than they can hold, so that tables wait for the next run."
+  namespace           = "Tidemark"
+  metric_name         = "TablesWaiting"
+  statistic           = "Sum"
+  period              = 86400
+  evaluation_periods  = 2
   threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
   treat_missing_data  = "notBreaching"
@@ -2002,5 +2060,5 @@ resource "aws_cloudwatch_metric_alarm" "update_watermark_near_timeout_alarm" {
 
 resource "aws_cloudwatch_dashboard" "dashboard" {
   dashboard_name = "${var.name}-${data.aws_region.current.region}"
-  dashboard_body = "{\n  \"start\": \"-PT24H\",\n  \"widgets\": [\n    {\"type\": \"metric\", \"x\": 0, \"y\": 0, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Runs\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/States\", \"ExecutionsSucceeded\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsFailed\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsTimedOut\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsAborted\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 0, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Duration of runs\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/States\", \"ExecutionTime\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\", {\"stat\": \"Maximum\", \"label\": \"longest\"}],\n          [\"...\", {\"stat\": \"Average\", \"label\": \"average\"}]]}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 6, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Rows and bytes\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 3600,\n      \"metrics\": [\n          [\"Tidemark\", \"RowsCopied\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"BytesWritten\", \"Stack\", \"${var.name}\", {\"yAxis\": \"right\"}]]}},\n    {\"type\": \"log\", \"x\": 12, \"y\": 6, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Per table: rows, bytes, lag\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"table\",\n      \"query\": \"SOURCE '${aws_cloudwatch_log_group.update_watermark_logs.name}' | filter ispresent(RowsCopied) | stats sum(RowsCopied) as rows, sum(BytesWritten) as bytes, max(LateRows) as late_rows, latest(WatermarkLagSeconds) as lag_seconds by Table | sort lag_seconds desc\"}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 12, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Late rows, unknown late rows, full loads again, tables that failed, stopped or are paused\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"Tidemark\", \"LateRows\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"LateRowsUnknown\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"Reinitializations\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"TablesFailed\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"TablesStopped\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"TablesPaused\", \"Stack\", \"${var.name}\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 12, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Errors and throttles of the functions\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"]]}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 18, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Longest invocations (ms)\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 18, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Cost of the functions a day without transitions, by the list price of us-east-1\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 86400, \"setPeriodToTimeRange\": false,\n      \"metrics\": [\n          [{\"expression\": \"(${var.lookup_memory} * (FILL(old, 0) + FILL(new, 0) + FILL(update, 0)) + ${var.copy_memory} * FILL(copy, 0)) / 1024 / 1000 * ${(local.on_arm ? "0.0000133334" : "0.0000166667")} + (FILL(olds, 0) + FILL(news, 0) + FILL(updates, 0) + FILL(copies, 0)) * ${"0.0000002"}\", \"label\": \"Lambda, USD a day\", \"id\": \"usd\"}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\", {\"id\": \"old\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\", {\"id\": \"new\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\", {\"id\": \"copy\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\", {\"id\": \"update\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Invocations\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\", {\"id\": \"olds\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Invocations\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\", {\"id\": \"news\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Invocations\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\", {\"id\": \"copies\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Invocations\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\", {\"id\": \"updates\", \"visible\": false}]]}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 24, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Dead letters of the schedule\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/SQS\", \"ApproximateNumberOfMessagesVisible\", \"QueueName\", \"${aws_sqs_queue.schedule_dead_letters.name}\"]]}}\n  ]\n}"
+  dashboard_body = "{\n  \"start\": \"-PT24H\",\n  \"widgets\": [\n    {\"type\": \"metric\", \"x\": 0, \"y\": 0, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Runs\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/States\", \"ExecutionsSucceeded\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsFailed\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsTimedOut\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"],\n          [\"AWS/States\", \"ExecutionsAborted\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 0, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Duration of runs\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/States\", \"ExecutionTime\", \"StateMachineArn\", \"${(local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : aws_sfn_state_machine.incremental_copy.arn)}\", {\"stat\": \"Maximum\", \"label\": \"longest\"}],\n          [\"...\", {\"stat\": \"Average\", \"label\": \"average\"}]]}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 6, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Rows and bytes\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 3600,\n      \"metrics\": [\n          [\"Tidemark\", \"RowsCopied\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"BytesWritten\", \"Stack\", \"${var.name}\", {\"yAxis\": \"right\"}]]}},\n    {\"type\": \"log\", \"x\": 12, \"y\": 6, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Per table: rows, bytes, lag\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"table\",\n      \"query\": \"SOURCE '${aws_cloudwatch_log_group.update_watermark_logs.name}' | filter ispresent(RowsCopied) | stats sum(RowsCopied) as rows, sum(BytesWritten) as bytes, max(LateRows) as late_rows, latest(WatermarkLagSeconds) as lag_seconds by Table | sort lag_seconds desc\"}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 12, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Late rows, unknown late rows, full loads again, tables that failed, stopped, wait, are busy or paused\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"Tidemark\", \"LateRows\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"LateRowsUnknown\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"Reinitializations\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"TablesFailed\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"TablesStopped\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"TablesPaused\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"TablesBusy\", \"Stack\", \"${var.name}\"],\n          [\"Tidemark\", \"TablesWaiting\", \"Stack\", \"${var.name}\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 12, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Errors and throttles of the functions\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Errors\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Throttles\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"]]}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 18, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Longest invocations (ms)\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\"],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\"]]}},\n    {\"type\": \"metric\", \"x\": 12, \"y\": 18, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Cost of the functions a day without transitions, by the list price of us-east-1\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Sum\", \"period\": 86400, \"setPeriodToTimeRange\": false,\n      \"metrics\": [\n          [{\"expression\": \"(${var.lookup_memory} * (FILL(old, 0) + FILL(new, 0) + FILL(update, 0)) + ${var.copy_memory} * FILL(copy, 0)) / 1024 / 1000 * ${(local.on_arm ? "0.0000133334" : "0.0000166667")} + (FILL(olds, 0) + FILL(news, 0) + FILL(updates, 0) + FILL(copies, 0)) * ${"0.0000002"}\", \"label\": \"Lambda, USD a day\", \"id\": \"usd\"}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\", {\"id\": \"old\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\", {\"id\": \"new\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\", {\"id\": \"copy\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Duration\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\", {\"id\": \"update\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Invocations\", \"FunctionName\", \"${aws_lambda_function.lookup_old_watermark_function.function_name}\", {\"id\": \"olds\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Invocations\", \"FunctionName\", \"${aws_lambda_function.lookup_new_watermark_function.function_name}\", {\"id\": \"news\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Invocations\", \"FunctionName\", \"${aws_lambda_function.copy_delta_function.function_name}\", {\"id\": \"copies\", \"visible\": false}],\n          [\"AWS/Lambda\", \"Invocations\", \"FunctionName\", \"${aws_lambda_function.update_watermark_function.function_name}\", {\"id\": \"updates\", \"visible\": false}]]}},\n    {\"type\": \"metric\", \"x\": 0, \"y\": 24, \"width\": 12, \"height\": 6, \"properties\": {\n      \"title\": \"Dead letters of the schedule\", \"region\": \"${data.aws_region.current.region}\", \"view\": \"timeSeries\", \"stat\": \"Maximum\", \"period\": 300,\n      \"metrics\": [\n          [\"AWS/SQS\", \"ApproximateNumberOfMessagesVisible\", \"QueueName\", \"${aws_sqs_queue.schedule_dead_letters.name}\"]]}}\n  ]\n}"
 }

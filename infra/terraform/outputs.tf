@@ -15,6 +15,11 @@ output "state_machine_arn" {
   value       = aws_sfn_state_machine.incremental_copy.arn
 }
 
+output "state_machine_role_arn" {
+  description = "Role that publishes to the topic with StatesKmsKeyArn, for the policy of a topic of another account and that of the topic's key."
+  value       = aws_iam_role.incremental_copy_role.arn
+}
+
 output "list_state_machine_arn" {
   description = "Start a run of every table of the list with \"aws stepfunctions start-execution --state-machine-arn ...\"."
   value       = local.has_table_list ? aws_sfn_state_machine.incremental_copy_list[0].arn : null

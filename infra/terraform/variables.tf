@@ -216,7 +216,7 @@ variable "states_kms_key_arn" {
 }
 
 variable "operator_arns" {
-  description = "ARNs of the roles and users that may write below the prefix beside the functions, to repair or move what is there, and that alone may write the list of TableListKey; * is allowed in them, comma separated. Only for the bucket that the stack creates; the policy of another is its owner's."
+  description = "ARNs of the roles and users that may write below the prefix beside the functions, to repair or move what is there, and that alone may write the list of TableListKey; * is allowed in them, comma separated. When empty, everybody to whom IAM gives the right may write the list. Only for the bucket that the stack creates; the policy of another is its owner's."
   type        = list(string)
   default     = []
 
@@ -653,6 +653,17 @@ variable "alarm_topic_arn" {
   validation {
     condition     = can(regex("^(?:^$|^arn:[^\\s,]+:sns:[^\\s,]+:[A-Za-z0-9_-]+$)$", var.alarm_topic_arn))
     error_message = "The value must be the ARN of a topic, and not of one whose name ends in .fifo, to which alarms cannot publish."
+  }
+}
+
+variable "alarm_topic_kms_key_arn" {
+  description = "Key that encrypts the topic of AlarmTopicArn, which the run uses to tell its tables. Without StatesKmsKeyArn it is not used, because no run sends a message then. The policy of the key must let the services publish in any case."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(?:^$|^arn:[^\\s,]+:kms:[^\\s,]+:key/[^\\s,]+$)$", var.alarm_topic_kms_key_arn))
+    error_message = "The value must be the ARN of a key, not an alias."
   }
 }
 

@@ -42,6 +42,8 @@ EVERYTHING = {
 
 _ABSENT = object()
 
+PARTITION = "AWS::Partition"
+
 
 def source() -> dict[str, Any]:
     """Returns the template as it is written."""
@@ -56,8 +58,9 @@ class Deployed:
     def __init__(self, **parameters: str) -> None:
         self.source = source()
         declared = self.source["Parameters"]
-        assert set(parameters) <= set(declared), set(parameters) - set(declared)
+        assert set(parameters) - {PARTITION} <= set(declared), set(parameters) - set(declared)
         given = {name: str(parameters.get(name, facts.get("Default", ""))) for name, facts in declared.items()}
+        given |= {PARTITION: parameters.get(PARTITION, "aws")}
         self.parameters = cloudformation.split(declared, given)
         self.resources: dict[str, dict[str, Any]] = {
             name: self._value({key: part for key, part in resource.items() if key != "Metadata"})
@@ -134,7 +137,7 @@ class Deployed:
             return _ABSENT
         if name in self.parameters:
             return self.parameters[name]
-        known = {"AWS::Partition": "aws", "AWS::Region": "eu-west-1", "AWS::AccountId": "111122223333"}
+        known = {"AWS::Region": "eu-west-1", "AWS::AccountId": "111122223333"}
         return known.get(name) or ("tidemark" if name == "AWS::StackName" else f"<{name}>")
 
 

@@ -23,7 +23,7 @@ OF_AWS = {
     ("AWS/States", "ExecutionsTimedOut"): {"StateMachineArn"},
     ("AWS/States", "ExecutionsAborted"): {"StateMachineArn"},
     ("AWS/States", "ExecutionsSucceeded"): {"StateMachineArn"},
-    ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): {"QueueName"},
+    ("AWS/SQS", "NumberOfMessagesSent"): {"QueueName"},
     ("AWS/Lambda", "Throttles"): {"FunctionName"},
     ("AWS/Lambda", "Duration"): {"FunctionName"},
 }
@@ -139,6 +139,20 @@ def test_tables_that_stand_still_in_runs_that_succeed_have_alarms() -> None:
     assert (paused["MetricName"], paused["Period"]) == ("TablesPaused", 24 * 3600)
     for alarm in (stopped, paused):
         assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Sum", 1, 1)
+    # A table is busy during a long load, and waits during many. That goes by within a day.
+    for what in ("Busy", "Waiting"):
+        alarm = ALARMS[f"Tables{what}Alarm"]
+        assert (alarm["MetricName"], alarm["Period"]) == (f"Tables{what}", 24 * 3600)
+        assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Sum", 1, 2)
+
+
+def test_the_alarm_of_dead_letters_rings_again_for_the_next_message() -> None:
+    """How many are in the queue does not change its state while the first one is still there. AWS documents that the
+    metrics of an idle queue may begin a quarter of an hour late.
+    """
+    alarm = ALARMS["DeadLettersAlarm"]
+    assert (alarm["MetricName"], alarm["Statistic"], alarm["DatapointsToAlarm"]) == ("NumberOfMessagesSent", "Sum", 1)
+    assert 15 * 60 < alarm["Period"] * alarm["EvaluationPeriods"] <= 3600
 
 
 def test_the_pages_of_costs_count_the_alarms_and_the_metrics_as_they_are() -> None:
@@ -207,6 +221,11 @@ def test_an_encrypted_run_tells_its_tables_itself_and_no_cause(topic: str, what:
     end = "RunFailed" if what == "the run" else "Failed"
     assert follows(ENDED[what]) == ("TellTables" if topic != "none" else end)
     tell = states["TellTables"]
+    # SNS takes 256 KiB, and the emulator escapes whatever is not ASCII, as JSON may be written.
+    long = "dbo." + 100 * "\u8868"
+    many = {"failed": [{"table": f"{long}{i}", "error": "SourceRejected"} for i in range(500)]}
+    message = _apply_jsonata_template(tell["Arguments"]["Message"], ENDED[what] | many, context)
+    assert 180_000 < len(message.encode()) < 256 * 1024
     assert tell["Arguments"]["TopicArn"] == topic
     message = json.loads(_apply_jsonata_template(tell["Arguments"]["Message"], ENDED[what], context))
     named = {

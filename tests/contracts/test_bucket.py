@@ -12,7 +12,7 @@ from typing import Any
 import cfnlint
 import pytest
 from ministack.core import iam_evaluator
-from shipped import FUNCTIONS, KEY, ROOT, Deployed, as_list
+from shipped import FUNCTIONS, KEY, PARTITION, ROOT, Deployed, as_list
 
 from local import conditions
 
@@ -165,6 +165,14 @@ def test_every_action_that_changes_an_object_is_for_the_functions_only(of: str) 
     assert allowed == set()
     for name in ("getobject", "getobjecttagging", *CHANGE_NOTHING):
         assert not _refused_by(policy, STRANGER, f"s3:{name}", f"{DATA}/part-00000.parquet", {}), name
+
+
+@pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
+def test_the_policy_has_no_action_that_a_partition_may_not_know(partition: str) -> None:
+    """S3 refuses a policy with an unknown action, and with it the whole stack."""
+    policy = Deployed(**{PARTITION: partition}).properties("SinkBucketPolicy")["PolicyDocument"]
+    (writers,) = [found for found in policy["Statement"] if found["Sid"] == "OnlyTheFunctionsWrite"]
+    assert ("s3:UpdateObjectEncryption" in writers["Action"]) == (partition == "aws")
 
 
 def test_a_session_of_a_role_counts_as_the_role() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
+import re
 from typing import Any
 
 import botocore.session
@@ -63,9 +66,19 @@ PERMANENT = {
 """The errors of an invocation that are not tried again."""
 
 OF_LISTS = {"StartRun": ("StartExecution", "StepFunctions."), "ReadFailure": ("DescribeExecution", "Sfn.")}
-"""The calls of the state machine of lists, and how Step Functions begins the names of their errors."""
+"""The calls of the state machine of lists, and how Step Functions begins the names of their errors.
+
+For calls of an SDK (`Sfn.`), docs.aws.amazon.com/step-functions/latest/dg/supported-services-awssdk.html says: the name
+of the service, a point, and the name of the error, which always ends in Exception. No page of AWS names the errors of
+startExecution as an integration of its own (`StepFunctions.`). They are seen as StepFunctions.…Exception in machines
+that people have published, and so both spellings of a name without that ending are tried again.
+"""
 
 MOST_BYTES = 256 * 1024
+MOST_EVENTS = 25_000
+EVENTS_OF_A_SLICE = 7
+"""Of one that is tried once: its iteration has a beginning and an end, and its task five."""
+
 INVOCATIONS = {
     name: state for name, state in states(machine(MACHINES[0])) if state.get("Resource", "").endswith("lambda:invoke")
 }
@@ -92,6 +105,53 @@ def test_throttling_is_waited_out_for_longer_than_a_slice_takes(name: str) -> No
     # deviations.
     mean, deviation = sum(waits) / 2, sum(wait**2 / 12 for wait in waits) ** 0.5
     assert mean - 3 * deviation > LONGEST_SLICE_SECONDS
+
+
+def _limits() -> dict[str, int]:
+    """Returns the constants by which lookup-new-watermark decides how much a run copies."""
+    code = (ROOT / "shared/core/src/planner/run_limits.rs").read_text()
+    found: dict[str, int] = {}
+    for name, value in re.findall(r"(?m)^const (\w+): usize = ([^;]+);", code):
+        terms = [
+            [found.get(part) or int(part.replace("_", "")) for part in term.split(" * ")] for term in value.split(" + ")
+        ]
+        found[name] = sum(math.prod(term) for term in terms)
+    return found
+
+
+@pytest.mark.parametrize("slices", [1, 2, 10, 100, 500])
+def test_a_run_whose_slices_all_wait_for_as_long_as_a_slice_takes_has_room_in_its_history(slices: int) -> None:
+    """A try that is refused is three events: scheduled, started, failed. A history of 25,000 events ends the run, which
+    nothing can catch.
+    """
+    limits = _limits()
+    windows = limits["EVENTS"] // (limits["EVENTS_OF_A_WINDOW"] + slices * limits["EVENTS_OF_A_SLICE"])
+    assert windows
+    (throttling,) = [found for found in INVOCATIONS["CopyDelta"]["Retry"] if THROTTLED & set(found["ErrorEquals"])]
+    # A wait is half of its longest on average.
+    waited = itertools.accumulate(longest / 2 for longest in _waits(throttling))
+    tries = 1 + sum(seconds < LONGEST_SLICE_SECONDS for seconds in waited)
+    events = windows * (limits["EVENTS_OF_A_WINDOW"] + slices * (EVENTS_OF_A_SLICE + 3 * tries))
+    # Some are those of the lookups and of the end.
+    assert events < MOST_EVENTS - 100
+
+
+def test_a_lease_outlasts_the_longest_wait_of_a_retrier() -> None:
+    """A copy renews it once a minute is gone, and a minute after that at the latest."""
+    code = (ROOT / "shared/core/src/model/lease.rs").read_text()
+    lease, renewed = (
+        int(re.findall(rf"pub const {name}: Duration = Duration::from_secs\((\d+)\);", code)[0])
+        for name in ("LEASE", "RENEWED_EVERY")
+    )
+    longest = max(max(_waits(retrier)) for state in INVOCATIONS.values() for retrier in state["Retry"])
+    assert lease - 2 * renewed > longest
+
+
+def test_a_run_has_room_for_all_tables_that_a_list_gives_it() -> None:
+    """Each has one slice as a rule, so none of them waits for the next run."""
+    limits = _limits()
+    most = Deployed().source["Parameters"]["TablesPerRun"]["MaxValue"]
+    assert most * (limits["EVENTS_OF_A_WINDOW"] + limits["EVENTS_OF_A_SLICE"]) <= limits["EVENTS"]
 
 
 @pytest.mark.parametrize("name", INVOCATIONS)
@@ -213,7 +273,39 @@ def test_a_payload_that_is_too_large_is_caught(file: str) -> None:
             continue
         caught = [catcher["ErrorEquals"] for catcher in state["Catch"]]
         assert ["States.DataLimitExceeded"] in caught, name
+        assert caught[-1] == ["States.ALL"], f"{name} ends the run with whatever else goes wrong, and nobody reports it"
         assert all("States.ALL" not in names or (names == ["States.ALL"] and names is caught[-1]) for names in caught)
+
+
+@pytest.mark.parametrize("file", MACHINES)
+def test_every_call_of_aws_is_tried_again(file: str) -> None:
+    """Each task has a retrier for what AWS says for now. Retries are few enough to end before the task's time."""
+    for name, state in states(machine(file)):
+        assert state["Type"] != "Task" or state["Retry"], name
+    (names, anything) = machine(MACHINES[0])["States"]["TellTables"]["Retry"]
+    passing = {error for error in _errors("sns", "Publish") if "Throttling" in error or "Internal" in error}
+    assert passing and {f"SNS.{error}" for error in passing} <= set(names["ErrorEquals"])
+    # No page of AWS says how Step Functions names the errors of SNS.
+    assert anything["ErrorEquals"] == ["States.TaskFailed"] and anything["MaxAttempts"] <= 2
+
+
+@pytest.mark.parametrize("file", MACHINES)
+def test_an_error_without_a_cause_is_caught_as_any_other(file: str) -> None:
+    """A cause is optional, and an expression that finds nothing would end the run with an error of its own."""
+    written = json.dumps(machine(file))
+    assert written.count("errorOutput.Cause") == written.count("'' & $string($states.errorOutput.Cause)") > 0
+    given = {
+        "table": "dbo.a", "window": "initial", "slice": 0, "room": 60, "error": "E", "cause": "c", "run_id": "r",
+        "empty": [{"table": "dbo.a"}], "windows": [], "failed": [], "BatchInput": {"run_id": "r"},
+        "Items": [{"table": "a"}],
+    }  # fmt: skip
+    for name, state in states(machine(file)):
+        for catcher in state.get("Catch", []):
+            output = _apply_jsonata_template(
+                catcher.get("Output", "{% $states.input %}"), given, {}, error_output={"Error": "X"}
+            )
+            report = output["failed"][-1] if output.get("failed") else output
+            assert isinstance(report["cause"], str) or name == "TellTables", name
 
 
 @pytest.mark.parametrize("state", ["LookupOldWatermark", "LookupNewWatermark"])

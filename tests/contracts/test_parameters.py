@@ -19,16 +19,22 @@ TOPIC = "arn:aws:sns:eu-west-1:111122223333:mine"
 
 
 def _make_deploy(
-    folder: Path, sam: str = "1.152.0", stack: dict[str, str] | None = None, **variables: str
+    folder: Path,
+    sam: str = "1.152.0",
+    stack: dict[str, str] | None = None,
+    unreserved: int | None = None,
+    **variables: str,
 ) -> subprocess.CompletedProcess[str]:
     """Runs `make deploy` with a cargo that only says that it was called, a sam that has a version, and an aws that
-    knows the parameters of the stack.
+    knows the parameters of the stack and how many functions the account can run at once.
     """
     told = json.dumps([{"ParameterKey": name, "ParameterValue": value} for name, value in (stack or {}).items()])
+    of_lambda = f"echo {unreserved}" if unreserved is not None else "exit 254"
+    of_stack = f"echo '{told}'" if stack else "exit 255"
     for name, does in {
         "cargo": "echo called: cargo $*; exit 1",
         "sam": f"echo SAM CLI, version {sam}",
-        "aws": f"echo '{told}'" if stack else "exit 255",
+        "aws": f'case "$1" in lambda) {of_lambda};; *) {of_stack};; esac',
     }.items():
         (folder / name).write_text(f"#!/bin/sh\n{does}\n")
         (folder / name).chmod(0o755)
@@ -208,8 +214,57 @@ def test_an_old_sam_and_a_long_name_are_refused_before_the_build(tmp_path: Path)
     tables = _tables(tmp_path, 1)
     assert "pipx upgrade aws-sam-cli" in _refused(_make_deploy(tmp_path, sam="1.151.9", TABLES=tables))
     assert _deployed(_make_deploy(tmp_path, sam="2.0.0", TABLES=tables))
-    assert "characters" in _refused(_make_deploy(tmp_path, TABLES=tables, STACK="s" * 92))
-    assert _deployed(_make_deploy(tmp_path, TABLES=tables, STACK="s" * 91))
+    assert "characters" in _refused(_make_deploy(tmp_path, TABLES=tables, STACK="s" * 129))
+    assert _deployed(_make_deploy(tmp_path, TABLES=tables, STACK="s" * 128))
+
+
+@pytest.mark.parametrize(
+    ("unreserved", "text", "advice"),
+    [
+        # What AWS gives to a new account.
+        (10, "", ["50 copies at once", "can run 10 functions", 'TableConcurrency: "6", SliceConcurrency: "1"']),
+        (30, "", ['TableConcurrency: "10", SliceConcurrency: "2"']),
+        (54, "", []),
+        (53, "", ["50 copies at once"]),
+        (104, "TableListKey: l.json", []),
+        (100, 'TableListKey: l.json\nRunConcurrency: "4"', ["200 copies", '"10", SliceConcurrency: "2" in']),
+        (10, 'TableListKey: l.json\nRunConcurrency: "8"', ['SliceConcurrency: "1", RunConcurrency: "6"']),
+        (1, "", ['TableConcurrency: "1", SliceConcurrency: "1"']),
+        (140, 'CopyReservedConcurrency: "40"', []),
+    ],
+)  # fmt: skip
+def test_an_account_that_cannot_run_as_many_copies_at_once_is_told_what_to_set(
+    tmp_path: Path, unreserved: int, text: str, advice: list[str]
+) -> None:
+    """The defaults ask for fifty. The deployment goes on, because copies that are refused wait."""
+    more = {"PARAMETERS": _parameters(tmp_path, text)} if text else {}
+    tables = {} if "TableListKey" in text else {"TABLES": _tables(tmp_path, 1)}
+    result = _make_deploy(tmp_path, unreserved=unreserved, **more, **tables)
+    _deployed(result)
+    assert all(word in result.stdout for word in advice), result.stdout
+    assert ("copies at once" in result.stdout) == bool(advice), result.stdout
+    assert "could not be read (lambda" not in result.stdout
+
+
+def test_more_than_the_account_has_is_not_reserved(tmp_path: Path) -> None:
+    """Lambda keeps 100 for functions that reserve nothing. What the stack has already is not reserved again."""
+    tables, reserved = _tables(tmp_path, 1), _parameters(tmp_path, 'CopyReservedConcurrency: "40"')
+
+    def deploy(unreserved: int, stack: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return _make_deploy(tmp_path, unreserved=unreserved, stack=stack, TABLES=tables, PARAMETERS=reserved)
+
+    told = _refused(deploy(139))
+    assert "is 40. This account has 139" in told and "give 39 at most" in told
+    assert "leave it out" in _refused(deploy(10))
+    assert _deployed(deploy(140))
+    assert _deployed(deploy(100, {"CopyReservedConcurrency": "40"}))
+    assert "give 30 at most" in _refused(deploy(100, {"CopyReservedConcurrency": "30"}))
+
+
+def test_an_account_that_does_not_say_what_it_can_run_is_deployed_to(tmp_path: Path) -> None:
+    """The right to ask is not needed for anything else."""
+    result = _make_deploy(tmp_path, TABLES=_tables(tmp_path, 1))
+    assert _deployed(result) and "could not be read (lambda:GetAccountSettings)" in result.stdout
 
 
 def test_a_first_deployment_works_with_a_login_that_may_only_read() -> None:
@@ -235,6 +290,8 @@ def test_a_first_deployment_works_with_a_login_that_may_only_read() -> None:
         ({"AccessLogBucket": "logs"}, ""),
         ({"AlarmTopicArn": TOPIC, "AlarmEmail": "a@example.com"}, "leave AlarmEmail empty"),
         ({"AlarmTopicArn": TOPIC}, ""),
+        ({"AlarmTopicKmsKeyArn": f"{KEY}topic"}, "the key of the topic of AlarmTopicArn"),
+        ({"AlarmTopicArn": TOPIC, "AlarmTopicKmsKeyArn": f"{KEY}topic"}, ""),
         ({"WatermarkSecretArn": SECRET}, "leave WatermarkSecretArn empty"),
         ({"WatermarkSecretArn": SECRET, "WatermarkStore": "sql"}, ""),
         ({"SourceSecretArn": ""}, "Give SourceSecretArn"),
@@ -269,6 +326,7 @@ def test_a_parameter_that_another_makes_useless_says_so() -> None:
         "WatermarkPort": "WatermarkSecretArn",
         "WatermarkDatabase": "WatermarkSecretArn",
         "TablesJson": "TableListKey",
+        "AlarmTopicKmsKeyArn": "StatesKmsKeyArn",
     }.items():
         text = " ".join(PARAMETERS[name]["Description"].split())
         assert re.search(rf"{by}\b[^.]* not used", text), name
@@ -322,6 +380,7 @@ def test_what_goes_into_the_json_of_a_secret_cannot_break_it(parameter: str) -> 
         ("KmsKeyArn", f"{KEY}a", f"{KEY}a,{KEY}b"),
         ("LogKmsKeyArn", f"{KEY}a", f"{KEY}a b"),
         ("StatesKmsKeyArn", f"{KEY}a", f" {KEY}a"),
+        ("AlarmTopicKmsKeyArn", f"{KEY}a", "alias/topics"),
         ("LogKmsKeyArn", f"{KEY}a", "alias/logs"),
         ("StatesKmsKeyArn", f"{KEY}a", "arn:aws:kms:eu-west-1:111122223333:alias/a"),
         ("SecretKmsKeyArns", f"{KEY}a", "arn:aws:kms:eu-west-1:111122223333:alias/a"),
@@ -387,6 +446,17 @@ def test_the_level_of_logs_is_a_parameter_that_keeps_what_alarms_read(function: 
     logging = Deployed(LogLevel="DEBUG").properties(f"{function}Function")["LoggingConfig"]
     assert logging["ApplicationLogLevel"] == "DEBUG"
     assert logging["LogFormat"] == "JSON"
+
+
+def test_a_topic_has_a_name_that_sns_takes_whatever_the_stack_is_called() -> None:
+    """SNS takes 100 characters, and CloudFormation gives the name of a stack up to 128."""
+    assert Deployed().properties("Notifications")["DisplayName"] == "Tidemark"
+
+
+def test_who_may_write_the_list_is_said_where_that_is_chosen() -> None:
+    """Without operators nothing guards the list but IAM."""
+    text = " ".join(PARAMETERS["OperatorArns"]["Description"].split())
+    assert "When empty, everybody to whom IAM gives the right may write the list." in text
 
 
 def test_tags_reach_the_stack() -> None:

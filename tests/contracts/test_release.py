@@ -14,6 +14,9 @@ from shipped import ROOT
 WORKFLOW: dict[str, Any] = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())
 STEPS = [step for job in WORKFLOW["jobs"].values() for step in job["steps"]]
 SCRIPT = "\n".join(step.get("run", "") for step in STEPS)
+OF_OTHERS = r"\b(cargo|rustup|make|pip3?|python3?|npm|npx|curl|wget|bash|sh|docker (build|run))\b|\.ci/"
+"""What the job that writes may not run: whatever compiles, installs or fetches code of other people."""
+
 CONTAINERFILE = (ROOT / "Containerfile").read_text()
 
 
@@ -22,19 +25,58 @@ def _instructions() -> list[tuple[str, str]]:
     return [tuple(line.split(maxsplit=1)) for line in lines if line and not line.startswith("#")]  # type: ignore[misc]
 
 
-def test_a_release_has_rights_only_where_it_writes() -> None:
-    """Every job of the workflow names its own rights."""
+def test_only_a_job_that_runs_nothing_of_others_may_write() -> None:
+    """A crate, a package of Python or npm, or a test could otherwise change a release with the token of its job."""
     assert WORKFLOW["permissions"] == {"contents": "read"}
-    for job in WORKFLOW["jobs"].values():
-        assert set(job["permissions"]) <= {"contents", "packages"}
+    writing = set()
+    for name, job in WORKFLOW["jobs"].items():
         assert job["timeout-minutes"] <= 90
+        script = "\n".join(step.get("run", "") for step in job["steps"])
+        if "write" in job["permissions"].values():
+            writing.add(name)
+            assert not re.search(OF_OTHERS, script), re.findall(OF_OTHERS, script)
+            used = {step["uses"].split("@")[0] for step in job["steps"] if "uses" in step}
+            assert used == {"actions/checkout", "actions/download-artifact"}
+        else:
+            assert job["permissions"] == {"contents": "read"}, name
+    assert writing == {"publish"}
+
+
+def test_no_job_keeps_a_token_where_what_it_runs_can_read_it() -> None:
+    """A checkout leaves none in the folder of git, and only the steps that need one have it."""
+    for path in sorted((ROOT / ".github/workflows").glob("*.yml")):
+        workflow = yaml.safe_load(path.read_text())
+        assert "token" not in str(workflow.get("env"))
+        for job in workflow["jobs"].values():
+            assert "token" not in str(job.get("env", {})).lower()
+            for step in job["steps"]:
+                if "actions/checkout" in step.get("uses", ""):
+                    assert step["with"]["persist-credentials"] is False, path.name
+                needs_one = re.search(r"\bgh release\b|\bdocker login\b", step.get("run", ""))
+                assert bool(needs_one) == ("GH_TOKEN" in step.get("env", {})), step
+                assert "secrets." not in str(step)
 
 
 def test_a_release_begins_with_all_checks() -> None:
-    """Nothing is built before they have passed."""
+    """Nothing is built before they have passed, and nothing is published before all is built."""
     jobs = WORKFLOW["jobs"]
     assert any(step.get("run") == ".ci/run" for step in jobs["check"]["steps"])
-    assert jobs["build"]["needs"] == "check" and jobs["image"]["needs"] == "build"
+    assert jobs["build"]["needs"] == "check" and jobs["publish"]["needs"] == "build"
+
+
+def test_what_is_built_is_what_is_published() -> None:
+    """The artifacts that one job takes are those that the others leave, and their checksums are compared."""
+
+    def artifacts(job: str, action: str, field: str) -> set[tuple[str, str]]:
+        steps = [step["with"] for step in WORKFLOW["jobs"][job]["steps"] if action in step.get("uses", "")]
+        return {(step[field], step["path"]) for step in steps}
+
+    made = artifacts("build", "upload-artifact", "name")
+    taken = artifacts("publish", "download-artifact", "pattern")
+    assert {(name.replace("${{ matrix.machine }}", "*"), path) for name, path in made} == taken
+    published = "\n".join(step.get("run", "") for step in WORKFLOW["jobs"]["publish"]["steps"])
+    assert published.index("sha256sum --check --strict") < published.index("gh release")
+    assert "docker load" in published and "docker build " not in published
 
 
 def test_a_release_has_both_machines_bills_and_checksums() -> None:

@@ -229,6 +229,33 @@ def test_a_run_may_tell_its_topic_only_where_eventbridge_cannot_tell_of_it() -> 
         assert given == (topic or "none")
 
 
+def test_a_run_may_use_the_key_of_a_topic_for_its_messages_to_that_topic_only() -> None:
+    """SNS uses the key in the name of who publishes, and names the topic as the context of encryption."""
+    topic = {"AlarmTopicArn": "arn:aws:sns:eu-west-1:111122223333:mine", "AlarmTopicKmsKeyArn": f"{KEY}topic"}
+    for parameters, is_given in (
+        (topic | {"StatesKmsKeyArn": f"{KEY}states"}, True),
+        (topic, False),
+        ({"StatesKmsKeyArn": f"{KEY}states"}, False),
+    ):
+        found = [
+            each
+            for each in Deployed(**parameters).statements("IncrementalCopyRole")
+            if each["Sid"] == "EncryptMessages"
+        ]
+        assert len(found) == is_given
+        for statement in found:
+            assert statement["Resource"] == f"{KEY}topic"
+            assert set(statement["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
+            assert statement["Condition"] == {
+                "StringLike": {"kms:ViaService": "sns.eu-west-1.*"},
+                "StringEquals": {"kms:EncryptionContext:aws:sns:topicArn": topic["AlarmTopicArn"]},
+            }
+    # The owner of the topic, or of its key, has to name the role.
+    assert Deployed().source["Outputs"]["StateMachineRoleArn"]["Value"] == {
+        "Fn::GetAtt": ["IncrementalCopyRole", "Arn"]
+    }
+
+
 def test_the_list_is_read_from_a_bucket_of_this_account_only() -> None:
     """A Distributed Map cannot name the owner of the bucket, so the role does, and a bucket of another account is
     refused.

@@ -20,7 +20,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from shipped import ROOT
 
-from local.packages import pack, paths_of_this_machine
+from local.packages import ELF, main, pack, paths_of_this_machine
 
 
 def _pins(path: Path) -> dict[str, str]:
@@ -132,7 +132,8 @@ def test_checks_and_releases_are_made_with_one_compiler() -> None:
     named = tomllib.loads((ROOT / "rust-toolchain.toml").read_text())["toolchain"]
     assert named == {"channel": used, "profile": "minimal", "components": ["clippy", "rustfmt"]}
     assert [int(part) for part in used.split(".")] >= [int(part) for part in oldest.split(".")]
-    building = [job for workflow in workflows for job in workflow["jobs"].values() if "checkout" in str(job["steps"])]
+    jobs = [job for workflow in workflows for job in workflow["jobs"].values()]
+    building = [job for job in jobs if re.search(r"\.ci/run|\bmake |\bcargo ", str(job["steps"]))]
     assert building
     assert all("rustup toolchain install" in str(job["steps"]) for job in building)
 
@@ -289,6 +290,84 @@ def test_a_binary_that_names_a_folder_of_this_machine_is_refused() -> None:
         for folder in (f"{cargo}=/cargo", f"{ROOT}=/tidemark", "/t=/tidemark/target"):
             assert f"--remap-path-prefix={folder}" in build and f"-ffile-prefix-map={folder}" in build, build
         assert '"${RUSTFLAGS:-} ' in build and '"${CFLAGS:-} ' in build
+
+
+def _made(*arguments: str) -> list[str]:
+    """Returns the lines that make would run."""
+    command = ["make", "-C", str(ROOT), "--dry-run", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+@pytest.mark.parametrize(("machine", "folds"), [("x86_64", True), ("aarch64", False)])
+def test_functions_are_folded_by_every_linker_of_rustc_on_x86_64_and_by_no_other(
+    tmp_path: Path, machine: str, folds: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same tree gives the same packages on every machine of a kind. The linker of cargo lambda refuses to fold."""
+    _commands_of(tmp_path, uname=f"echo {machine}")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    native = [line for line in _made("release") if "cargo build" in line]
+    assert len(native) == 2 and all(("--icf=all" in line) == folds for line in native), native
+    cross = [line for line in _made("build", "ARCH=arm64") if "cargo lambda build" in line]
+    assert len(cross) == 2 and not any("icf" in line for line in cross), cross
+    assert all("--remap-path-prefix=" in line for line in cross)
+    page = (ROOT / "docs/how-to/deploy.md").read_text()
+    assert re.search(r"`cargo-lambda` \d+\.\d+\.\d+ or later", page)
+
+
+def _commands_of(folder: Path, **commands: str) -> None:
+    """Puts scripts into a folder that stand in for commands."""
+    for name, does in commands.items():
+        (folder / name).write_text(f"#!/bin/sh\n{does}\n")
+        (folder / name).chmod(0o755)
+
+
+def test_a_linker_that_cannot_fold_is_refused_with_advice(tmp_path: Path) -> None:
+    """Without folding, the packages would be others than everybody else's."""
+    _commands_of(tmp_path, uname="echo x86_64", rustc='case "$*" in *icf*) exit 1;; esac', cargo="echo called $*")
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    command = ["make", "-C", str(ROOT), "release", f"CARGO_TARGET_DIR={tmp_path}/target"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode and "called" not in done.stdout
+    assert "cannot fold functions" in done.stderr and "Use rustc's own" in done.stderr
+
+
+@pytest.mark.parametrize(("machine", "is_refused"), [(62, True), (183, False)])
+def test_the_budgets_are_of_x86_64(
+    tmp_path: Path, machine: int, is_refused: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another machine's binaries are larger or smaller, and a release of them must not fail for that. What else is
+    wrong with one is still refused.
+    """
+    (tmp_path / "copy-delta").mkdir()
+    header = ELF + bytes(14) + machine.to_bytes(2, "little")
+    binary = tmp_path / "copy-delta/bootstrap"
+    binary.write_bytes(header + b"/mssql-tds-" + os.urandom(8 * 1024 * 1024))
+    assert main(tmp_path, ["copy-delta"]) == int(is_refused)
+    assert ("more than its 7 MB" in capsys.readouterr().out) == is_refused
+    binary.write_bytes(header + b"/mssql-tds-" + f"{Path.home()}/.cargo/".encode())
+    assert main(tmp_path, ["copy-delta"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("writes", "verdict"),
+    [("one", "the same"), ("$PWD", "DIFFERENT"), ("$CARGO_HOME", "DIFFERENT"), ("$CARGO_NET_OFFLINE", "the same")],
+)
+def test_a_package_is_built_in_two_places_and_compared(tmp_path: Path, writes: str, verdict: str) -> None:
+    """`make reproducible` does so with the compiler, which takes minutes. Here what is built is a text."""
+    _commands_of(
+        tmp_path, rustc="cat > /dev/null", cargo=f'd=target/release-lookup; mkdir -p $d; echo "{writes}" > $d/one'
+    )
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "tests")}
+    environment |= {"HOME": str(tmp_path), "CARGO_TARGET_DIR": "/elsewhere"}
+    command = [sys.executable, str(ROOT / "tools/reproducible.py"), "one"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert verdict in done.stdout, done.stdout + done.stderr
+    assert done.returncode == int(verdict != "the same")
+    assert "reproducible" in (ROOT / "Makefile").read_text() and "`make reproducible`" in _contributing()
+
+
+def _contributing() -> str:
+    return (ROOT / "CONTRIBUTING.md").read_text()
 
 
 def test_what_is_deployed_is_what_was_packed() -> None:

@@ -209,6 +209,12 @@ def _pattern(resource: Any) -> str:
     return str(resource) if isinstance(resource, str) else ""
 
 
+def _actions(statement: dict[str, Any]) -> list[str]:
+    """Returns the actions of a statement, those that hang on a condition too."""
+    actions = as_list(statement["Action"])
+    return [action["Fn::If"][1] if isinstance(action, dict) else action for action in actions]
+
+
 @pytest.mark.parametrize(("kind", "name", "document"), list(_documents()), ids=lambda value: str(value)[:40])
 def test_every_policy_says_the_same(kind: str, name: str, document: Any) -> None:
     """The effect, the actions, the resources and the keys of conditions are compared statement by statement."""
@@ -224,7 +230,7 @@ def test_every_policy_says_the_same(kind: str, name: str, document: Any) -> None
             assert f'Sid = "{statement["Sid"]}"' in part
         assert f'Effect = "{statement["Effect"]}"' in part
         listed = re.search(r"Action = (\[[^\]]*\]|\"[^\"]*\")", part)
-        assert listed and re.findall(r'"([^"]+)"', listed[1]) == as_list(statement["Action"])
+        assert listed and re.findall(r'"([^"]+)"', listed[1]) == _actions(statement)
         plain = re.sub(r"\$\{[^{}]*\}", "*", part)
         for resource in as_list(statement.get("Resource", [])):
             assert _pattern(resource) in plain
@@ -300,3 +306,10 @@ def test_every_output_is_there() -> None:
     assert {labels[0] for labels, _ in _blocks("outputs.tf", "output")} == {
         _snake(name) for name in TEMPLATE["Outputs"]
     }
+
+
+def test_the_provider_is_of_one_major_version() -> None:
+    """The next one may name attributes otherwise, as every one before it did."""
+    (settings,) = [body for _, body in _blocks("versions.tf", "terraform")]
+    (providers,) = settings["required_providers"]
+    assert providers["aws"]["version"].strip('"') == "~> 6.0"

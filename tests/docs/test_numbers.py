@@ -83,11 +83,10 @@ def test_what_alarms_and_metrics_cost_is_the_same_on_every_page() -> None:
 def test_how_many_windows_fit_into_a_run_is_what_the_code_allows() -> None:
     """The limits are in run_limits.rs."""
     code = (ROOT / "shared/core/src/planner/run_limits.rs").read_text()
-    events, window, slices = (
-        eval(re.search(rf"const {name}: usize = ([0-9_ +]+);", code).group(1))  # type: ignore[union-attr]
-        for name in ("EVENTS", "EVENTS_OF_A_WINDOW", "EVENTS_OF_A_SLICE")
-    )
-    windows = events // (window + slices)
+    limits: dict[str, int] = {}
+    for name, value in re.findall(r"(?m)^const (\w+): usize = ([\w +*]+);", code):
+        limits[name] = eval(value, {}, limits)
+    windows = limits["EVENTS"] // (limits["EVENTS_OF_A_WINDOW"] + limits["EVENTS_OF_A_SLICE"])
     assert f"{windows} windows of one slice" in _page("docs/explanation/performance.md")
     assert f"{windows} windows of one slice" in _page("functions/lookup-new-watermark/README.md")
 

@@ -9,6 +9,7 @@ use tidemark::model::lease::Leases;
 use tidemark::model::metric::{Measurement, Metric};
 use tidemark::model::table::TableSpec;
 use tidemark::steps::context::{Measured, RunContext};
+use tidemark::steps::lookup_new::NewWatermarks;
 use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
 use tidemark::steps::pause::{Pause, pause};
 use tidemark::steps::update::UpdateAnswer;
@@ -131,7 +132,28 @@ async fn a_table_that_is_paused_is_measured_by_whichever_step_finds_it() {
 }
 
 #[tokio::test]
-async fn a_run_without_paused_tables_measures_none() {
+async fn a_table_that_another_run_copies_is_measured_by_whichever_step_finds_it() {
+    let world = World::new([1, 2]).taking(Leases::Taken);
+    world.pipeline().plan("r1", &[spec()]).await.unwrap();
+    let busy = (false, vec![Metric::TablesBusy(1)]);
+    let planned = world.pipeline().plan("r2", &[spec()]).await.unwrap();
+    assert_eq!(of(&planned), busy);
+    let commit = world.pipeline().update("r2", &of_run("initial")).await.unwrap();
+    assert!(matches!(commit, UpdateAnswer::Busy(_)), "{commit:?}");
+    assert_eq!(of(&commit), busy);
+}
+
+#[test]
+fn tables_that_wait_for_the_next_run_are_measured() {
+    let answer = NewWatermarks {
+        waiting: vec![name(), name()],
+        ..NewWatermarks::default()
+    };
+    assert_eq!(of(&answer), (false, vec![Metric::TablesWaiting(2)]));
+}
+
+#[tokio::test]
+async fn a_run_that_leaves_no_table_measures_none() {
     let world = World::new([1]).taking(Leases::Taken);
     let planned = world.pipeline().plan("r1", &[spec()]).await.unwrap();
     assert_eq!(of(&planned), (false, Vec::new()));

@@ -24,6 +24,8 @@ const fn parts(metric: Metric) -> (&'static str, &'static str, u64) {
         Metric::TablesFailed(value) => ("TablesFailed", "Count", value),
         Metric::TablesStopped(value) => ("TablesStopped", "Count", value),
         Metric::TablesPaused(value) => ("TablesPaused", "Count", value),
+        Metric::TablesBusy(value) => ("TablesBusy", "Count", value),
+        Metric::TablesWaiting(value) => ("TablesWaiting", "Count", value),
     }
 }
 

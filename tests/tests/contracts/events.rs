@@ -82,6 +82,7 @@ fn what_the_second_lookup_answers_is_what_the_steps_of_a_window_take() {
         slices: 2,
         settle_seconds: 5,
         adopted: false,
+        frozen_at: None,
         old_watermark: None,
         new_watermark: watermark(),
         settings: spec().run_settings(),

@@ -72,7 +72,7 @@ fn what_is_retried_is_retried_later_and_later_and_not_by_all_at_once() {
             assert_eq!(retrier["JitterStrategy"], "FULL", "{name}: {retrier}");
             let throttled =
                 error_names(&Value::Array(vec![retrier.clone()])).contains("Lambda.TooManyRequestsException");
-            let most = if throttled { 30 } else { 6 };
+            let most = if throttled { 15 } else { 6 };
             assert!(
                 (1..=most).contains(&retrier["MaxAttempts"].as_u64().unwrap()),
                 "{name}: {retrier}"
@@ -97,9 +97,17 @@ fn what_is_retried_is_retried_later_and_later_and_not_by_all_at_once() {
 fn every_error_name_of_the_machine_is_known() {
     let known = |name: &str| {
         ErrorCode::ALL.iter().any(|code| code.name() == name)
-            || ["Lambda.", "States.", "StepFunctions.", "Sfn.", "Sandbox.", "Runtime."]
-                .iter()
-                .any(|prefix| name.starts_with(prefix))
+            || [
+                "Lambda.",
+                "States.",
+                "StepFunctions.",
+                "Sfn.",
+                "SNS.",
+                "Sandbox.",
+                "Runtime.",
+            ]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
             || RAISED_BY_THE_STATE_MACHINES.contains(&name)
     };
     for (state, definition) in MACHINES.into_iter().flat_map(machine) {

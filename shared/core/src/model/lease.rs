@@ -12,11 +12,11 @@ use crate::model::names::ObjectName;
 
 /// How long a lease lasts after it was taken or last renewed.
 ///
-/// It is longer than any silence of a run that goes on: a copy renews it every [`RENEWED_EVERY`], so more than three
-/// minutes are left when one step ends, and the longest wait before the next step, that of a retrier for throttling, is
-/// two minutes. It is shorter than the time between two runs of a schedule of some minutes: the first run after the
-/// holder died may still find the table kept, and the one after it goes on.
-pub const LEASE: Duration = Duration::from_secs(300);
+/// It is longer than any silence of a run that goes on: a copy renews it every [`RENEWED_EVERY`], so six minutes are
+/// left when one step ends, and the longest wait before the next step, that of a retrier for throttling, is five
+/// minutes. It is shorter than the time between two runs of an hourly schedule: the first run after the holder died may
+/// still find the table kept where runs come more often, and one of those after it goes on.
+pub const LEASE: Duration = Duration::from_secs(480);
 /// How often a copy renews the lease of its table.
 pub const RENEWED_EVERY: Duration = Duration::from_secs(60);
 /// How much the clocks of two machines may differ. The clocks of functions are kept by AWS to far less than a second.
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn a_copy_that_goes_on_leaves_more_of_its_lease_than_any_retrier_waits() {
         // A copy renews once a minute is gone, and a minute after that at the latest.
-        assert!(LEASE - 2 * RENEWED_EVERY > Duration::from_secs(120));
+        assert!(LEASE - 2 * RENEWED_EVERY > Duration::from_secs(300));
     }
 
     #[test]

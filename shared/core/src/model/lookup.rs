@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::moment::Moment;
 use crate::model::names::ObjectName;
 use crate::model::plan::Plan;
 use crate::model::slice_id::SliceId;
@@ -119,6 +120,9 @@ pub struct CopyWindow {
     pub settle_seconds: u32,
     /// Whether an earlier or concurrent run froze the plan.
     pub adopted: bool,
+    /// When the plan was frozen, or `None` when only the pointer has to move. It is not passed on.
+    #[serde(skip)]
+    pub frozen_at: Option<Moment>,
     /// The lower bound, exclusive except for row versions.
     pub old_watermark: Option<Watermark>,
     /// The upper bound, inclusive except for row versions.
@@ -138,6 +142,7 @@ impl CopyWindow {
             slices: plan.slices.len(),
             settle_seconds: plan.settle_seconds,
             adopted,
+            frozen_at: Some(plan.created_at),
             old_watermark: plan.old_watermark.clone(),
             new_watermark: plan.new_watermark.clone(),
             settings,
@@ -153,6 +158,7 @@ impl CopyWindow {
             slices: 0,
             settle_seconds: 0,
             adopted: true,
+            frozen_at: None,
             old_watermark: None,
             new_watermark: committed.new_watermark.clone(),
             settings: RunSettings::default(),

@@ -25,6 +25,10 @@ pub enum Metric {
     TablesStopped(u64),
     /// The number of tables that a run left alone because somebody has paused them.
     TablesPaused(u64),
+    /// The number of tables that a run left alone because another run was copying them.
+    TablesBusy(u64),
+    /// The number of tables with a frozen window that wait for the next run, because a run can hold no more.
+    TablesWaiting(u64),
 }
 
 /// What was measured of a table or, without one, of a run.
@@ -37,13 +41,15 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    /// Returns what a run measured of the tables that somebody has paused, which is nothing if there are none.
+    /// Returns what a run measured of the tables that it left where they were, by the metric that counts them. Those of
+    /// which there are none are left out.
     #[must_use]
-    pub fn of_paused(tables: usize) -> Vec<Self> {
-        let measured = Self {
-            table: None,
-            metrics: vec![Metric::TablesPaused(tables as u64)],
-        };
-        if tables == 0 { Vec::new() } else { vec![measured] }
+    pub fn of_left(left: &[(fn(u64) -> Metric, usize)]) -> Vec<Self> {
+        let counted = left.iter().filter(|(_, tables)| *tables > 0);
+        let metrics: Vec<Metric> = counted.map(|(metric, tables)| metric(*tables as u64)).collect();
+        if metrics.is_empty() {
+            return Vec::new();
+        }
+        vec![Self { table: None, metrics }]
     }
 }

@@ -11,7 +11,7 @@ use crate::ledger::{Frozen, Lease, Ledger, Place, check_settings};
 use crate::model::lease::Keeper;
 use crate::model::left_alone::{TableLeftAlone, TablesLeftAlone};
 use crate::model::lookup::{CopyWindow, EmptyWindow, LookedUp, Note};
-use crate::model::metric::Measurement;
+use crate::model::metric::{Measurement, Metric};
 use crate::model::names::ObjectName;
 use crate::model::plan::{Author, Plan};
 use crate::model::table::{RunSettings, Tracking, check_all};
@@ -70,7 +70,11 @@ pub struct NewWatermarks {
 
 impl Measured for NewWatermarks {
     fn metrics(&self) -> Vec<Measurement> {
-        Measurement::of_paused(self.left_alone.paused.len())
+        Measurement::of_left(&[
+            (Metric::TablesPaused, self.left_alone.paused.len()),
+            (Metric::TablesBusy, self.left_alone.busy.len()),
+            (Metric::TablesWaiting, self.waiting.len()),
+        ])
     }
 }
 

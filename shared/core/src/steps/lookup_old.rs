@@ -12,7 +12,7 @@ use crate::ledger::{ChainEnd, Lease, Ledger, Place};
 use crate::model::left_alone::PausedTable;
 use crate::model::lookup::{CommittedWindow, LookedUp, Start};
 use crate::model::manifest::Manifest;
-use crate::model::metric::Measurement;
+use crate::model::metric::{Measurement, Metric};
 use crate::model::names::ObjectName;
 use crate::model::table::{TableSpec, Tracking, check_all};
 use crate::model::watermark::StoredWatermark;
@@ -64,7 +64,7 @@ pub struct BucketNote {
 
 impl Measured for OldWatermarks {
     fn metrics(&self) -> Vec<Measurement> {
-        Measurement::of_paused(self.paused.len())
+        Measurement::of_left(&[(Metric::TablesPaused, self.paused.len())])
     }
 }
 

@@ -115,14 +115,15 @@ impl Measured for UpdateAnswer {
     fn metrics(&self) -> Vec<Measurement> {
         let window = match self {
             Self::Committed(window) => window,
-            Self::Paused(_) => return Measurement::of_paused(1),
+            Self::Paused(_) => return Measurement::of_left(&[(Metric::TablesPaused, 1)]),
+            Self::Busy(_) => return Measurement::of_left(&[(Metric::TablesBusy, 1)]),
             Self::Stopped(stopped) => {
                 return vec![Measurement {
                     table: Some(stopped.table.clone()),
                     metrics: vec![Metric::TablesStopped(1)],
                 }];
             }
-            Self::Recopy(_) | Self::Split(_) | Self::Busy(_) => return Vec::new(),
+            Self::Recopy(_) | Self::Split(_) => return Vec::new(),
         };
         let mut metrics = vec![
             Metric::RowsCopied(window.rows),
