@@ -54,6 +54,8 @@ class LocalAws:
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_REGION": REGION,
+            # Version 1 of the AWS CLI knows only this one.
+            "AWS_DEFAULT_REGION": REGION,
             "AWS_ACCESS_KEY_ID": ROOT["aws_access_key_id"],
             "AWS_SECRET_ACCESS_KEY": ROOT["aws_secret_access_key"],
             "AWS_EC2_METADATA_DISABLED": "true",

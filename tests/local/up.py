@@ -125,7 +125,7 @@ def main() -> int:
             settings = ENVIRONMENT.relative_to(REPOSITORY)
             command = os.path.relpath(BINARIES / "tidemark", Path.cwd())
             say(f"Up, with the tutorial's table. Settings for a shell: set -a; . {settings}; set +a")
-            say(f"Then: {command} doctor --stack {STACK_NAME}")
+            say(f"Then: {command} doctor --stack {STACK_NAME} infra/events/state-machine.json")
             say("Take it down with `make down`.")
     except (StartFailed, DeployFailed) as error:
         say(f"\n{error}")

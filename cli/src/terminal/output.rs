@@ -191,7 +191,7 @@ impl Terminal {
             return true;
         }
         if !self.is_watched || !io::stdin().is_terminal() {
-            self.say("Nothing is changed. Give --yes to do it.");
+            self.say("Nothing is changed, because nobody can be asked here. Give --yes to do it.");
             self.not_confirmed(false);
             return false;
         }

@@ -36,6 +36,8 @@ use crate::wiring::store::Store;
 
 /// The least time that changes are to be kept: SQL Server's own default.
 const LEAST_RETENTION: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+/// The days for which a database is advised to keep changes, unless runs are further apart.
+const ADVISED_RETENTION_DAYS: u64 = 7;
 
 /// The arguments of `doctor`.
 #[derive(Debug, Args)]
@@ -339,7 +341,8 @@ fn check_retention(retention: Option<Duration>, every: Option<Duration>) -> std:
         None => "a run that fails over a weekend loses them".to_owned(),
     };
     let message = format!("the database keeps changes for {kept}, and {why}: the table would be loaded again in full");
-    let advice = "ALTER DATABASE CURRENT SET CHANGE_TRACKING (CHANGE_RETENTION = 7 DAYS);".to_owned();
+    let days = least.as_secs().div_ceil(24 * 60 * 60).max(ADVISED_RETENTION_DAYS);
+    let advice = format!("ALTER DATABASE CURRENT SET CHANGE_TRACKING (CHANGE_RETENTION = {days} DAYS);");
     Err(Missing::mended_by(
         Error::new(ErrorCode::ChangeTrackingInvalid, message),
         advice,

@@ -308,6 +308,8 @@ fn the_doctor_finds_changes_that_are_not_kept_until_the_next_run() {
     ] {
         assert!(done.out.contains(said), "{said}: {}", done.all());
     }
+    let done = world.run(&["doctor", "--every", "15d"]);
+    assert!(done.out.contains("CHANGE_RETENTION = 15 DAYS"), "{}", done.all());
     for (retention, code) in [("47 HOURS", 5), ("2880 MINUTES", 0), ("2879 MINUTES", 5)] {
         let change = format!("ALTER DATABASE tidemark SET CHANGE_TRACKING (CHANGE_RETENTION = {retention})");
         world.sandbox.execute(&change).unwrap();

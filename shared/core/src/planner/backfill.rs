@@ -100,7 +100,7 @@ where
             );
             return Err(Error::new(ErrorCode::InvalidInput, message));
         }
-        self.is_copied(&name, &end, &to).await?;
+        let to = self.within_copied(&name, &end, to).await?;
         bound::check_filter(self.source, spec).await?;
         let interval = Interval {
             table: &spec.table,
@@ -206,24 +206,25 @@ where
         Ok(Again { plan, goes_on: false })
     }
 
-    /// Refuses an interval that reaches beyond the last window, if the table has rows there: the next run copies those.
-    async fn is_copied(&self, column: &Identifier, end: &Watermark, to: &Watermark) -> Result<()> {
-        if to == end {
-            return Ok(());
+    /// Returns the end of the interval, which is that of the last window at most. An interval that reaches beyond that is
+    /// refused if the table has rows there, because the next run copies those.
+    async fn within_copied(&self, column: &Identifier, end: &Watermark, to: Watermark) -> Result<Watermark> {
+        if to == *end || !self.is_greater(&to, end).await? {
+            return Ok(to);
         }
         let beyond_end = Rows::Interval(Interval {
             table: &self.spec.table,
             column,
             old: Some(end),
-            new: to,
+            new: &to,
             closed: Closed::default(),
             with_nulls: false,
             key: None,
             filter: None,
         });
         match self.source.count(&beyond_end).await.of(Role::Source)? {
-            0 => Ok(()),
-            _ => Err(beyond(self.spec, "--to", to, end)),
+            0 => Ok(end.clone()),
+            _ => Err(beyond(self.spec, "--to", &to, end)),
         }
     }
 
