@@ -1,27 +1,25 @@
 //! The only place that writes. Results go to standard output, and everything else to standard error.
 
+mod layout;
+mod numbers;
 mod working;
 
-use std::borrow::Cow;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
 use console::{Style, Term};
 use indicatif::ProgressBar;
 use serde::Serialize;
-use tidemark::model::names::steers;
 use time::OffsetDateTime;
 
+use self::layout::{INDENT, folded, laid_out, printable};
+pub(crate) use self::layout::{one_line, shortened};
+pub(crate) use self::numbers::{bytes, count, counted, duration, number, short};
 pub(crate) use self::working::{Done, Working};
 use crate::exit::ExitClass;
 
 /// The width where there is no terminal: that of a usual terminal, which also fits a log.
 const WIDTH: usize = 80;
-
-/// The beginning of the lines that continue a text.
-const INDENT: &str = "  ";
 
 /// The terminal, or what stands in its place, that a verb writes to.
 #[derive(Debug, Clone)]
@@ -321,97 +319,6 @@ impl Terminal {
     }
 }
 
-/// Lays a table out within so many columns, without a blank at the end of a line.
-fn laid_out(columns: &[(&str, Side)], rows: Vec<Vec<String>>, width: usize) -> String {
-    let mut table = Table::new();
-    table.load_style(NOTHING);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
-    table.set_header(columns.iter().map(|(name, _)| *name));
-    let shown = |row: Vec<String>| {
-        row.into_iter()
-            .map(|cell| one_line(&cell).into_owned())
-            .collect::<Vec<_>>()
-    };
-    table.add_rows(rows.into_iter().map(shown));
-    for (index, (_, side)) in columns.iter().enumerate() {
-        if let Some(column) = table.column_mut(index) {
-            column.set_padding((0, 2));
-            // A heading is never broken.
-            let heading = columns.get(index).map_or(0, |(name, _)| name.len() + 2);
-            let least = Width::Fixed(u16::try_from(heading).unwrap_or_default());
-            column.set_constraint(ColumnConstraint::LowerBoundary(least));
-            if *side == Side::Right {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-    }
-    let mut text = String::new();
-    for line in table.lines() {
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text.truncate(text.trim_end().len());
-    text
-}
-
-/// Breaks a text between words into lines of at most so many characters. All lines but the first are indented.
-fn folded(text: &str, width: usize) -> String {
-    let mut folded = String::new();
-    let mut column = 0;
-    for word in text.split_inclusive(' ') {
-        let characters = word.trim_end().chars().count();
-        if column > INDENT.len() && column + characters > width {
-            folded.truncate(folded.trim_end().len());
-            folded.push('\n');
-            folded.push_str(INDENT);
-            column = INDENT.len();
-        }
-        folded.push_str(word);
-        column += word.chars().count();
-    }
-    folded
-}
-
-/// Returns a name in at most so many characters. A name that is too long loses its middle, because names often differ
-/// at their ends.
-pub(crate) fn shortened(name: &str, width: usize) -> String {
-    let characters: Vec<char> = name.chars().collect();
-    if characters.len() <= width || width < 5 {
-        return name.to_owned();
-    }
-    let tail = (width - 1) / 2;
-    let head = width - 1 - tail;
-    let begin: String = characters.iter().take(head).collect();
-    let end: String = characters.iter().skip(characters.len() - tail).collect();
-    format!("{begin}…{end}")
-}
-
-/// Returns a text in which no character steers a terminal, because a name in a database may hold any character.
-fn printable(text: &str) -> Cow<'_, str> {
-    without(text, |c| steers(c) && !matches!(c, '\n' | '\t'))
-}
-
-/// Returns a text in which no character steers a terminal or begins another line or column.
-pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
-    without(text, steers)
-}
-
-/// Returns a text with an escape in place of every such character.
-fn without(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
-    if !text.contains(&is_escaped) {
-        return Cow::Borrowed(text);
-    }
-    let shown = text.chars().map(|c| {
-        if is_escaped(c) {
-            c.escape_default().to_string()
-        } else {
-            c.to_string()
-        }
-    });
-    Cow::Owned(shown.collect())
-}
-
 /// Returns whether an answer to a question is yes.
 fn is_yes(answer: &str) -> bool {
     matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
@@ -424,91 +331,9 @@ pub(crate) fn timestamp() -> String {
     now.format(format).unwrap_or_default()
 }
 
-/// Returns a number with its noun: `1 row`, `2,000 rows`.
-pub(crate) fn count(value: u64, what: &str) -> String {
-    let plural = if value == 1 { "" } else { "s" };
-    format!("{} {what}{plural}", number(value))
-}
-
-/// Returns a number with its noun and its verb, in the form for one or in that for several: `1 row has`, `2,000 rows
-/// have`.
-pub(crate) fn counted(value: u64, what: &str, [one, several]: [&str; 2]) -> String {
-    let verb = if value == 1 { one } else { several };
-    format!("{} {verb}", count(value, what))
-}
-
-/// Returns a number with commas between its thousands.
-pub(crate) fn number(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Returns a number in few characters: `950`, `12.3k`, `4.1M`.
-pub(crate) fn short(value: f64) -> String {
-    let units = [(1e9, "G"), (1e6, "M"), (1e3, "k")];
-    let unit = units.into_iter().find(|(size, _)| value >= *size);
-    unit.map_or_else(
-        || format!("{value:.0}"),
-        |(size, name)| format!("{:.1}{name}", value / size),
-    )
-}
-
-/// Returns a number of bytes in few characters: `12.3KB`.
-#[expect(clippy::cast_precision_loss, reason = "it is shown with one digit after the point")]
-pub(crate) fn bytes(value: u64) -> String {
-    format!("{}B", short(value as f64).replace('k', "K"))
-}
-
-/// Returns a duration in few characters: `8s`, `2m 05s`, `3h 10m`.
-pub(crate) fn duration(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
-        _ => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_as_people_read_them() {
-        assert_eq!((number(0), number(1_234_567)), ("0".into(), "1,234,567".into()));
-        assert_eq!(
-            (short(950.0), short(12_345.0), short(4.1e6)),
-            ("950".into(), "12.3k".into(), "4.1M".into())
-        );
-        assert_eq!((bytes(999), bytes(120_400_000)), ("999B".into(), "120.4MB".into()));
-        let texts = [8, 125, 11_400].map(duration);
-        assert_eq!(texts, ["8s", "2m 05s", "3h 10m"]);
-    }
-
-    #[test]
-    fn a_text_is_broken_between_words_and_a_word_that_is_too_long_is_left_whole() {
-        assert_eq!(folded("error: one two three four", 14), "error: one two\n  three four");
-        let path = "/a/path/that/is/longer/than/a/line";
-        assert_eq!(folded(&format!("in {path} or"), 10), format!("in\n  {path}\n  or"));
-        assert_eq!(folded("  fits", 80), "  fits");
-    }
-
-    #[test]
-    fn no_character_of_a_name_steers_a_terminal_or_begins_a_line() {
-        let name = "a\x1b[31mb\nc\td\u{202e}e";
-        let shown = r"a\u{1b}[31mb\nc\td\u{202e}e";
-        assert_eq!(one_line(name), shown);
-        assert_eq!(printable(name), "a\\u{1b}[31mb\nc\td\\u{202e}e");
-        assert_eq!(printable("Größe 表"), "Größe 表");
-        let text = laid_out(&[("table", Side::Left)], vec![vec![name.to_owned()]], 80);
-        assert_eq!(text.lines().nth(1), Some(shown), "{text}");
-    }
 
     #[test]
     fn a_yes_is_one_in_any_case() {
@@ -517,44 +342,6 @@ mod tests {
         }
         for answer in ["", "\n", "n", "yes please", "ye"] {
             assert!(!is_yes(answer), "{answer:?}");
-        }
-    }
-
-    #[test]
-    fn a_long_name_keeps_both_ends() {
-        assert_eq!(shortened("dbo.orders", 20), "dbo.orders");
-        assert_eq!(shortened("sales.order_lines_of_2024", 15), "sales.o…of_2024");
-    }
-
-    #[test]
-    fn a_heading_is_never_broken() {
-        let columns = [
-            ("table", Side::Left),
-            ("watermark", Side::Left),
-            ("committed", Side::Right),
-        ];
-        let row = vec![
-            "dbo.a_table_with_a_long_name".to_owned(),
-            "2020-01-03T00:00:00.000".to_owned(),
-            "1m 05s ago".to_owned(),
-        ];
-        let text = laid_out(&columns, vec![row], 40);
-        let heading = text.lines().next().unwrap();
-        assert!(columns.iter().all(|(name, _)| heading.contains(name)), "{text}");
-    }
-
-    #[test]
-    fn a_table_fits_the_width() {
-        let columns = [("table", Side::Left), ("what", Side::Left), ("rows", Side::Right)];
-        let row = vec![
-            "sales.a_table_with_a_name_that_is_rather_long_for_a_name".to_owned(),
-            "w ".repeat(60),
-            "1".into(),
-        ];
-        for width in [80, 200] {
-            let text = laid_out(&columns, vec![row.clone(), row.clone()], width);
-            let widest = text.lines().map(|line| line.chars().count()).max();
-            assert!(widest.is_some_and(|widest| widest <= width), "{text}");
         }
     }
 }
