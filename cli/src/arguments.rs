@@ -45,7 +45,7 @@ pub(crate) enum Verb {
     /// Shows how every table of a sink is
     Status(verbs::status::StatusArgs),
     /// Shows the windows of a table
-    History(verbs::status::HistoryArgs),
+    History(verbs::history::HistoryArgs),
     /// Copies an interval of a table again, beside its windows
     Backfill(verbs::backfill::BackfillArgs),
     /// Starts tables over: what was there goes into the archive
@@ -83,7 +83,7 @@ impl Verb {
             Verb::Doctor(arguments) => verbs::doctor::doctor(arguments, terminal).await,
             Verb::Plan(arguments) => verbs::plan::plan(arguments, terminal).await,
             Verb::Status(arguments) => verbs::status::status(arguments, terminal).await,
-            Verb::History(arguments) => verbs::status::history(arguments, terminal).await,
+            Verb::History(arguments) => verbs::history::history(arguments, terminal).await,
             Verb::Backfill(arguments) => verbs::backfill::backfill(arguments, terminal).await,
             Verb::Reset(arguments) => verbs::reset::reset(arguments, terminal).await,
             Verb::GiveUp(arguments) => verbs::give_up::give_up(arguments, terminal).await,

@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod copy_run;
 pub(crate) mod doctor;
 pub(crate) mod give_up;
+pub(crate) mod history;
 pub(crate) mod init;
 pub(crate) mod pause;
 pub(crate) mod plan;
