@@ -206,14 +206,15 @@ fn is_same_format(before: &Format, now: &Format) -> bool {
 }
 
 fn mismatch(spec: &TableSpec, previous: &Previous, refused: &[&Change]) -> Error {
-    let message = format!(
-        "the columns of {}, or the form of its files, are not those of its last window {}: {}. Readers of its files may fail, or read \
-         other values",
-        spec.table,
-        previous.window,
-        names(refused.iter().copied())
-    );
-    Error::new(ErrorCode::SchemaMismatch, message).advised(
+    let refused = names(refused.iter().copied());
+    let error = Error::about(ErrorCode::SchemaMismatch, &spec.table, |table| {
+        format!(
+            "the columns of {table}, or the form of its files, are not those of its last window {}: {refused}. Readers of its files may \
+             fail, or read other values",
+            previous.window
+        )
+    });
+    error.advised(
         "Put them back, or copy a view that casts columns to what they were, or set on_schema_change to reload, which loads the table \
          in full into a new folder, or to continue for one run, if what reads the files copes (docs/how-to/repair.md).",
     )
