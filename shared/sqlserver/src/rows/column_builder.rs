@@ -434,5 +434,5 @@ pub fn data_type(form: Form) -> DataType {
 }
 
 pub fn arrow_failed(error: ArrowError) -> Error {
-    Error::with_source(ErrorCode::Internal, "cannot build a record batch", error)
+    Error::with_source(ErrorCode::Internal, "the rows do not make a record batch", error)
 }
