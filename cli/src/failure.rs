@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tidemark::error::{Error, ErrorCode};
-use tidemark::model::names::ObjectName;
 use tidemark::steps::tables::FailedTable;
 
 use crate::exit::{ExitClass, advice, page};
@@ -124,52 +123,6 @@ pub(crate) fn file_name(path: &Path) -> String {
     }
 }
 
-/// Returns what happened to a table with the table's name before it, unless it begins with that name already.
-pub(crate) fn of_table(table: &ObjectName, cause: &str) -> String {
-    let name = table.to_string();
-    match cause.strip_prefix(&name) {
-        Some(rest) if rest.starts_with([' ', ':', '\'']) => cause.to_owned(),
-        _ => format!("{name}: {cause}"),
-    }
-}
-
-/// Returns what happened to a table without the table's name.
-pub(crate) fn without_table(table: &ObjectName, cause: &str) -> String {
-    let name = table.to_string();
-    let goes_on =
-        |rest: &str| rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '$' | '#' | '@'));
-    let mut without = String::new();
-    let mut rest = cause;
-    while let Some(at) = rest.find(&name) {
-        let (before, found) = rest.split_at(at);
-        let after = &found[name.len()..];
-        // A sentence may end with the name.
-        let is_name = !goes_on(after) || after.starts_with(". ") || after == ".";
-        without.push_str(before);
-        match (without.is_empty(), after.strip_prefix(": ")) {
-            _ if !is_name => without.push_str(&name),
-            (true, Some(said)) => {
-                rest = said;
-                continue;
-            }
-            _ => name_none(&mut without),
-        }
-        rest = after;
-    }
-    without + rest
-}
-
-/// Says "the table" at the end of a text in place of a table's name.
-fn name_none(text: &mut String) {
-    if let Some(before) = text.strip_suffix("no table ") {
-        text.truncate(before.len());
-        text.push_str("no such table");
-    } else {
-        text.truncate(text.strip_suffix("table ").map_or(text.len(), str::len));
-        text.push_str("the table");
-    }
-}
-
 /// Returns the line for machines about a table that failed.
 pub(crate) fn failed_event(failed: &FailedTable) -> Value {
     let code = failed.error;
@@ -186,73 +139,76 @@ pub(crate) fn sorted(failed: &[FailedTable]) -> Vec<&FailedTable> {
     sorted
 }
 
-/// Why a table failed, without its name, and what is advised in particular.
-type Cause = (ErrorCode, String, Option<String>);
+/// Why a table failed, as it is said of any table, and what is advised in particular.
+type Cause<'a> = (ErrorCode, &'a str, Option<&'a str>);
 
 /// Reports the tables that failed. A cause that several of them share is told once, with what to do about it.
 pub(crate) fn tell_failed(terminal: &Terminal, failed: &[FailedTable]) {
-    let mut causes: Vec<(Cause, Vec<&FailedTable>)> = Vec::new();
-    for table in sorted(failed) {
-        let advice = table.advice.as_ref().map(|advice| without_table(&table.table, advice));
-        let cause = (table.error, without_table(&table.table, &table.cause), advice);
-        match causes.iter_mut().find(|(known, _)| *known == cause) {
-            Some((_, tables)) => tables.push(table),
-            None => causes.push((cause, vec![table])),
-        }
-    }
-    for ((error, cause, mut advice), tables) in causes {
-        if let [
-            FailedTable {
-                table,
-                cause,
-                advice: own,
-                ..
-            },
-        ] = tables.as_slice()
-        {
-            advice.clone_from(own);
-            terminal.error(&format!("{} ({error})", of_table(table, cause)));
+    for ((error, cause, advice), tables) in by_cause(failed) {
+        if let [table] = tables.as_slice() {
+            terminal.error(&format!("{} ({error})", table.named_cause()));
         } else {
             let names: Vec<String> = tables.iter().map(|failed| failed.table.to_string()).collect();
             terminal.error(&format!("{}: {cause} ({error})", count(names.len() as u64, "table")));
             terminal.advice(&format!("The tables are {}.", names.join(", ")));
         }
-        if let Some(advice) = advised(error, advice.as_deref()) {
+        if let Some(advice) = advised(error, advice) {
             terminal.advice(&advice);
             terminal.advice(&format!("See {}.", page(error)));
         }
     }
 }
 
+/// Returns every cause with the tables that failed by it, in the order of their names.
+fn by_cause(failed: &[FailedTable]) -> Vec<(Cause<'_>, Vec<&FailedTable>)> {
+    let mut causes: Vec<(Cause<'_>, Vec<&FailedTable>)> = Vec::new();
+    for table in sorted(failed) {
+        let cause = (table.error, table.shared_cause(), table.advice.as_deref());
+        match causes.iter_mut().find(|(known, _)| *known == cause) {
+            Some((_, tables)) => tables.push(table),
+            None => causes.push((cause, vec![table])),
+        }
+    }
+    causes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn failed(name: &str, error: &Error) -> FailedTable {
+        FailedTable::of(name.parse().unwrap(), error)
+    }
+
     #[test]
-    fn a_cause_is_the_same_for_tables_that_share_it() {
-        for (name, cause, said) in [
-            ("dbo.a", "dbo.a has no column m", "the table has no column m"),
-            ("dbo.a", "dbo.a: no login", "no login"),
-            ("dbo.a", "cannot read dbo.a: no", "cannot read the table: no"),
-            (
-                "dbo.a",
-                "dbo.a1 and dbo.a_b are not dbo.a.",
-                "dbo.a1 and dbo.a_b are not the table.",
-            ),
-            ("dbo.a", "no login", "no login"),
-            ("dbo.a", "there is no table dbo.a, or", "there is no such table, or"),
-            ("dbo.a", "table dbo.a is called dbo.A", "the table is called dbo.A"),
-        ] {
-            let table: ObjectName = name.parse().unwrap();
-            assert_eq!(without_table(&table, cause), said);
-        }
+    fn a_cause_that_tables_share_is_one_and_any_other_name_stays_in_it() {
+        let of = |name: &str| {
+            let say = |table: &dyn fmt::Display| format!("{table} has no column m, and dbo.a1 has one");
+            failed(name, &Error::about(ErrorCode::SourceRejected, &name, say))
+        };
+        let without = failed(
+            "dbo.c",
+            &Error::new(ErrorCode::SourceRejected, "dbo.c is in the words of a server"),
+        );
+        let all = [of("dbo.b"), without, of("dbo.a")];
+        let causes = by_cause(&all);
+        let said: Vec<(&str, usize)> = causes
+            .iter()
+            .map(|((_, cause, _), tables)| (*cause, tables.len()))
+            .collect();
+        let expected = [
+            ("the table has no column m, and dbo.a1 has one", 2),
+            ("dbo.c is in the words of a server", 1),
+        ];
+        assert_eq!(said, expected);
     }
 
     #[test]
     fn a_table_is_named_once() {
-        let table: ObjectName = "dbo.t".parse().unwrap();
-        assert_eq!(of_table(&table, "dbo.t has no column a"), "dbo.t has no column a");
-        assert_eq!(of_table(&table, "dbo.t2 is gone"), "dbo.t: dbo.t2 is gone");
-        assert_eq!(of_table(&table, "it is gone"), "dbo.t: it is gone");
+        let say = |table: &dyn fmt::Display| format!("column a of {table} is gone");
+        let named = failed("dbo.t", &Error::about(ErrorCode::SourceRejected, &"dbo.t", say));
+        assert_eq!(named.named_cause(), "column a of dbo.t is gone");
+        let other = failed("dbo.t", &Error::new(ErrorCode::SourceRejected, "dbo.t2 is gone"));
+        assert_eq!(other.named_cause(), "dbo.t: dbo.t2 is gone");
     }
 }

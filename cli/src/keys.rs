@@ -213,11 +213,10 @@ impl Comparison<'_> {
             match described.columns.iter().find(same) {
                 Some(column) => columns.push(column.clone()),
                 None if self.key.contains(name) => {
-                    let message = format!(
-                        "--key names {name}, which is no column of the files of {}",
-                        self.spec.table
-                    );
-                    return Err(Error::new(ErrorCode::InvalidInput, message).into());
+                    let error = Error::about(ErrorCode::InvalidInput, &self.spec.table, |table| {
+                        format!("--key names {name}, which is no column of the files of {table}")
+                    });
+                    return Err(error.into());
                 }
                 None => return Err(NotCompared::because(format!("its files have no column {name}"))),
             }

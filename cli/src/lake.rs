@@ -1,6 +1,6 @@
 //! Reading what the ledger of a sink holds. Nothing here changes it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures::stream::{self, StreamExt};
 use tidemark::error::{Error, ErrorCode, Result};
@@ -107,7 +107,14 @@ pub(crate) async fn chosen(sink: &Sink, given: &[ObjectName]) -> Result<Vec<Obje
     if all.is_empty() {
         return Err(Error::new(ErrorCode::InvalidInput, no_ledger(sink)));
     }
-    Ok(if given.is_empty() { all } else { given.to_vec() })
+    if given.is_empty() {
+        return Ok(all);
+    }
+    // A table that is given twice is one table.
+    let mut chosen = given.to_vec();
+    let mut seen = HashSet::new();
+    chosen.retain(|table| seen.insert(table.clone()));
+    Ok(chosen)
 }
 
 /// Returns the table whose name is most like that of one which is not there, if one is like it enough.

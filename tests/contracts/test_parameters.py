@@ -13,20 +13,22 @@ import pytest
 import yaml
 from shipped import EVERYTHING, FUNCTIONS, KEY, ROOT, SECRET, Deployed, source
 
+from local.screen import WIDTHS, shown
+
 PARAMETERS = source()["Parameters"]
 ROLE = "arn:aws:iam::111122223333:role/"
 TOPIC = "arn:aws:sns:eu-west-1:111122223333:mine"
 
 
-def _make_deploy(
+def _command(
     folder: Path,
     sam: str = "1.152.0",
     stack: dict[str, str] | None = None,
     unreserved: int | None = None,
     **variables: str,
-) -> subprocess.CompletedProcess[str]:
-    """Runs `make deploy` with a cargo that only says that it was called, a sam that has a version, and an aws that
-    knows the parameters of the stack and how many functions the account can run at once.
+) -> tuple[list[str], dict[str, str]]:
+    """Returns `make deploy` and its environment: a cargo that only says that it was called, a sam that has a version,
+    and an aws that knows the parameters of the stack and how many functions the account can run at once.
     """
     told = json.dumps([{"ParameterKey": name, "ParameterValue": value} for name, value in (stack or {}).items()])
     of_lambda = f"echo {unreserved}" if unreserved is not None else "exit 254"
@@ -40,7 +42,12 @@ def _make_deploy(
         (folder / name).chmod(0o755)
     given = [f"{name}={value}" for name, value in ({"SECRET_ARN": SECRET} | variables).items()]
     environment = {"PATH": f"{folder}:{os.environ['PATH']}", "HOME": str(folder)}
-    command = ["make", "-C", str(ROOT), "deploy", *given]
+    return ["make", "-C", str(ROOT), "deploy", *given], environment
+
+
+def _make_deploy(folder: Path, **given: Any) -> subprocess.CompletedProcess[str]:
+    """Runs `make deploy` with those."""
+    command, environment = _command(folder, **given)
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -81,6 +88,26 @@ def test_tables_that_do_not_fit_are_refused_before_the_build_with_advice(tmp_pat
     assert result.returncode
     assert re.search(r"takes 5,\d{3} bytes, and a parameter holds 4,096.*TableListKey", result.stderr), result.stderr
     assert "called: cargo" not in result.stdout
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_tables_that_are_missing_or_do_not_fit_are_said_before_the_build_wherever_it_is_read(
+    tmp_path: Path, columns: int | None
+) -> None:
+    """40 tables, each with the settings of a real one, are more than a parameter holds."""
+    path = tmp_path / "tables.json"
+    tracking = {"watermark": {"column": "LastModifiedDateTime", "clock": "local", "settle_seconds": 60}}
+    tables = [{"table": f"Sales.OrderLines{i:02}", "tracking": tracking} for i in range(40)]
+    path.write_text(json.dumps({"tables": tables}))
+    for variables, said in (
+        ({}, "TABLES is missing: a file with the tables to copy, like infra/tables.json"),
+        ({"TABLES": str(path)}, "bytes, and a parameter holds 4,096"),
+        ({"TABLES": str(tmp_path / "none.json")}, "there is no such file"),
+    ):
+        command, environment = _command(tmp_path, **variables)
+        seen = shown(command, columns, environment, ROOT)
+        assert seen.code and said in seen.words, seen.text
+        assert "called: cargo" not in seen.text, seen.text
 
 
 def test_tables_that_fit_are_built_and_deployed(tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ def main() -> int:
     """Runs one of the scenarios. Whatever was started is stopped before it returns."""
     for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, lambda *_: sys.exit(1))
-    folder = ROOT / ".local" / f"run-{datetime.now():%Y%m%d-%H%M%S}"
+    # Two runs of one second have a folder each.
+    folder = ROOT / ".local" / f"run-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}"
     try:
         _run_scenario(folder)
     except (

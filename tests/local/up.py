@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import shlex
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -53,17 +56,29 @@ class Standing:
         return standing if any(process.lives() for process in processes) else None
 
 
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Waits until no other process starts or ends the stack. The steps of a pipe begin at the same time."""
+    STATE.parent.mkdir(exist_ok=True)
+    with STATE.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def up() -> Standing:
     """Starts and deploys, unless that was done before."""
-    if standing := Standing.load():
-        return standing
+    with _alone():
+        return Standing.load() or _started()
+
+
+def _started() -> Standing:
+    """Starts and deploys."""
     with task("Starting the stand-in SQL Server and the local AWS"):
         stack = Stack(tutorial.SCRIPT)
     try:
         with task("Deploying infra/template.yaml on the local AWS"):
             deployment = stack.deploy()
         standing = _standing(stack)
-        STATE.parent.mkdir(exist_ok=True)
         STATE.write_text(json.dumps(asdict(standing), indent=2) + "\n")
         _write_environment(stack, deployment)
     except BaseException:
@@ -74,17 +89,18 @@ def up() -> Standing:
 
 def down() -> None:
     """Ends what `up` started."""
-    standing = Standing.load()
-    if standing is None:
-        say("No local stack is up.")
-    else:
-        for process in standing.processes:
-            if process.lives():
-                stop_group(process.pid)
-        shutil.rmtree(standing.directory, ignore_errors=True)
-        say("The local stack is down.")
-    for file in (STATE, ENVIRONMENT):
-        file.unlink(missing_ok=True)
+    with _alone():
+        standing = Standing.load()
+        if standing is None:
+            say("No local stack is up.")
+        else:
+            for process in standing.processes:
+                if process.lives():
+                    stop_group(process.pid)
+            shutil.rmtree(standing.directory, ignore_errors=True)
+            say("The local stack is down.")
+        for file in (STATE, ENVIRONMENT):
+            file.unlink(missing_ok=True)
 
 
 def _standing(stack: Stack) -> Standing:

@@ -8,11 +8,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tidemark::error::Error;
 use tidemark::model::names::ObjectName;
 use tidemark::steps::context::{Progress, RunContext};
 use tidemark::steps::tables::FailedTable;
 
-use crate::failure::without_table;
 use crate::terminal::{Terminal, Working, count};
 
 /// For how many tables the step that all tables are at has been done. A step reports it to a function without a place
@@ -273,7 +273,7 @@ impl Board {
     }
 
     /// Notes that a table has trouble that may pass, and waits for another attempt.
-    pub(super) fn trouble(&self, table: &ObjectName, why: &str, failed: Failed) {
+    pub(super) fn trouble(&self, table: &ObjectName, error: &Error, failed: Failed) {
         self.change(table, |state| {
             state.waiting += 1;
             state.trouble = Some(Trouble {
@@ -283,7 +283,12 @@ impl Board {
             });
         });
         let mut state = self.state();
-        let news = state.troubles.entry(without_table(table, why)).or_default();
+        let why = error.told_of_any();
+        let why = match error.advice() {
+            Some(advice) => format!("{why}. {advice}"),
+            None => format!("{why}."),
+        };
+        let news = state.troubles.entry(why).or_default();
         news.0 = failed.to_string();
         news.1.insert(table.clone());
     }
@@ -308,7 +313,7 @@ impl Board {
         if let Some(table) = state.tables.get_mut(&failed.table) {
             table.phase = Phase::Failed;
         }
-        let why = without_table(&failed.table, &failed.cause);
+        let why = failed.shared_cause().to_owned();
         state.failures.entry(why).or_default().insert(failed.table.clone());
         state.failed.push(failed);
     }
@@ -344,7 +349,7 @@ impl Board {
             if state.shown.get(&why).is_some_and(is_shown) {
                 continue;
             }
-            news.push(format!("{}: {why}. {next}", of_all(&tables, ["", ""]).0));
+            news.push(format!("{}: {why} {next}", of_all(&tables, ["", ""]).0));
             state.shown.insert(why, Instant::now());
         }
         for (why, tables) in std::mem::take(&mut state.failures) {
@@ -376,7 +381,7 @@ fn first_sentence(cause: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use tidemark::error::{Error, ErrorCode};
+    use tidemark::error::ErrorCode;
 
     use super::*;
 
@@ -388,6 +393,10 @@ mod tests {
         }
     }
 
+    fn unavailable(why: &str) -> Error {
+        Error::new(ErrorCode::SourceUnavailable, why)
+    }
+
     fn two_tables() -> [ObjectName; 2] {
         ["dbo.a", "dbo.b"].map(|name| name.parse().unwrap())
     }
@@ -396,19 +405,25 @@ mod tests {
     fn trouble_that_many_have_is_told_once() {
         let (board, tables) = (Board::default(), two_tables());
         for table in tables.iter().cycle().take(8) {
-            board.trouble(table, "the server ended the connection", failed(1, 5));
+            board.trouble(table, &unavailable("the server ended the connection"), failed(1, 5));
         }
-        board.trouble(&tables[0], "dbo.a is locked", failed(1, 5));
+        let say = |table: &dyn fmt::Display| format!("{table} is locked");
+        let locked = Error::about(ErrorCode::SourceUnavailable, &tables[0], say).advised("Wait.");
+        board.trouble(&tables[0], &locked, failed(1, 5));
         let told = [
             "2 tables: the server ended the connection. Attempt 1 of 6 failed; the next is in 5 s.",
-            "dbo.a: the table is locked. Attempt 1 of 6 failed; the next is in 5 s.",
+            "dbo.a: the table is locked. Wait. Attempt 1 of 6 failed; the next is in 5 s.",
         ];
         let mut news = board.news();
         news.sort();
         assert_eq!(news, told);
-        board.trouble(&tables[0], "the server ended the connection", failed(2, 10));
+        board.trouble(
+            &tables[0],
+            &unavailable("the server ended the connection"),
+            failed(2, 10),
+        );
         assert_eq!(board.news(), [""; 0]);
-        board.trouble(&tables[0], "another cause", failed(2, 10));
+        board.trouble(&tables[0], &unavailable("another cause"), failed(2, 10));
         assert_eq!(board.news().len(), 1);
     }
 
@@ -423,10 +438,8 @@ mod tests {
         board.phase(&tables[0], Phase::Settling(Instant::now() + Duration::from_secs(1)));
         assert_eq!(board.news(), ["dbo.a: waits 1 s for open transactions to commit."]);
         for table in &tables {
-            let error = Error::new(
-                ErrorCode::SourceRejected,
-                format!("{table} has no column v. Put it back"),
-            );
+            let say = |table: &dyn fmt::Display| format!("{table} has no column v. Put it back");
+            let error = Error::about(ErrorCode::SourceRejected, table, say);
             board.failed(FailedTable::of(table.clone(), &error));
         }
         assert_eq!(board.news(), ["2 tables failed: the table has no column v."]);
@@ -439,14 +452,14 @@ mod tests {
         let awaited = || board.seen().1[&table].awaited();
         board.begin_turn(&table);
         board.begin_turn(&table);
-        board.trouble(&table, "no", failed(2, 10));
+        board.trouble(&table, &unavailable("no"), failed(2, 10));
         assert!(awaited().is_none(), "the other slice is copied");
-        board.trouble(&table, "no", failed(2, 10));
+        board.trouble(&table, &unavailable("no"), failed(2, 10));
         assert_eq!(awaited().map(|trouble| (trouble.attempt, trouble.most)), Some((3, 6)));
         board.try_again(&table);
         assert!(awaited().is_none());
         board.end_turn(&table);
-        board.trouble(&table, "no", failed(2, 0));
+        board.trouble(&table, &unavailable("no"), failed(2, 0));
         assert!(awaited().is_none(), "the wait is over");
     }
 }

@@ -128,7 +128,7 @@ impl Engine<'_> {
         let is_again = Cell::new(false);
         let tell = |error: &Error, failed: Failed| {
             is_again.set(true);
-            self.board.trouble(table, &error.report(), failed);
+            self.board.trouble(table, error, failed);
         };
         let work = async || {
             if is_again.replace(false) {

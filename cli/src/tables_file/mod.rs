@@ -10,7 +10,7 @@ mod from_adf;
 mod repeated;
 mod schema;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +24,10 @@ pub(crate) use self::schema::json_schema;
 use crate::failure::{Failure, Mistake, Outcome, file_name};
 use crate::lake::like;
 use crate::standard_input;
+use crate::terminal::one_line;
+
+/// How many brackets within one another the parser refuses.
+const MOST_BRACKETS: usize = 128;
 
 /// What to do about a file without tables.
 const PROPOSED: &str = "`tidemark init` proposes the tables of a database";
@@ -39,7 +43,7 @@ fn text(path: &Path, when_empty: &str) -> Outcome<String> {
     };
     let bytes = bytes.map_err(|error| {
         let message = format!(
-            "cannot read {}: {}. Name the file, or make one with `tidemark init`",
+            "Tidemark cannot read {}: {}. Name the file, or make one with `tidemark init`",
             file_name(path),
             said(&error)
         );
@@ -98,6 +102,7 @@ fn line_of(bytes: &[u8], at: usize) -> usize {
 fn said(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        std::io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
         _ => error.to_string(),
     }
 }
@@ -144,7 +149,7 @@ pub(crate) fn expanded(path: &Path) -> Outcome<Vec<Value>> {
 /// Reads a text as JSON with comments, and finds every field that is there more than once.
 fn json(text: &str) -> Result<(Value, Vec<Mistake>), Mistake> {
     let plain = comments::blanked(text.trim_start_matches('\u{feff}'));
-    let document: Value = serde_json::from_str(&plain).map_err(|error| not_json(&error))?;
+    let document: Value = serde_json::from_str(&plain).map_err(|error| not_json(&plain, &error))?;
     let mistakes = repeated::fields(&plain).into_iter().map(|path| Mistake {
         table: check::table_at(&document, &path),
         message: "this field is there more than once: keep one of them".to_owned(),
@@ -169,13 +174,12 @@ pub(crate) fn tables_in(document: &Value, path: &Path) -> Outcome<Vec<TableSpec>
 fn tables_of(document: &Value, mut mistakes: Vec<Mistake>) -> Result<Vec<TableSpec>, Vec<Mistake>> {
     check::document(document, &mut mistakes);
     let mut tables = Vec::new();
+    // A mistake in the defaults is one in every table.
+    let is_every = mistakes.iter().any(|mistake| mistake.path.starts_with("defaults"));
+    let with_mistakes: HashSet<String> = mistakes.iter().filter_map(|mistake| table_of(&mistake.path)).collect();
     for (index, table) in with_defaults(document).into_iter().enumerate() {
         let path = format!("tables[{index}]");
-        let within = |mistake: &Mistake| {
-            let below = mistake.path.strip_prefix(path.as_str());
-            below.is_some_and(|rest| rest.is_empty() || rest.starts_with('.')) || mistake.path.starts_with("defaults")
-        };
-        if mistakes.iter().any(within) {
+        if is_every || with_mistakes.contains(&path) {
             continue;
         }
         match spec_of(table, &path) {
@@ -196,15 +200,56 @@ struct Listed {
     spec: TableSpec,
 }
 
-fn not_json(error: &serde_json::Error) -> Mistake {
-    let message = error.to_string();
-    let what = message.split(" at line ").next().unwrap_or_default();
-    let what = if error.is_eof() { "it ends too early" } else { what };
+fn not_json(text: &str, error: &serde_json::Error) -> Mistake {
+    let what = if error.is_eof() {
+        "it ends too early: a bracket or a quote is not closed".to_owned()
+    } else {
+        does_not_fit(text, error.line(), error.column())
+    };
     Mistake {
         path: format!("line {}, column {}", error.line(), error.column()),
         table: None,
         message: format!("this is not JSON: {what}"),
     }
+}
+
+/// Returns the path of the table in which a place is.
+fn table_of(path: &str) -> Option<String> {
+    let (table, _) = path.strip_prefix("tables[")?.split_once(']')?;
+    Some(format!("tables[{table}]"))
+}
+
+/// Describes what stands at the place where a text stops being JSON, by the characters there. Lines and columns count
+/// from 1, and a column is a byte.
+fn does_not_fit(text: &str, line: usize, column: usize) -> String {
+    // The end of a line is the column 0 of the next one.
+    if column == 0 {
+        return "a text must end in the line that it begins in".to_owned();
+    }
+    let mut lines = text.lines();
+    let above: String = lines.by_ref().take(line.saturating_sub(1)).collect();
+    let line = lines.next().unwrap_or_default();
+    let (before, rest) = line.split_at_checked(column.saturating_sub(1)).unwrap_or((line, ""));
+    let open = |text: &str| {
+        text.matches(['[', '{'])
+            .count()
+            .saturating_sub(text.matches([']', '}']).count())
+    };
+    if open(&above) + open(before) + 1 >= MOST_BRACKETS {
+        return format!("it has {MOST_BRACKETS} brackets within one another, and tables.json has few");
+    }
+    let Some(character) = rest.chars().next() else {
+        return "a value does not end where it must".to_owned();
+    };
+    let hint = match character {
+        _ if before.ends_with('\\') => ": write a backslash in a text twice, or a slash in its place",
+        '\'' => ": names and texts are in double quotes",
+        '"' | '{' | '[' => ": a comma or a colon may be missing before it",
+        'a'..='z' | 'A'..='Z' => ": a name or a text is in double quotes, and a comma is between two values",
+        _ => "",
+    };
+    let shown = one_line(character.encode_utf8(&mut [0; 4])).into_owned();
+    format!("`{shown}` does not fit here{hint}")
 }
 
 /// Returns the tables, each with the fields of `defaults` that it does not have itself.
@@ -245,12 +290,7 @@ fn spec_of(table: Value, path: &str) -> Result<TableSpec, Mistake> {
         .map_err(|error| mistake(error.path().to_string(), error.inner().to_string()))?;
     match spec.check() {
         Ok(()) => Ok(spec),
-        Err(error) => {
-            let message = error.to_string();
-            let prefix = format!("{}: ", spec.table);
-            let message = message.strip_prefix(&prefix).unwrap_or(&message).to_owned();
-            Err(mistake(".".to_owned(), message))
-        }
+        Err(error) => Err(mistake(".".to_owned(), error.told_of_any())),
     }
 }
 

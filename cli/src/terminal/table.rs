@@ -42,17 +42,16 @@ pub(super) fn laid_out(columns: &[Heading], rows: Vec<Vec<String>>, width: usize
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
     table.set_header(columns.iter().map(|heading| heading.name));
-    let shown = |row: Vec<String>| {
-        row.into_iter()
-            .map(|cell| one_line(&cell).into_owned())
-            .collect::<Vec<_>>()
-    };
-    table.add_rows(rows.into_iter().map(shown));
-    for (index, heading) in columns.iter().enumerate() {
+    let shown = |row: Vec<String>| row.into_iter().map(|cell| one_line(&cell).into_owned()).collect();
+    let rows: Vec<Vec<String>> = rows.into_iter().map(shown).collect();
+    let widest = widest_numbers(columns, &rows);
+    table.add_rows(rows);
+    for ((index, heading), widest) in columns.iter().enumerate().zip(widest) {
         if let Some(column) = table.column_mut(index) {
             column.set_padding((0, 2));
-            // A heading is never broken.
-            let least = Width::Fixed(u16::try_from(heading.name.len() + 2).unwrap_or_default());
+            // A heading is never broken, and neither is a number.
+            let whole = heading.name.len().max(widest) + 2;
+            let least = Width::Fixed(u16::try_from(whole).unwrap_or_default());
             column.set_constraint(ColumnConstraint::LowerBoundary(least));
             if heading.side == Side::Right {
                 column.set_cell_alignment(CellAlignment::Right);
@@ -66,6 +65,18 @@ pub(super) fn laid_out(columns: &[Heading], rows: Vec<Vec<String>>, width: usize
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+/// Returns the characters of the longest cell of every column of numbers, and 0 for a column of text.
+fn widest_numbers(columns: &[Heading], rows: &[Vec<String>]) -> Vec<usize> {
+    let longest = |index: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(index));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+    };
+    let sides = columns.iter().map(|heading| heading.side).enumerate();
+    sides
+        .map(|(index, side)| if side == Side::Right { longest(index) } else { 0 })
+        .collect()
 }
 
 #[cfg(test)]
@@ -87,6 +98,14 @@ mod tests {
         let text = laid_out(&columns, vec![row], 40);
         let heading = text.lines().next().unwrap();
         assert!(columns.iter().all(|column| heading.contains(column.name)), "{text}");
+    }
+
+    #[test]
+    fn a_number_is_never_broken() {
+        let columns = [Heading::left("table"), Heading::left("result"), Heading::right("size")];
+        let row = ["dbo.a_table_with_a_long_name", "copied", "1,234.5KB"].map(str::to_owned);
+        let text = laid_out(&columns, vec![row.to_vec()], 30);
+        assert!(text.contains("1,234.5KB"), "{text}");
     }
 
     #[test]

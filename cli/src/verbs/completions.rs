@@ -2,6 +2,7 @@
 
 use clap::{Args, Command};
 use clap_complete::Shell;
+use serde_json::json;
 
 use crate::exit::ExitClass;
 use crate::terminal::Terminal;
@@ -19,7 +20,9 @@ pub(crate) fn completions(arguments: &CompletionsArgs, command: Command, termina
     // The verb `help` has every other verb below it, which would double the script.
     let mut command = command.disable_help_subcommand(true);
     clap_complete::generate(arguments.shell, &mut command, "tidemark", &mut script);
-    terminal.text(&String::from_utf8_lossy(&script));
+    let script = String::from_utf8_lossy(&script);
+    terminal.event(&json!({"event": "completions", "shell": arguments.shell.to_string(), "script": script}));
+    terminal.statement(script.trim_end_matches('\n'));
     ExitClass::Done
 }
 
@@ -30,10 +33,12 @@ pub(crate) fn man(command: Command, terminal: &Terminal) -> ExitClass {
     let verbs = command.get_subcommands().cloned();
     let pages = std::iter::once(command.clone()).chain(verbs);
     for page in pages {
-        let mut text = Vec::new();
+        let (name, mut text) = (page.get_name().to_owned(), Vec::new());
         // Writing into memory does not fail.
         if clap_mangen::Man::new(page).render(&mut text).is_ok() {
-            terminal.text(&String::from_utf8_lossy(&text));
+            let text = String::from_utf8_lossy(&text);
+            terminal.event(&json!({"event": "man", "name": name, "page": text}));
+            terminal.statement(text.trim_end_matches('\n'));
         }
     }
     ExitClass::Done

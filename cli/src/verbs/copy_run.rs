@@ -181,6 +181,7 @@ impl World<'_> {
         match ended? {
             Ended::Done(report) => {
                 let class = summary::tell(terminal, &run_id, &report, &board, began.elapsed());
+                summary::tell_how_to_read(terminal, &self.sink.name, &report);
                 // A table that another run keeps is not copied now, and may be later. One that somebody has paused is
                 // left alone on purpose. A command for certain windows is not done before they are.
                 let is_left = match work {
@@ -237,7 +238,8 @@ impl Interruptions {
     /// Begins to listen. A signal that comes before anybody waits for it is kept.
     fn listen() -> Result<Self> {
         let listen = |kind| {
-            signal(kind).map_err(|error| Error::with_source(ErrorCode::Internal, "cannot listen for signals", error))
+            signal(kind)
+                .map_err(|error| Error::with_source(ErrorCode::Internal, "Tidemark cannot listen for signals", error))
         };
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,

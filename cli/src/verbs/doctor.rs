@@ -27,7 +27,7 @@ use super::plan::look_ahead;
 use super::summary::changes;
 use crate::copying::{connecting, has_address};
 use crate::exit::ExitClass;
-use crate::failure::{Outcome, without_table};
+use crate::failure::Outcome;
 use crate::tables_file;
 use crate::terminal::{Mark, Terminal, counted, duration};
 use crate::wiring::sink::{SinkArgs, Watermarks};
@@ -103,7 +103,7 @@ pub(crate) async fn doctor(arguments: &DoctorArgs, terminal: &Terminal) -> Outco
         for spec in &tables {
             let subject = spec.table.to_string();
             let looked = table(server, spec, &user, arguments.every).await;
-            let looked = looked.map_err(|missing| missing.without(&spec.table));
+            let looked = looked.map_err(Missing::of_any_table);
             let looked = looked.and_then(|found| next_run.judged(&spec.table, found));
             findings.judged(&subject, looked);
         }
@@ -128,7 +128,7 @@ impl Ahead {
     /// Returns what was found of a table together with what the next run would meet there.
     fn judged(&self, table: &ObjectName, (mark, said): (Mark, String)) -> std::result::Result<(Mark, String), Missing> {
         if let Some(failed) = self.failed.iter().find(|failed| failed.table == *table) {
-            let error = Error::new(failed.error, without_table(table, &failed.cause));
+            let error = Error::new(failed.error, failed.shared_cause());
             return Err(match &failed.advice {
                 Some(advice) => Missing::mended_by(error, advice.clone()),
                 None => error.into(),

@@ -60,7 +60,7 @@ pub(crate) async fn history(arguments: &HistoryArgs, terminal: &Terminal) -> Out
         .collect();
     terminal.table(&columns, rows);
     for mark in marks {
-        terminal.line(&mark);
+        terminal.sentence(&mark);
     }
     Ok(ExitClass::Done)
 }

@@ -16,7 +16,7 @@ use crate::copying::reach_and_tell;
 use crate::exit::ExitClass;
 use crate::failure::{Failure, Outcome};
 use crate::tables_file::{self, FromAdf};
-use crate::terminal::{Heading, Terminal, count, number};
+use crate::terminal::{Heading, Terminal, bytes, count, number};
 use crate::wiring::source::SourceArgs;
 
 /// The least score of a column that is proposed.
@@ -26,7 +26,7 @@ const LEAST_SCORE: u32 = 30;
 const TIMES_TOLD: usize = 3;
 
 /// The columns that the other cells of a row take.
-const OTHER_CELLS: usize = 60;
+const OTHER_CELLS: usize = 64;
 
 /// The arguments of `init`.
 #[derive(Debug, Args)]
@@ -83,13 +83,7 @@ impl Proposal {
 
 /// Proposes the tables of a database.
 pub(crate) async fn init(arguments: &InitArgs, terminal: &Terminal) -> Outcome<ExitClass> {
-    if arguments.output.exists() {
-        let message = format!(
-            "{} is there already: name another file with --output",
-            arguments.output.display()
-        );
-        return Err(Error::new(ErrorCode::InvalidInput, message).into());
-    }
+    check_output(&arguments.output)?;
     if let Some(path) = &arguments.from_adf {
         return from_adf(arguments, path, terminal);
     }
@@ -113,19 +107,35 @@ pub(crate) async fn init(arguments: &InitArgs, terminal: &Terminal) -> Outcome<E
         let proposals = proposals(table);
         terminal.event(&event(table, &proposals));
         let name = terminal.fitted(&table.name.to_string(), OTHER_CELLS);
-        let known = table.rows.map_or_else(|| "?".to_owned(), number);
+        let [known, size] = [table.rows.map(number), table.bytes.map(bytes)];
+        let [known, size] = [known, size].map(|text| text.unwrap_or_else(|| "?".to_owned()));
         match proposals.first() {
             Some(best) => {
                 proposed.push(best.entry(table));
                 let score = best.score.to_string();
-                rows.push(vec![name, known, best.name.clone(), score, best.reasons.join("; ")]);
+                rows.push(vec![
+                    name,
+                    known,
+                    size,
+                    best.name.clone(),
+                    score,
+                    best.reasons.join("; "),
+                ]);
             }
-            None => rows.push(vec![name, known, "left out".to_owned(), "-".to_owned(), why_not(table)]),
+            None => rows.push(vec![
+                name,
+                known,
+                size,
+                "left out".to_owned(),
+                "-".to_owned(),
+                why_not(table),
+            ]),
         }
     }
     let columns = [
         Heading::left("table"),
         Heading::right("rows"),
+        Heading::right("size"),
         Heading::left("tracking"),
         Heading::right("score"),
         Heading::left("because"),
@@ -144,6 +154,26 @@ pub(crate) async fn init(arguments: &InitArgs, terminal: &Terminal) -> Outcome<E
         count(tables.len() as u64, "table")
     ));
     Ok(ExitClass::Done)
+}
+
+/// Checks that the file can be made, before anything is looked at for it.
+fn check_output(output: &Path) -> Outcome<()> {
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let why = if output == Path::new("-") {
+        // Standard output has the table for whoever reads it, and with --json the proposals.
+        "--output is -, and init writes a file: name one".to_owned()
+    } else if output.exists() {
+        format!("{} is there already: name another file with --output", output.display())
+    } else if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        format!(
+            "--output names {}, and there is no folder {}",
+            output.display(),
+            folder.display()
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorCode::InvalidInput, why).into())
 }
 
 /// Writes the tables of an Azure Data Factory pipeline.
@@ -188,7 +218,10 @@ fn text_of(tables: &[Value]) -> String {
 
 fn write(arguments: &InitArgs, proposed: &[Value]) -> Outcome<()> {
     std::fs::write(&arguments.output, text_of(proposed)).map_err(|error| {
-        let message = format!("cannot write {}", arguments.output.display());
+        let message = format!(
+            "Tidemark cannot write {}: name another file with --output",
+            arguments.output.display()
+        );
         Error::with_source(ErrorCode::InvalidInput, message, error).into()
     })
 }
@@ -199,7 +232,10 @@ fn event(table: &InventoryTable, proposals: &[Proposal]) -> Value {
         .map(|proposal| json!({"score": proposal.score, "tracking": proposal.tracking, "reasons": proposal.reasons}))
         .collect();
     let why_not = proposals.is_empty().then(|| why_not(table));
-    json!({"event": "table", "table": table.name, "rows": table.rows, "candidates": candidates, "left_out": why_not})
+    json!({
+        "event": "table", "table": table.name, "rows": table.rows, "bytes": table.bytes, "candidates": candidates,
+        "left_out": why_not,
+    })
 }
 
 fn why_not(table: &InventoryTable) -> String {
@@ -489,6 +525,7 @@ mod tests {
             let table = InventoryTable {
                 name: "dbo.t".parse().unwrap(),
                 rows: None,
+                bytes: None,
                 is_tracked: false,
                 columns,
             };

@@ -213,7 +213,7 @@ fn tell_all(terminal: &Terminal, planned: &[Planned], found: &NewWatermarks, sho
         let none = if why == "failed" { "-" } else { "0" };
         vec![name, why.to_owned(), "-".to_owned(), none.to_owned(), none.to_owned()]
     };
-    rows.extend(found.unchanged.iter().map(|table| left(table, "-")));
+    rows.extend(found.unchanged.iter().map(|table| left(table, "unchanged")));
     rows.extend(
         found
             .left_alone

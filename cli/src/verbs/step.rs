@@ -301,7 +301,7 @@ fn decoded<T: DeserializeOwned>(event: Value) -> Result<T> {
 
 fn written(answer: &impl Serialize, run_id: &str) -> Result<Value> {
     let answer = serde_json::to_value(answer)
-        .map_err(|error| Error::with_source(ErrorCode::Internal, "cannot write the answer", error))?;
+        .map_err(|error| Error::with_source(ErrorCode::Internal, "the answer cannot be written as JSON", error))?;
     Ok(with(answer, run_id, &[]))
 }
 

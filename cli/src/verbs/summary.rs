@@ -8,6 +8,7 @@ use tidemark::model::budget::StoppedTable;
 use tidemark::model::left_alone::{BusyTable, PausedTable, TablesLeftAlone};
 use tidemark::model::lookup::Note;
 use tidemark::model::names::ObjectName;
+use tidemark::model::window::WindowName;
 use tidemark::steps::lookup_old::BucketNote;
 use tidemark::steps::update::Committed;
 
@@ -90,6 +91,32 @@ fn tell_people(terminal: &Terminal, report: &Report, board: &Board, elapsed: Dur
     if !report.failed.is_empty() {
         terminal.sentence("What is committed stays; the next run goes on with the tables that failed.");
     }
+}
+
+/// Says to people how the files of tables are read that had none before, by a command that works as it is written.
+pub(super) fn tell_how_to_read(terminal: &Terminal, sink: &str, report: &Report) {
+    let is_first = |committed: &Committed| committed.objects > 0 && committed.window == WindowName::initial();
+    if terminal.is_json() || !report.committed.iter().any(is_first) {
+        return;
+    }
+    let program = std::env::args().next().unwrap_or_else(|| "tidemark".to_owned());
+    let command = format!("{} sql duckdb --sink {}", for_a_shell(&program), for_a_shell(sink));
+    if terminal.is_watched() {
+        terminal.note("This command writes the statements that read the files, those of each table by itself:");
+        // It is never broken, so that it can be copied.
+        terminal.say(&format!("  {command}"));
+    } else {
+        terminal.progress(&format!("The statements that read the files are written by: {command}"));
+    }
+}
+
+/// Returns a word as a shell takes it for one word.
+fn for_a_shell(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | ':' | '-' | '_' | '+' | '@' | '%');
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// Returns the tables without a committed window, and what became of each.
@@ -277,4 +304,22 @@ fn tell_machines(terminal: &Terminal, run_id: &str, report: &Report, board: &Boa
         "rows": report.committed.iter().map(|committed| committed.rows).sum::<u64>(),
         "bytes": report.committed.iter().map(|committed| committed.bytes).sum::<u64>(), "seconds": elapsed.as_secs_f64(),
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_one_word_for_a_shell() {
+        for (word, expected) in [
+            ("./lake", "./lake"),
+            ("s3://bucket/prefix", "s3://bucket/prefix"),
+            ("my lake", "'my lake'"),
+            ("it's $HOME", r"'it'\''s $HOME'"),
+            ("", "''"),
+        ] {
+            assert_eq!(for_a_shell(word), expected);
+        }
+    }
 }

@@ -24,7 +24,9 @@ pub(crate) struct TablesArgs {
 /// Writes the tables without comments, and with the fields of `defaults` in each of them.
 pub(crate) fn tables(arguments: &TablesArgs, terminal: &Terminal) -> Outcome<ExitClass> {
     let tables = tables_file::expanded(&arguments.tables)?;
-    if arguments.list {
+    if arguments.list && terminal.is_json() {
+        terminal.document(&tables);
+    } else if arguments.list {
         let lines: Vec<String> = tables.iter().map(ToString::to_string).collect();
         terminal.text(&format!("[\n{}\n]", lines.join(",\n")));
     } else {

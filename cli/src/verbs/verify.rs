@@ -14,7 +14,7 @@ use tidemark::model::unseen::Unseen;
 use tidemark::ports::objects::ReadObjects;
 
 use crate::exit::ExitClass;
-use crate::failure::{Outcome, of_table};
+use crate::failure::Outcome;
 use crate::lake;
 use crate::terminal::{Done, Heading, Terminal, bytes, count, number};
 use crate::wiring::sink::{Sink, SinkArgs};
@@ -81,7 +81,7 @@ pub(crate) async fn verify(arguments: &VerifyArgs, terminal: &Terminal) -> Outco
                 differences: vec![Difference {
                     table: table.clone(),
                     key: None,
-                    what: error.report(),
+                    what: error.told_of_any(),
                     is_surplus: false,
                 }],
                 ..Checked::default()
@@ -128,7 +128,7 @@ fn tell(differences: &[Difference], terminal: &Terminal) {
     for Difference { table, key, what, .. } in differences {
         terminal.error(&match key {
             Some(key) => format!("{key} {what}"),
-            None => of_table(table, what),
+            None => format!("{table}: {what}"),
         });
     }
     if differences.iter().any(|difference| !difference.is_surplus) {

@@ -80,7 +80,9 @@ impl SinkArgs {
         };
         let Some(place) = name.strip_prefix("s3://") else {
             let folder = folder_of(&name)?;
-            if std::path::Path::new(folder).is_file() {
+            // A device is there as well, and is no folder.
+            let path = std::path::Path::new(folder);
+            if path.exists() && !path.is_dir() {
                 return Err(refused(
                     "names a file: name a folder, which need not be there yet, or s3://bucket/prefix",
                 ));
@@ -265,6 +267,7 @@ mod tests {
             ("s3:/bucket/p", "lacks the slashes"),
             ("~/lake", "$HOME"),
             (concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "names a file"),
+            ("/dev/null", "names a file"),
         ] {
             let error = open(given).unwrap_err();
             assert_eq!(error.code(), ErrorCode::InvalidInput);

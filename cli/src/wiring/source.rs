@@ -168,7 +168,7 @@ impl SourceArgs {
             };
             return Ok(Source::of(credential.masking(self.masks()), writer, logins));
         }
-        let Some(address) = &self.source else {
+        let Some(address) = self.source.as_ref().filter(|address| !address.trim().is_empty()) else {
             let message = "there is no source: give --source sqlserver://user@host/database, or --secret with the name of a \
                            secret, or set TIDEMARK_SOURCE";
             return Err(Error::new(ErrorCode::InvalidInput, message));
@@ -206,11 +206,16 @@ impl SourceArgs {
             read.map_err(|error| {
                 Error::with_source(
                     ErrorCode::InvalidInput,
-                    "cannot read the password from standard input",
+                    "the password on standard input cannot be read: write it there in one line, as UTF-8",
                     error,
                 )
             })?;
-            return Ok(Some(line.trim_end_matches(['\r', '\n']).to_owned()));
+            let password = line.trim_end_matches(['\r', '\n']).to_owned();
+            if password.is_empty() {
+                let message = "the password on standard input is empty: write it there in one line";
+                return Err(Error::new(ErrorCode::InvalidInput, message));
+            }
+            return Ok(Some(password));
         }
         let given = |password: &String| !password.is_empty();
         let of_environment = || std::env::var("TIDEMARK_PASSWORD").ok().filter(given);

@@ -1,4 +1,4 @@
-//! What a person does to a table: pausing, starting over, giving up, copying again.
+//! What a person does to a table: pausing, starting over, giving up, setting the watermark.
 
 use std::fs;
 
@@ -6,14 +6,16 @@ use serde_json::{Value, json};
 
 use crate::world::{SCRIPT, World, fed};
 
-fn set() -> World {
+/// Makes a world with both tables copied.
+pub fn set() -> World {
     let world = World::new(SCRIPT);
     world.tables(&World::both(0));
     world.succeeds(&["run"]);
     world
 }
 
-fn insert_fourth(world: &World) {
+/// Adds a row to a table.
+pub fn insert_fourth(world: &World) {
     world
         .sandbox
         .execute("INSERT orders VALUES (4, '2020-01-04', N'four')")
@@ -161,106 +163,6 @@ fn a_window_that_is_given_up_is_planned_anew() {
 }
 
 #[test]
-fn a_backfill_is_shown_and_then_copied_beside_the_chain() {
-    let world = set();
-    world
-        .sandbox
-        .execute("INSERT orders VALUES (9, '2020-01-02', N'late')")
-        .unwrap();
-    let range = ["backfill", "orders", "--from", "2020-01-02", "--to", "2020-01-03"];
-    let shown = world.succeeds(&[&range[..], &["--sql"]].concat());
-    assert!(shown.out.contains("3 rows from 2020-01-02"), "{}", shown.all());
-    assert!(
-        shown.out.contains(">= ") && shown.err.contains("--yes"),
-        "{}",
-        shown.all()
-    );
-    assert_eq!(world.lines("dbo.orders").len(), 3, "nothing is copied");
-    let done = world.succeeds(&[&range[..], &["--yes"]].concat());
-    assert!(
-        done.out.contains("1 copied, 0 unchanged, 0 failed: 3 rows"),
-        "{}",
-        done.all()
-    );
-    let path = world.lake().join("_ledger/dbo.orders/backfill-1/manifest.json");
-    let manifest: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
-    assert_eq!(
-        manifest["replaces"],
-        json!({"column": "modified_at", "includes": {"old_watermark": true, "new_watermark": true}, "through": "initial"})
-    );
-    assert_eq!(world.lines("dbo.orders/tidemark_window=backfill-1").len(), 3);
-    // The chain is as it was.
-    let done = world.succeeds(&["run"]);
-    assert!(done.out.contains("0 copied, 2 unchanged"), "{}", done.all());
-    world.succeeds(&["verify"]);
-    let history = world.succeeds(&["history", "orders"]);
-    assert_eq!(history.out.lines().count(), 3, "{}", history.all());
-    let done = world.run(&[
-        "backfill",
-        "orders",
-        "--from",
-        "2020-01-01",
-        "--to",
-        "2030-01-01",
-        "--yes",
-    ]);
-    assert_eq!(done.code, Some(0), "no row is beyond the last window: {}", done.all());
-    insert_fourth(&world);
-    let done = world.run(&[
-        "backfill",
-        "orders",
-        "--from",
-        "2020-01-01",
-        "--to",
-        "2030-01-01",
-        "--yes",
-    ]);
-    assert_eq!(done.code, Some(1), "{}", done.all());
-    assert!(
-        done.err.contains("the next run copies what comes after that"),
-        "{}",
-        done.all()
-    );
-}
-
-#[test]
-fn changes_are_copied_again_since_a_version() {
-    let world = World::new(
-        "ALTER DATABASE tidemark SET CHANGE_TRACKING = ON;
-         GO
-         CREATE TABLE tracked (id int NOT NULL PRIMARY KEY, note nvarchar(20) NULL);
-         GO
-         ALTER TABLE tracked ENABLE CHANGE_TRACKING;
-         GO
-         INSERT tracked VALUES (1, N'a'), (2, N'b');",
-    );
-    world.tables(&json!([{"table": "tracked", "format": "csv", "tracking": {"change_tracking": {}}}]));
-    world.succeeds(&["run"]);
-    let status = world.json_lines(&["status", "--json"]);
-    let version = status[0]["watermark"].as_str().unwrap().to_owned();
-    world
-        .sandbox
-        .execute("DELETE tracked WHERE id = 2; UPDATE tracked SET note = N'c' WHERE id = 1")
-        .unwrap();
-    world.succeeds(&["run"]);
-    let done = world.succeeds(&["backfill", "tracked", "--since", &version, "--yes"]);
-    assert!(
-        done.out.contains("1 copied, 0 unchanged, 0 failed: 2 rows"),
-        "{}",
-        done.all()
-    );
-    let again = world.lines("dbo.tracked/tidemark_window=backfill-1");
-    let window = format!("dbo.tracked/tidemark_window=from-{version}");
-    assert_eq!(again, world.lines(&window));
-    let done = world.run(&["backfill", "tracked", "--from", "1", "--yes"]);
-    assert!(
-        done.code == Some(1) && done.err.contains("give --since"),
-        "{}",
-        done.all()
-    );
-}
-
-#[test]
 fn rows_that_the_files_lack_are_found_by_count_and_by_key() {
     let world = World::new(
         "ALTER DATABASE tidemark SET CHANGE_TRACKING = ON;
@@ -332,36 +234,6 @@ fn rows_that_the_files_lack_are_found_by_count_and_by_key() {
 }
 
 #[test]
-fn a_backfill_of_a_table_that_is_kept_copies_nothing_and_is_to_be_tried_again() {
-    let world = set();
-    world.succeeds(&["pause", "orders", "--yes"]);
-    let backfill = ["backfill", "orders", "--from", "2020-01-02", "--yes"];
-    let done = world.run(&backfill);
-    assert_eq!(done.code, Some(2), "{}", done.all());
-    assert!(done.out.contains("paused by"), "{}", done.all());
-    assert!(done.err.contains("the same command goes on with it"), "{}", done.all());
-    world.succeeds(&["resume", "orders", "--yes"]);
-    let done = world.succeeds(&backfill);
-    assert!(done.out.contains("1 copied"), "{}", done.all());
-    let windows = world.lake().join("_ledger/dbo.orders");
-    assert!(windows.join("backfill-1").exists() && !windows.join("backfill-2").exists());
-}
-
-#[test]
-fn a_backfill_in_an_older_folder_does_not_describe_the_table() {
-    let world = set();
-    world.succeeds(&["backfill", "orders", "--from", "2020-01-02", "--yes"]);
-    let mut tables = World::both(0);
-    tables[0]["columns"] = json!(["id", "modified_at"]);
-    tables[0]["on_schema_change"] = json!("reload");
-    world.tables(&tables);
-    insert_fourth(&world);
-    world.succeeds(&["run"]);
-    let done = world.succeeds(&["sql", "duckdb", "orders"]);
-    assert!(done.out.contains("/dbo.orders.g1/"), "{}", done.all());
-}
-
-#[test]
 fn changes_from_before_a_full_load_are_not_taken_for_rows() {
     let world = World::new(
         "ALTER DATABASE tidemark SET CHANGE_TRACKING = ON;
@@ -388,4 +260,42 @@ fn changes_from_before_a_full_load_are_not_taken_for_rows() {
     assert_eq!(names.filter(|name| name.starts_with("reinit-")).count(), 1);
     let done = world.run(&["reconcile"]);
     assert!(done.code == Some(0) && done.out.contains("equal"), "{}", done.all());
+}
+
+#[test]
+fn a_watermark_is_set_to_the_end_of_a_window_after_it_was_shown() {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(0));
+    world.succeeds(&["run"]);
+    let to = ["reset", "orders", "--to", "initial", "--json"];
+    let set = world.succeeds(&to).events("watermark_set");
+    assert_eq!(set[0]["from"], "2020-01-03T00:00:00.000", "it is there already");
+    let pointer = world.lake().join("_ledger/dbo.orders/watermark.json");
+    let text = fs::read_to_string(&pointer).unwrap();
+    fs::write(&pointer, text.replace("2020-01-03", "2019-01-01")).unwrap();
+    let done = world.run(&to);
+    assert_eq!(done.code, Some(5), "{}", done.all());
+    assert_eq!(done.events("to_set_watermark")[0]["from"], "2019-01-01T00:00:00.000");
+    assert_eq!(
+        done.events("not_confirmed"),
+        [json!({"event": "not_confirmed", "asked": false, "exit": 5})]
+    );
+    world.succeeds(&["reset", "orders", "--to", "initial", "--yes"]);
+    assert_eq!(
+        world.json_lines(&["status", "--json", "orders"])[0]["watermark"],
+        "2020-01-03T00:00:00.000"
+    );
+    for (arguments, said) in [
+        (
+            &["reset", "orders", "items", "--to", "initial"][..],
+            "--to names a window of one table",
+        ),
+        (&["reset", "orders", "--to", "from-x"], "window from-x is not committed"),
+        (&["reset", "ordrs", "--to", "initial"], "did you mean dbo.orders?"),
+    ] {
+        let done = world.run(arguments);
+        assert_eq!(done.code, Some(1), "{}", done.all());
+        assert!(done.err.contains(said), "{}", done.all());
+    }
+    assert_eq!(world.lines("dbo.orders").len(), 3, "no file is moved");
 }

@@ -115,11 +115,11 @@ fn a_wrong_name_of_a_table_is_answered_with_the_one_that_is_like_it() {
         {"table": "sales.Items", "tracking": {"change_tracking": {}}},
     ]));
     for (verb, tables) in [
-        ("plan", ["no table dbo.ordrs", "no table sales.Items"]),
+        ("plan", ["dbo.ordrs is not there", "sales.Items is not there"]),
         // The doctor has the name before what it says.
         (
             "doctor",
-            ["dbo.ordrs: 127.0.0.1", "sales.Items: there is no such table"],
+            ["dbo.ordrs: 127.0.0.1", "sales.Items: the table is not there"],
         ),
     ] {
         let done = world.run(&[verb]);
@@ -168,6 +168,28 @@ fn mistakes_of_the_file_end_with_a_line_that_has_the_exit_code() {
             .lines()
             .last()
             .is_some_and(|line| line.contains("has 1 mistake")),
+        "{}",
+        done.all()
+    );
+}
+
+#[test]
+fn wrong_arguments_are_a_line_of_json_where_json_is_asked_for() {
+    let world = World::new("");
+    let output = bare(&["run", "--json", "--no-such"])
+        .current_dir(world.folder.path())
+        .output();
+    let done: Done = output.unwrap().into();
+    assert_eq!(done.code, Some(1), "{}", done.all());
+    let errors = done.events("error");
+    assert_eq!(
+        (errors.len(), &errors[0]["error"]),
+        (1, &json!("InvalidInput")),
+        "{}",
+        done.all()
+    );
+    assert!(
+        errors[0]["message"].as_str().unwrap().contains("--no-such"),
         "{}",
         done.all()
     );

@@ -2,16 +2,24 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod backfill;
 mod by_hand;
 mod cases;
 mod doctor;
-mod first_use;
+mod doctor_of_tables;
+mod init;
 mod inputs;
 mod interruptions;
 mod operators;
+mod outputs;
+mod plan;
+mod reconcile;
 mod runs;
 mod secrets;
+mod sources;
+mod sql;
+mod status;
 mod steps;
+mod tables_file;
 mod terminals;
-mod verbs;
 mod world;

@@ -109,3 +109,20 @@ fn a_plan_counts_the_rows_of_a_reload_and_those_without_a_watermark() {
     );
     assert!(fs::exists(world.lake()).unwrap());
 }
+
+#[test]
+fn what_one_step_writes_the_next_one_reads() {
+    let world = World::new(SCRIPT);
+    world.tables(&World::both(0));
+    let mut answer = world.succeeds(&["step", "lookup-old-watermark", "tables.json"]).out;
+    for step in ["lookup-new-watermark", "copy-delta", "update-watermark"] {
+        let done = fed(world.command(&["step", step, "-"]), &answer);
+        assert_eq!(done.code, Some(0), "{step}: {}", done.all());
+        answer = done.out;
+    }
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["committed"].as_array().unwrap().len(), 2, "{answer}");
+    assert_eq!(world.lines("dbo.items"), ["1,a", "2,b"]);
+    let done = world.succeeds(&["run"]);
+    assert!(done.out.contains("0 copied, 2 unchanged"), "{}", done.all());
+}

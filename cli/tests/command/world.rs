@@ -16,6 +16,30 @@ pub const SCRIPT: &str = "
     CREATE TABLE items (id int NOT NULL PRIMARY KEY, name nvarchar(40) NULL, stamp rowversion NOT NULL);
     INSERT items (id, name) VALUES (1, N'a'), (2, N'b');";
 
+/// A table that is tracked by its rowversion or by the time of a change.
+pub const T: &str = "CREATE TABLE t (id int NOT NULL PRIMARY KEY, name varchar(9) NULL, ssn varchar(11) NULL, stamp rowversion NOT NULL,
+    at datetime2(3) NOT NULL DEFAULT '2020-01-01');
+    CREATE INDEX i ON t (stamp);
+    INSERT t (id, name) VALUES (1, 'a'), (2, 'b');";
+
+/// A table for each way of tracking, and one for none.
+pub const CATALOG: &str = "
+    ALTER DATABASE tidemark SET CHANGE_TRACKING = ON;
+    GO
+    CREATE TABLE stamped (id int NOT NULL PRIMARY KEY, note nvarchar(20) NULL, stamp rowversion NOT NULL);
+    CREATE TABLE tracked (id int NOT NULL PRIMARY KEY, note nvarchar(20) NULL);
+    CREATE TABLE changed (id int NOT NULL PRIMARY KEY, modified_at datetime2(3) NOT NULL);
+    CREATE INDEX i ON changed (modified_at);
+    CREATE TABLE appended (id int IDENTITY(1, 1) NOT NULL PRIMARY KEY, note nvarchar(20) NULL);
+    CREATE TABLE neither (note nvarchar(20) NULL);
+    GO
+    ALTER TABLE tracked ENABLE CHANGE_TRACKING;
+    GO
+    INSERT stamped (id, note) VALUES (1, N'a'), (2, N'b');
+    INSERT tracked VALUES (1, N'a'), (2, N'b'), (3, N'c');
+    INSERT changed VALUES (1, '2020-01-01');
+    INSERT appended (note) VALUES (N'a');";
+
 /// What the command left behind.
 pub struct Done {
     /// Its exit code.
@@ -170,4 +194,13 @@ pub fn fed(mut command: Command, text: &str) -> Done {
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     child.wait_with_output().unwrap().into()
+}
+
+/// Returns the tables that track `t` by its rowversion, with these fields.
+pub fn of_t(fields: Value) -> Value {
+    let mut table = json!({"table": "t", "tracking": {"watermark": {"column": "stamp"}}});
+    for (name, value) in fields.as_object().unwrap() {
+        table[name] = value.clone();
+    }
+    json!([table])
 }

@@ -97,7 +97,10 @@ impl S3Store {
     /// Reads the body of an answer to its end.
     async fn read_to_end(&self, key: &str, body: ByteStream) -> Result<Bytes> {
         let body = body.collect().await.map_err(|error| {
-            let message = format!("cannot read s3://{}/{key} to its end", self.bucket);
+            let message = format!(
+                "S3 broke off while Tidemark read s3://{}/{key}: try again later",
+                self.bucket
+            );
             Error::with_source(ErrorCode::SinkUnavailable, message, error)
         })?;
         Ok(body.into_bytes())
@@ -184,9 +187,12 @@ impl S3Store {
         };
         Error::with_source(
             code,
-            format!("cannot {verb} s3://{bucket}/{key}: {advice}{name}"),
+            format!("Tidemark cannot {verb} s3://{bucket}/{key}: {advice}{name}"),
             reason(&error),
         )
+        .shared_as(format!(
+            "Tidemark cannot {verb} objects of s3://{bucket}: {advice}{name}"
+        ))
     }
 }
 

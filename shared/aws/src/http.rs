@@ -201,7 +201,9 @@ impl Dial {
     fn tls(&self) -> Result<HttpsConnector<Route>, BoxError> {
         let connector = self.tls.get_or_init(|| {
             let builder = HttpsConnectorBuilder::new().with_native_roots();
-            let builder = builder.map_err(|error| format!("cannot read the trusted certificates: {error}"))?;
+            let builder = builder.map_err(|error| {
+                format!("this machine has no list of trusted certificates ({error}): name one in SSL_CERT_FILE")
+            })?;
             Ok(builder.https_only().enable_http1().wrap_connector(self.route.clone()))
         });
         connector.clone().map_err(BoxError::from)

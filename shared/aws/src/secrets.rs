@@ -34,8 +34,10 @@ impl Secrets {
 
     async fn read(&self, name: &str) -> Answer<Secret> {
         let service = self.service.as_ref().ok_or_else(|| {
-            let message =
-                format!("cannot read the secret {name} without a region and credentials of AWS: set them as variables");
+            let message = format!(
+                "Tidemark cannot read the secret {name}: it has no region and no credentials of AWS. Set AWS_REGION, AWS_ACCESS_KEY_ID \
+                 and AWS_SECRET_ACCESS_KEY"
+            );
             Error::new(ErrorCode::InvalidConfig, message)
         })?;
         let answer = service.post_json(OPERATION, &json!({"SecretId": name})).await;
@@ -65,7 +67,7 @@ impl ReadSecrets for Secrets {
 
 fn refused(name: &str, reason: &str) -> String {
     format!(
-        "cannot read the secret {name} ({reason}): check its ARN and region, and that the role may call secretsmanager:GetSecretValue"
+        "Tidemark cannot read the secret {name} ({reason}): check its ARN and region, and that the role may call secretsmanager:GetSecretValue"
     )
 }
 

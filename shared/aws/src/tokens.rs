@@ -116,7 +116,8 @@ impl Tokens {
     /// Asks AWS for a token that states the role of this process.
     async fn web_identity(&self, audience: &str) -> Answer<Secret> {
         let Some(sts) = &self.sts else {
-            let message = "AWS gives no token without a region and credentials of AWS: set them as variables";
+            let message = "Tidemark cannot ask AWS for a token: it has no region and no credentials of AWS. Set AWS_REGION, AWS_ACCESS_KEY_ID and \
+                           AWS_SECRET_ACCESS_KEY";
             return Err(Error::new(ErrorCode::InvalidConfig, message).into());
         };
         let seconds = WEB_IDENTITY_SECONDS.to_string();

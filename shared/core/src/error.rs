@@ -150,6 +150,66 @@ impl fmt::Display for ErrorCode {
     }
 }
 
+/// A message, in the words for the table at hand and, where these name it, in the words for any table.
+#[derive(Debug, Clone)]
+struct Message {
+    text: String,
+    of_any: Option<Box<OfAny>>,
+}
+
+/// What a message says of any table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct OfAny {
+    /// The table whose name is in the message, if it is there as the name of a table.
+    table: Option<String>,
+    /// The message without what it has of the table.
+    text: String,
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Message {
+    fn plain(text: impl Into<String>) -> Self {
+        let (text, of_any) = (text.into(), None);
+        Self { text, of_any }
+    }
+
+    /// Makes a message by saying it twice: with the name of the table, and with "the table" in its place.
+    fn about(table: &impl fmt::Display, say: impl Fn(&dyn fmt::Display) -> String) -> Self {
+        let of_any = OfAny {
+            table: Some(table.to_string()),
+            text: say(&"the table"),
+        };
+        Self {
+            text: say(table),
+            of_any: Some(Box::new(of_any)),
+        }
+    }
+
+    fn shared_as(self, text: String) -> Self {
+        let table = self.of_any.and_then(|of_any| of_any.table);
+        Self {
+            text: self.text,
+            of_any: Some(Box::new(OfAny { table, text })),
+        }
+    }
+
+    /// Returns the message, changed in both of its forms.
+    fn map(self, change: impl Fn(&str) -> String) -> Self {
+        Self {
+            text: change(&self.text),
+            of_any: self.of_any.map(|of_any| {
+                let text = change(&of_any.text);
+                Box::new(OfAny { text, ..*of_any })
+            }),
+        }
+    }
+}
+
 /// An error: its code, a message that says what failed, where, and what to change, and its cause.
 ///
 /// The message never holds a secret or a row value.
@@ -157,7 +217,7 @@ impl fmt::Display for ErrorCode {
 #[error("{message}")]
 pub struct Error {
     code: ErrorCode,
-    message: String,
+    message: Message,
     advice: Option<String>,
     #[source]
     source: Option<Arc<dyn StdError + Send + Sync>>,
@@ -171,10 +231,28 @@ impl Error {
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
-            message: message.into(),
+            message: Message::plain(message),
             advice: None,
             source: None,
         }
+    }
+
+    /// Makes an error whose message names the table that it is about. `say` says it with what is given to it as the name
+    /// of the table, which is "the table" where several tables have the same error.
+    pub fn about(code: ErrorCode, table: &impl fmt::Display, say: impl Fn(&dyn fmt::Display) -> String) -> Self {
+        Self {
+            code,
+            message: Message::about(table, say),
+            advice: None,
+            source: None,
+        }
+    }
+
+    /// Returns the same error with what is said of it where several tables have it.
+    #[must_use]
+    pub fn shared_as(mut self, text: impl Into<String>) -> Self {
+        self.message = self.message.shared_as(text.into());
+        self
     }
 
     /// Makes an error that keeps what caused it.
@@ -185,7 +263,7 @@ impl Error {
     ) -> Self {
         Self {
             code,
-            message: message.into(),
+            message: Message::plain(message),
             advice: None,
             source: Some(Arc::from(source.into())),
         }
@@ -216,8 +294,44 @@ impl Error {
     /// Returns the same error with `context` before its message: "copying dbo.orders: …".
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Self {
-        self.message = format!("{context}: {}", self.message);
+        self.message = self.message.map(|message| format!("{context}: {message}"));
         self
+    }
+
+    /// Returns the same error with `say` before its message, which is given the name of the table as by [`Self::about`].
+    #[must_use]
+    pub fn context_about(self, table: &impl fmt::Display, say: impl Fn(&dyn fmt::Display) -> String) -> Self {
+        let own = self
+            .message
+            .of_any
+            .map_or_else(|| self.message.text.clone(), |of_any| of_any.text);
+        let mut message = Message::about(table, |name| format!("{}: {}", say(name), self.message.text));
+        if let Some(of_any) = &mut message.of_any {
+            of_any.text = format!("{}: {own}", say(&"the table"));
+        }
+        Self { message, ..self }
+    }
+
+    /// Returns the same error with the name of the table that it is about before its message, unless the message names
+    /// that table already.
+    #[must_use]
+    pub fn of_table(self, table: &impl fmt::Display) -> Self {
+        if self.is_about(table) {
+            return self;
+        }
+        let own = self
+            .message
+            .of_any
+            .map_or_else(|| self.message.text.clone(), |of_any| of_any.text);
+        let of_any = OfAny {
+            table: Some(table.to_string()),
+            text: own,
+        };
+        let message = Message {
+            text: format!("{table}: {}", self.message.text),
+            of_any: Some(Box::new(of_any)),
+        };
+        Self { message, ..self }
     }
 
     /// Returns the same error with another code, for example when the source's driver was used for the control table.
@@ -239,7 +353,25 @@ impl Error {
     /// Returns the message, followed by the messages of its causes that it does not already contain, without advice.
     #[must_use]
     pub fn told(&self) -> String {
-        let mut text = self.message.clone();
+        self.with_causes(&self.message.text)
+    }
+
+    /// Returns the same as it is said of any table, so that several tables with this error have the same text.
+    #[must_use]
+    pub fn told_of_any(&self) -> String {
+        let of_any = self.message.of_any.as_ref();
+        self.with_causes(of_any.map_or(&self.message.text, |of_any| &of_any.text))
+    }
+
+    /// Returns whether the message names this table as the one that it is about.
+    #[must_use]
+    pub fn is_about(&self, table: &impl fmt::Display) -> bool {
+        let named = self.message.of_any.as_ref().and_then(|of_any| of_any.table.as_ref());
+        named.is_some_and(|named| *named == table.to_string())
+    }
+
+    fn with_causes(&self, message: &str) -> String {
+        let mut text = message.to_owned();
         let mut cause = self.source();
         while let Some(error) = cause {
             let message = error.to_string();
@@ -328,7 +460,7 @@ impl Role {
 pub struct Failure {
     fault: Fault,
     number: Option<u32>,
-    message: String,
+    message: Message,
     #[source]
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -342,9 +474,33 @@ impl Failure {
         Self {
             fault,
             number: None,
-            message: message.into(),
+            message: Message::plain(message),
             source: None,
         }
+    }
+
+    /// Makes a failure whose message names the table that it is about, as [`Error::about`] does.
+    pub fn about(fault: Fault, table: &impl fmt::Display, say: impl Fn(&dyn fmt::Display) -> String) -> Self {
+        Self {
+            fault,
+            number: None,
+            message: Message::about(table, say),
+            source: None,
+        }
+    }
+
+    /// Returns the same failure with what is said of it where several tables have it.
+    #[must_use]
+    pub fn shared_as(mut self, text: impl Into<String>) -> Self {
+        self.message = self.message.shared_as(text.into());
+        self
+    }
+
+    /// Returns the same failure for a table that is not the one at hand, whose name then belongs to what is said of any.
+    #[must_use]
+    pub fn of_another_table(mut self) -> Self {
+        self.message.of_any = None;
+        self
     }
 
     /// Returns the same failure with its cause.
@@ -391,7 +547,7 @@ impl Failure {
     /// Returns the same failure with `context` before its message.
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Self {
-        self.message = format!("{context}: {}", self.message);
+        self.message = self.message.map(|message| format!("{context}: {message}"));
         self
     }
 
@@ -400,10 +556,10 @@ impl Failure {
     pub fn of(self, role: Role) -> Error {
         let mut message = match (role, self.fault) {
             (Role::Source, _) | (_, Fault::Known(_)) => self.message,
-            _ => format!("{}: {}", role.name(), self.message),
+            _ => self.message.map(|message| format!("{}: {message}", role.name())),
         };
         if self.fault == Fault::TimedOut {
-            message = format!("{message}: {}", role.advice());
+            message = message.map(|message| format!("{message}: {}", role.advice()));
         }
         Error {
             code: role.code(self.fault),
@@ -427,7 +583,7 @@ impl From<Error> for Failure {
         Self {
             fault: Fault::Known(code),
             number: None,
-            message: message + &advice,
+            message: message.map(|message| format!("{message}{advice}")),
             source,
         }
     }
@@ -462,6 +618,31 @@ mod tests {
         let advised = error.advised("Open the port.");
         assert_eq!(advised.told(), "dbo.orders: cannot reach db:1433: connection reset");
         assert_eq!(advised.report(), format!("{}. Open the port.", advised.told()));
+    }
+
+    #[test]
+    fn an_error_about_a_table_is_said_of_any_table_as_well() {
+        let about = |table: &str| {
+            let failure = Failure::about(Fault::Refused, &table, |table| format!("{table} has no key"));
+            failure.context("change tracking").of(Role::Sink).context("the plan")
+        };
+        let (error, other) = (about("dbo.a"), about("dbo.b"));
+        assert_eq!(error.told(), "the plan: sink: change tracking: dbo.a has no key");
+        assert_eq!(
+            error.told_of_any(),
+            "the plan: sink: change tracking: the table has no key"
+        );
+        assert_eq!(error.told_of_any(), other.told_of_any());
+        assert!(error.is_about(&"dbo.a") && !error.is_about(&"dbo"));
+        // It is still so after it was a port's failure.
+        let again = Failure::from(error).of(Role::Source);
+        assert!(again.is_about(&"dbo.a") && again.told_of_any().ends_with("the table has no key"));
+        let shared = Error::new(ErrorCode::SinkRejected, "no right to lake/dbo.a").shared_as("no right to lake");
+        assert_eq!(
+            (shared.told().as_str(), shared.told_of_any().as_str()),
+            ("no right to lake/dbo.a", "no right to lake")
+        );
+        assert!(!shared.is_about(&"dbo.a"));
     }
 
     #[test]

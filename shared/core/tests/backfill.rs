@@ -29,8 +29,8 @@ async fn bounds_are_ordered_by_the_server_and_not_by_their_texts() {
         assert_eq!(asked, compared, "{from} {to:?}");
     }
     // An end that no row has reached stands for that of the last window: rows that come below it are not copied twice.
-    let planned = planned(&world, &Gate::default(), "9", Some("99")).await.unwrap();
-    assert_eq!(planned.new_watermark.value(), "10");
+    let beyond = planned(&world, &Gate::default(), "9", Some("99")).await.unwrap();
+    assert_eq!(beyond.new_watermark.value(), "10");
     for (from, to, said) in [
         ("11", None, "lies beyond"),
         ("10", Some("9"), "is after"),

@@ -326,8 +326,13 @@ fn notes(columns: &[Column]) -> Result<Vec<KeyValue>> {
         .iter()
         .map(|column| (column.name.as_str(), column.sql_type.as_str()))
         .collect();
-    let types = serde_json::to_string(&types)
-        .map_err(|error| Error::with_source(ErrorCode::Internal, "cannot write the declared types", error))?;
+    let types = serde_json::to_string(&types).map_err(|error| {
+        Error::with_source(
+            ErrorCode::Internal,
+            "the declared types cannot be written into a Parquet file",
+            error,
+        )
+    })?;
     Ok(vec![
         KeyValue::new(SQL_TYPES_KEY.to_owned(), types),
         KeyValue::new(SPARK_VERSION_KEY.to_owned(), SPARK_VERSION.to_owned()),
@@ -341,5 +346,5 @@ const fn has_dictionary(form: Form) -> bool {
 }
 
 fn failed(error: ParquetError) -> Error {
-    Error::with_source(ErrorCode::Internal, "cannot encode the part as Parquet", error)
+    Error::with_source(ErrorCode::Internal, "the rows cannot be encoded as Parquet", error)
 }

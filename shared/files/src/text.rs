@@ -171,5 +171,5 @@ impl TextEncoder {
 }
 
 fn packing_failed(error: std::io::Error) -> Error {
-    Error::with_source(ErrorCode::Internal, "cannot pack the part", error)
+    Error::with_source(ErrorCode::Internal, "the part cannot be compressed", error)
 }

@@ -23,7 +23,8 @@ impl ArchiveObjects for FolderStore {
             return Ok(());
         }
         let (path, there) = (path.display(), there.display());
-        let message = format!("cannot move {path}: {there} is there already, and is another object");
+        let message =
+            format!("Tidemark cannot move {path}: {there} is there already, and is another object: move that away");
         Err(Error::new(ErrorCode::SinkRejected, message))
     }
 }

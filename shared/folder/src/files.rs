@@ -152,15 +152,15 @@ pub(crate) fn error(verb: &str, path: &Path, error: io::Error) -> Error {
     let (code, advice) = match error.kind() {
         ErrorKind::PermissionDenied => (
             ErrorCode::SinkRejected,
-            "you may not: give yourself the right to read and write there",
+            "Give the user of this process the right to read and write there, or use another folder.",
         ),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (
             ErrorCode::SinkUnavailable,
-            "there is no space left: free some, and run again",
+            "There is no space left on the disk: free some, and run the same command again.",
         ),
         ErrorKind::ReadOnlyFilesystem => (
             ErrorCode::SinkRejected,
-            "the file system is read-only: use another folder",
+            "The file system is read-only: use a folder on another one.",
         ),
         ErrorKind::NotFound
         | ErrorKind::NotADirectory
@@ -168,15 +168,19 @@ pub(crate) fn error(verb: &str, path: &Path, error: io::Error) -> Error {
         | ErrorKind::AlreadyExists
         | ErrorKind::InvalidFilename => (
             ErrorCode::SinkRejected,
-            "the path does not lead to a folder: name another one",
+            "The path does not lead to a folder: use another one.",
         ),
         ErrorKind::Unsupported => (
             ErrorCode::SinkRejected,
-            "the file system has no locks or links: use a folder on another one",
+            "The file system has no locks or links: use a folder on another one.",
         ),
-        _ => (ErrorCode::SinkUnavailable, "the file system failed: try again"),
+        _ => (
+            ErrorCode::SinkUnavailable,
+            "The file system failed: run the same command again.",
+        ),
     };
-    Error::with_source(code, format!("cannot {verb} {}: {advice}", path.display()), error)
+    let message = format!("Tidemark cannot {verb} {}", path.display());
+    Error::with_source(code, message, error).advised(advice)
 }
 
 #[cfg(test)]
@@ -187,7 +191,7 @@ mod tests {
     fn a_full_disk_is_tried_again_when_there_is_space() {
         let full = error("write", Path::new("x"), ErrorKind::StorageFull.into());
         assert_eq!(full.code(), ErrorCode::SinkUnavailable);
-        assert!(full.to_string().contains("free some"), "{full}");
+        assert!(full.report().contains("free some"), "{full:?}");
     }
 
     #[test]

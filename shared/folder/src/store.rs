@@ -113,7 +113,12 @@ impl FolderStore {
         work: impl FnOnce(&Folder, &Path) -> io::Result<T> + Send + 'static,
     ) -> Result<T> {
         let folder = Arc::clone(&self.folder);
-        let work = move || work(&folder, &path).map_err(|error| files::error(verb, &path, error));
+        let work = move || {
+            work(&folder, &path).map_err(|error| {
+                let shared = format!("Tidemark cannot {verb} files in {}", folder.root().display());
+                files::error(verb, &path, error).shared_as(shared)
+            })
+        };
         let done = tokio::task::spawn_blocking(work).await;
         done.map_err(|error| Error::with_source(ErrorCode::Internal, "the work on a file panicked", error))?
     }

@@ -154,7 +154,7 @@ fn deadline(at: SystemTime) -> Instant {
 
 fn to_json<T: Serialize>(answer: T) -> Result<Value> {
     serde_json::to_value(answer)
-        .map_err(|error| Error::with_source(ErrorCode::Internal, "cannot write the answer", error))
+        .map_err(|error| Error::with_source(ErrorCode::Internal, "the answer cannot be written as JSON", error))
 }
 
 #[expect(
@@ -172,7 +172,7 @@ async fn by_hand<T: Measured>(step: impl AsyncFn(Value, RunContext) -> Result<T>
         };
         let answer = to_json(step(event, context).await?)?;
         serde_json::to_string_pretty(&answer)
-            .map_err(|error| Error::with_source(ErrorCode::Internal, "cannot write the answer", error))
+            .map_err(|error| Error::with_source(ErrorCode::Internal, "the answer cannot be written as JSON", error))
     };
     let answer = answer.await;
     erase_progress();
@@ -235,14 +235,14 @@ async fn read_event() -> Result<Value> {
     let text = text.map_err(|error| {
         Error::with_source(
             ErrorCode::InvalidInput,
-            format!("cannot read the event from {name}"),
+            format!("the event in {name} cannot be read: name a file with an event in UTF-8"),
             error,
         )
     })?;
     serde_json::from_str(&text).map_err(|error| {
         Error::with_source(
             ErrorCode::InvalidInput,
-            format!("the event from {name} is not JSON"),
+            format!("the event in {name} is not JSON: infra/events has one for each step"),
             error,
         )
     })

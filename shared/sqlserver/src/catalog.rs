@@ -1,5 +1,7 @@
 //! Reads the columns of a table from the catalog, and their types from the description of a result.
 
+use std::fmt::Display;
+
 use tiberius::{MetaDataColumn, Row};
 use tidemark::error::{Answer, Failure, Fault, Result};
 use tidemark::model::names::{Identifier, ObjectName, is_alike, nearest};
@@ -14,10 +16,14 @@ use crate::types::SqlType;
 /// The number of the error for a table that does not exist, or that the login may not see.
 const NO_SUCH_OBJECT: u32 = 208;
 
+/// What is said of a table that is not there where several are not.
+const NOT_THERE: &str = "SQL Server error 208: the table, or what a view of this name reads, is not there, or the login may not see it: check \
+                         the name, and GRANT SELECT on it";
+
 /// Builds the failure for a table that is not there, when another one was probably meant.
 pub(crate) fn no_table(table: &ObjectName, meant: &ObjectName) -> Failure {
-    let message = format!("there is no table {table}, or the login may not see it: did you mean {meant}?");
-    Failure::new(Fault::Refused, message).numbered(NO_SUCH_OBJECT)
+    let say = |table: &dyn Display| format!("{table} is not there, or the login may not see it: did you mean {meant}?");
+    Failure::about(Fault::Refused, table, say).numbered(NO_SUCH_OBJECT)
 }
 
 /// A column of a result.
@@ -188,7 +194,7 @@ impl Server {
             Err(failure) if failure.number() == Some(NO_SUCH_OBJECT) => {
                 return Err(match self.meant(table).await {
                     Some(meant) => self.named(no_table(table, &meant)),
-                    None => failure,
+                    None => failure.shared_as(NOT_THERE),
                 });
             }
             described => described?,

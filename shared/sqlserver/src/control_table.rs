@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::sync::{Mutex, PoisonError};
 
 use tiberius::{ColumnData, Row};
-use tidemark::error::{Answer, Error, ErrorCode};
+use tidemark::error::{Answer, Error, ErrorCode, Failure};
 use tidemark::model::names::{Identifier, ObjectName, is_alike, without_case};
 use tidemark::model::watermark::{StoreType, StoredWatermark, Watermark, WatermarkKey};
 use tidemark::ports::watermarks::{ClearWatermarks, MoveWatermarks, Moved, ReadWatermarks};
@@ -76,7 +76,8 @@ impl ControlTable {
     }
 
     async fn describe(&self) -> Answer<Columns> {
-        let columns = self.server.described_columns(&self.table, None, None).await?;
+        let columns = self.server.described_columns(&self.table, None, None).await;
+        let columns = columns.map_err(Failure::of_another_table)?;
         // In a case-sensitive database there may be several spellings.
         let exact = columns.iter().position(|column| column.name == NAME_COLUMN);
         let found = exact.or_else(|| columns.iter().position(|column| is_alike(&column.name, NAME_COLUMN)));

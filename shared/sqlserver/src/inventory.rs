@@ -20,6 +20,8 @@ pub struct InventoryTable {
     pub name: ObjectName,
     /// The approximate number of rows, as the server keeps count of them.
     pub rows: Option<u64>,
+    /// The bytes of the pages with its rows, as the server keeps count of them.
+    pub bytes: Option<u64>,
     /// Whether its changes are tracked.
     pub is_tracked: bool,
     /// The columns, in the order of the table.
@@ -99,10 +101,8 @@ impl Server {
                 Some(table) => table.columns.push(column),
                 None => tables.push(InventoryTable {
                     name,
-                    rows: row
-                        .try_get::<i64, _>("all_rows")
-                        .map_err(|_| unexpected_answer())?
-                        .and_then(|rows| u64::try_from(rows).ok()),
+                    rows: size(&row, "all_rows")?,
+                    bytes: size(&row, "all_bytes")?,
                     is_tracked: flag(&row, "tracked")?,
                     columns: vec![column],
                 }),
@@ -145,6 +145,12 @@ fn column(row: &Row) -> Answer<InventoryColumn> {
 
 fn text<'a>(row: &'a Row, column: &str) -> Answer<Option<&'a str>> {
     row.try_get(column).map_err(|_| unexpected_answer())
+}
+
+/// Returns a column of the row that is a number of things, if the server knows how many there are.
+fn size(row: &Row, column: &str) -> Answer<Option<u64>> {
+    let number: Option<i64> = row.try_get(column).map_err(|_| unexpected_answer())?;
+    Ok(number.and_then(|number| u64::try_from(number).ok()))
 }
 
 /// Returns whether a column of the row is a number other than 0.

@@ -171,8 +171,9 @@ const UNSEEN: &str =
     "grant the login VIEW DEFINITION on the view, create the view WITH SCHEMABINDING, or track by another column";
 
 fn refused(object: &ObjectName, what: &str, advice: &str) -> Failure {
-    let message = format!(
-        "{object} {what}: a rowversion counts the changes of one database, and rows of another one would be left out. So {advice}"
-    );
-    Failure::new(Fault::Refused, message)
+    Failure::about(Fault::Refused, object, |object| {
+        format!(
+            "{object} {what}: a rowversion counts the changes of one database, and rows of another one would be left out. So {advice}"
+        )
+    })
 }

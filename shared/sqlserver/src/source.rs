@@ -202,8 +202,7 @@ impl ExplainRows for Server {
 }
 
 fn not_a_watermark(column: &WatermarkColumn<'_>, what: &str) -> Error {
-    Error::new(
-        ErrorCode::UnsupportedType,
-        format!("column {} of {} holds {what}", column.name.as_str(), column.table),
-    )
+    Error::about(ErrorCode::UnsupportedType, column.table, |table| {
+        format!("column {} of {table} holds {what}", column.name.as_str())
+    })
 }

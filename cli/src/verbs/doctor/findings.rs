@@ -4,10 +4,8 @@ use std::fmt;
 
 use serde_json::json;
 use tidemark::error::Error;
-use tidemark::model::names::ObjectName;
 
 use crate::exit::{ExitClass, advice};
-use crate::failure::without_table;
 use crate::terminal::{Mark, Terminal, counted};
 
 /// Something that is missing, and what is to be done about it: the advice given here or, without any, that for every
@@ -31,12 +29,12 @@ impl fmt::Display for Missing {
 }
 
 impl Missing {
-    /// Returns the same without the name of this table, which stands before it.
-    pub(super) fn without(self, table: &ObjectName) -> Self {
+    /// Returns the same as it is said of any table, because the table's name stands before it.
+    pub(super) fn of_any_table(self) -> Self {
         let Self { error, advice } = self;
         let advice = advice.or_else(|| error.advice().map(str::to_owned));
         Self {
-            error: Error::new(error.code(), without_table(table, &error.told())),
+            error: Error::new(error.code(), error.told_of_any()),
             advice,
         }
     }

@@ -178,6 +178,9 @@ fn of_somebody_else(path: &Path) -> Error {
 }
 
 fn cannot(verb: &'static str, path: &Path) -> impl Fn(std::io::Error) -> Error + use<> {
-    let message = format!("cannot {verb} {}", path.display());
+    let message = format!(
+        "Tidemark cannot {verb} {}: name another file with --differences",
+        path.display()
+    );
     move |error| Error::with_source(ErrorCode::InvalidInput, message.clone(), error)
 }

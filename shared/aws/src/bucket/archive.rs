@@ -41,7 +41,10 @@ impl S3Store {
                 // A conflict can end an upload. It is begun again then, as S3 documents it.
                 Ok(None) if uploads <= CONFLICT_TRIES => continue,
                 Ok(None) => {
-                    let message = format!("the upload of s3://{}/{to} was ended by others: try again", self.bucket);
+                    let message = format!(
+                        "another process ended the upload of s3://{}/{to}: try again",
+                        self.bucket
+                    );
                     Err(Error::new(ErrorCode::SinkUnavailable, message))
                 }
                 Ok(Some(created)) => Ok(created),
@@ -191,8 +194,9 @@ impl ArchiveObjects for S3Store {
         };
         if self.copy(from, to, &head).await? == Created::AlreadyExists && !self.is_copy(to, &head).await? {
             let bucket = &self.bucket;
-            let message =
-                format!("cannot move s3://{bucket}/{from}: s3://{bucket}/{to} is there already, and is another object");
+            let message = format!(
+                "Tidemark cannot move s3://{bucket}/{from}: s3://{bucket}/{to} is there already, and is another object: move that away"
+            );
             return Err(Error::new(ErrorCode::SinkRejected, message));
         }
         let removed = self.remove(from).await;

@@ -121,12 +121,13 @@ impl<S: ReadObjects> Ledger<'_, S> {
             return Ok(None);
         };
         if let Some((_, other)) = ends.next() {
-            let message = format!(
-                "the watermark store holds nothing for {}, and its committed windows end in two places, at {} and at {}: \
-                 set the watermark to the one that is right",
-                manifest.table, manifest.new_watermark, other.new_watermark
-            );
-            return Err(Error::new(ErrorCode::LedgerInvalid, message));
+            return Err(Error::about(ErrorCode::LedgerInvalid, &manifest.table, |table| {
+                format!(
+                    "the watermark store holds nothing for {table}, and its committed windows end in two places, at {} and at {}: \
+                     set the watermark to the one that is right",
+                    manifest.new_watermark, other.new_watermark
+                )
+            }));
         }
         Ok(Some(ChainEnd {
             window: window.clone(),

@@ -24,11 +24,12 @@ impl<S: ReadObjects> Ledger<'_, S> {
             return Ok(Some(hold));
         }
         let (verb, table) = (hold.begun.verb(), &hold.table);
-        let message = format!(
-            "`{verb}` of {table} was begun at {} and did not end: finish it with `{verb} {table} --yes`",
-            hold.since
-        );
-        Err(Error::new(ErrorCode::InvalidInput, message))
+        Err(Error::about(ErrorCode::InvalidInput, table, |name| {
+            format!(
+                "`{verb}` of {name} was begun at {} and did not end: finish it with `{verb} {table} --yes`",
+                hold.since
+            )
+        }))
     }
 }
 

@@ -140,11 +140,12 @@ impl<S: ReadObjects> Ledger<'_, S> {
         if self.is_current(&plan.window, &plan.id()).await? {
             return Ok(());
         }
-        let message = format!(
-            "window {} of {} was given up, or the table was started over, while it was copied: the next run plans it anew",
-            plan.window, plan.table
-        );
-        Err(Error::new(ErrorCode::InvalidInput, message))
+        Err(Error::about(ErrorCode::InvalidInput, &plan.table, |table| {
+            format!(
+                "window {} of {table} was given up, or the table was started over, while it was copied: the next run plans it anew",
+                plan.window
+            )
+        }))
     }
 
     /// Returns whether the plan of `window` has this identity.
@@ -399,20 +400,22 @@ pub fn check_settings(plan: &Plan, settings: &RunSettings) -> Result<()> {
     } else {
         return Ok(());
     };
-    let message = format!(
-        "window {} of {} was frozen with another {changed} than the one given now: put {changed} back until the window is \
-         committed, or give the window up (`tidemark give-up {}`, docs/how-to/repair.md)",
-        plan.window, plan.table, plan.table
-    );
-    Err(Error::new(ErrorCode::InvalidInput, message))
+    Err(Error::about(ErrorCode::InvalidInput, &plan.table, |table| {
+        format!(
+            "window {} of {table} was frozen with another {changed} than the one given now: put {changed} back until the window is \
+             committed, or give the window up (`tidemark give-up`, docs/how-to/repair.md)",
+            plan.window
+        )
+    }))
 }
 
 fn no_plan(table: &ObjectName, window: &WindowName) -> Error {
-    let message = format!(
-        "window {window} of {table} has no plan yet: run lookup-old-watermark and lookup-new-watermark first; the second freezes \
-         the plan, and names the window in its answer"
-    );
-    Error::new(ErrorCode::InvalidInput, message)
+    Error::about(ErrorCode::InvalidInput, table, |table| {
+        format!(
+            "window {window} of {table} has no plan yet: run lookup-old-watermark and lookup-new-watermark first; the second freezes \
+             the plan, and names the window in its answer"
+        )
+    })
 }
 
 fn missing(key: &str) -> Error {

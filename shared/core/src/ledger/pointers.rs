@@ -145,7 +145,7 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> ClearWatermarks for Pointe
                 return Ok(());
             }
         }
-        let message = format!("{key} keeps changing while it is taken away");
+        let message = format!("{key} keeps changing while it is taken away: run again");
         Err(Error::new(ErrorCode::SinkUnavailable, message).into())
     }
 }

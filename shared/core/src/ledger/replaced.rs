@@ -45,7 +45,11 @@ pub(super) async fn put<S: CreateObjects + ReplaceObjects>(
 
 /// Returns `document` as it is written at `key`: in lines, because people read it.
 pub(super) fn to_json<T: Serialize>(key: &str, document: &T) -> Result<Bytes> {
-    serde_json::to_vec_pretty(document)
-        .map(Bytes::from)
-        .map_err(|error| Error::with_source(ErrorCode::Internal, format!("cannot write {key}"), error))
+    serde_json::to_vec_pretty(document).map(Bytes::from).map_err(|error| {
+        Error::with_source(
+            ErrorCode::Internal,
+            format!("Tidemark cannot write {key} as JSON"),
+            error,
+        )
+    })
 }

@@ -110,7 +110,10 @@ impl<S: ReadObjects + CreateObjects + ReplaceObjects> RunLease<'_, S> {
         }
         Err(Error::new(
             ErrorCode::SinkUnavailable,
-            format!("the slices that this run copies at once keep changing {}", self.key),
+            format!(
+                "the slices that this run copies at once keep changing {}: run again",
+                self.key
+            ),
         ))
     }
 

@@ -96,7 +96,7 @@ impl SinkSpec {
         }
         for (index, key) in sink.keys.iter().enumerate() {
             if sink.keys[..index].contains(key) {
-                return refuse(format!("keys names '{}' twice", key.as_str()));
+                return refuse(format!("the field `keys` names '{}' twice: take one out", key.as_str()));
             }
         }
         Ok(())

@@ -282,7 +282,7 @@ impl TableSpec {
     ///
     /// `InvalidInput`, naming the table, when settings contradict each other or one has a value that is not allowed.
     pub fn check(&self) -> Result<()> {
-        let refuse = |what: String| Err(Error::new(ErrorCode::InvalidInput, format!("{}: {what}", self.table)));
+        let refuse = |what: String| Err(Error::new(ErrorCode::InvalidInput, what).of_table(&self.table));
         let settle_seconds = match &self.tracking {
             Tracking::Watermark(tracking) => tracking.settle_seconds,
             Tracking::ChangeTracking(_) => None,
@@ -304,7 +304,10 @@ impl TableSpec {
             }
             let mut seen = HashSet::new();
             if let Some(twice) = columns.iter().find(|column| !seen.insert(column.as_str())) {
-                return refuse(format!("columns names '{}' twice", twice.as_str()));
+                return refuse(format!(
+                    "the field `columns` names '{}' twice: take one out",
+                    twice.as_str()
+                ));
             }
         }
         if self.sink.is_some() && self.on_schema_change == Some(OnSchemaChange::Reload) {
@@ -316,13 +319,13 @@ impl TableSpec {
         }
         let mut loaders = self.loader_manifests.iter().enumerate();
         if loaders.any(|(index, loader)| self.loader_manifests[..index].contains(loader)) {
-            return refuse("loader_manifests names one twice".into());
+            return refuse("the field `loader_manifests` names one kind twice: take one out".into());
         }
         if self.sink.is_some() && !self.loader_manifests.is_empty() {
             return refuse("loader_manifests name files, and this table goes into a sink table: leave it out".into());
         }
         if let Some(sink) = &self.sink {
-            sink.check().map_err(|error| error.context(&self.table))?;
+            sink.check().map_err(|error| error.of_table(&self.table))?;
         }
         if self.watermark_name.as_deref().is_some_and(str::is_empty) {
             return refuse("watermark_name is empty".into());
@@ -344,7 +347,7 @@ pub fn check_all<'a>(tables: impl Iterator<Item = &'a TableSpec>) -> Result<()> 
         // Most collations ignore case, and the ledger does not: one table must not have two ledgers.
         if !seen.insert(without_case(&spec.table.to_string())) {
             return refuse(format!(
-                "tables names {} twice: a table has one window at a time",
+                "the field `tables` names {} twice: take one out, because a table has one window at a time",
                 spec.table
             ));
         }

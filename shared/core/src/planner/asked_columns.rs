@@ -189,13 +189,13 @@ fn is_unsettled_period(spec: &TableSpec, watermark: &CatalogColumn) -> bool {
 }
 
 fn veiled(spec: &TableSpec) -> Error {
-    let message = format!(
-        "{} is a view of a database with masked columns, and this login lacks UNMASK and does not see whether the view shows any: their \
-         masks would be copied in place of the values. Grant it UNMASK, or VIEW DEFINITION on the view and on what it reads so that this \
-         is seen, or set masked_columns to copy",
-        spec.table
-    );
-    Error::new(ErrorCode::SourceRejected, message)
+    Error::about(ErrorCode::SourceRejected, &spec.table, |table| {
+        format!(
+            "{table} is a view of a database with masked columns, and this login lacks UNMASK and does not see whether the view shows \
+             any: their masks would be copied in place of the values. Grant it UNMASK, or VIEW DEFINITION on the view and on what it \
+             reads so that this is seen, or set masked_columns to copy"
+        )
+    })
 }
 
 /// Returns the columns to copy. Fails, naming the column, when the login does not
@@ -270,5 +270,7 @@ fn check_access(spec: &TableSpec, column: &CatalogColumn) -> Result<()> {
             "is encrypted by Always Encrypted, and only its clients have the keys: name the column in exclude",
         ),
     };
-    Err(Error::new(code, format!("column {name} of {table} {what}")))
+    Err(Error::about(code, table, |table| {
+        format!("column {name} of {table} {what}")
+    }))
 }

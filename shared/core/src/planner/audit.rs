@@ -20,11 +20,12 @@ pub(super) fn added(source: &impl KnowTypes, spec: &TableSpec, plan: Plan) -> Re
     }
     let is_taken = |column: &&Column| COLUMNS.iter().any(|name| is_alike(name, &column.name));
     if let Some(column) = plan.columns.iter().find(is_taken) {
-        let message = format!(
-            "{} has a column {}, which is what audit calls a column of its own: name it in exclude, or leave audit out",
-            spec.table, column.name
-        );
-        return Err(Error::new(ErrorCode::InvalidInput, message));
+        return Err(Error::about(ErrorCode::InvalidInput, &spec.table, |table| {
+            format!(
+                "{table} has a column {}, which is what audit calls a column of its own: name it in exclude, or leave audit out",
+                column.name
+            )
+        }));
     }
     let copied = Copied {
         window: plan.window.as_str(),

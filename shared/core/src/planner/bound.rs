@@ -182,7 +182,7 @@ pub(super) async fn check_filter<P: ProbeSource>(source: &P, spec: &TableSpec) -
     accepted.map_err(|error| match error.code() {
         ErrorCode::SourceRejected => error
             .recoded(ErrorCode::InvalidInput)
-            .context(format_args!("the `where` of {} is refused", spec.table)),
+            .context_about(&spec.table, |table| format!("the `where` of {table} is refused")),
         _ => error,
     })
 }
@@ -347,16 +347,15 @@ fn reached(spec: &TableSpec, old: Option<&Watermark>, maximum: Option<&Maximum>)
         Ordering::Greater => Ok(Some(watermark.clone())),
         Ordering::Less => {
             let old = old.map_or("none", Watermark::value);
-            let message = format!(
-                "the stored watermark of {} is {old}, above the source's maximum {watermark}: was the source restored, reseeded \
-                 or emptied?",
-                spec.table
-            );
-            let advice = format!(
-                "If its present content is right, start the table over (`tidemark reset {}`, docs/how-to/repair.md).",
-                spec.table
-            );
-            Err(Error::new(ErrorCode::WatermarkRegression, message).advised(advice))
+            let error = Error::about(ErrorCode::WatermarkRegression, &spec.table, |table| {
+                format!(
+                    "the stored watermark of {table} is {old}, above the source's maximum {watermark}: was the source restored, \
+                     reseeded or emptied?"
+                )
+            });
+            let advice =
+                "If its present content is right, start the table over (`tidemark reset`, docs/how-to/repair.md).";
+            Err(error.advised(advice))
         }
     }
 }
@@ -374,36 +373,36 @@ fn old_watermark<P: ProbeSource>(
     if let StoreType::Typed(store) = store_type
         && !source.holds(store, sql_type)
     {
-        let message = format!(
-            "the control table keeps watermarks as {store}, which cannot hold every value of {}.{name}, a {sql_type}: use the \
-             control table of infra/sql, or WATERMARK_STORE=s3",
-            spec.table
-        );
-        return Err(Error::new(ErrorCode::InvalidConfig, message));
+        return Err(Error::about(ErrorCode::InvalidConfig, &spec.table, |table| {
+            format!(
+                "the control table keeps watermarks as {store}, which cannot hold every value of the column {name} of {table}, a \
+                 {sql_type}: use the control table of infra/sql, or WATERMARK_STORE=s3"
+            )
+        }));
     }
     let old = table.old_text().map(|text| source.watermark(sql_type, text));
     old.transpose().map_err(|error| match error.code() {
         ErrorCode::InvalidInput => {
-            let message = format!(
-                "'{}' is stored for {}, and is no value of its column {name}, a {sql_type}: the table was tracked by another column \
-                 before. Start it over (`tidemark reset`), or put that column back into tracking",
-                printable(table.old_text().unwrap_or_default()),
-                spec.table
-            );
-            Error::new(ErrorCode::InvalidConfig, message)
+            let stored = printable(table.old_text().unwrap_or_default());
+            Error::about(ErrorCode::InvalidConfig, &spec.table, |table| {
+                format!(
+                    "'{stored}' is stored for {table}, and is no value of its column {name}, a {sql_type}: the table was tracked by \
+                     another column before. Start it over (`tidemark reset`), or put that column back into tracking"
+                )
+            })
         }
-        _ => {
-            let context = format_args!("column {name} of {}", spec.table).to_string();
-            error.recoded(ErrorCode::InvalidConfig).context(context)
-        }
+        _ => error
+            .recoded(ErrorCode::InvalidConfig)
+            .context_about(&spec.table, |table| format!("column {name} of {table}")),
     })
 }
 
 fn no_watermark(spec: &TableSpec, column: &DeclaredColumn, types: &str) -> Error {
-    let message = format!(
-        "column {} of {}: a column of type {} cannot be a watermark: use a {types} column that grows with every insert and \
-         update",
-        column.name, spec.table, column.sql_type
-    );
-    Error::new(ErrorCode::UnsupportedType, message)
+    Error::about(ErrorCode::UnsupportedType, &spec.table, |table| {
+        format!(
+            "column {} of {table}: a column of type {} cannot be a watermark: use a {types} column that grows with every insert and \
+             update",
+            column.name, column.sql_type
+        )
+    })
 }

@@ -47,8 +47,10 @@ pub(super) fn find<'a, C: Named>(table: &ObjectName, columns: &'a [C], name: &Id
         Some(column) if alike.all(|other| other.name() == column.name()) => Ok(column),
         _ => {
             let names: Vec<_> = columns.iter().take(NAMES_SHOWN).map(Named::name).collect();
-            let message = format!("{table} has no column '{name}'; its columns are {}", names.join(", "));
-            Err(Error::new(ErrorCode::SourceRejected, message))
+            let names = names.join(", ");
+            Err(Error::about(ErrorCode::SourceRejected, table, |table| {
+                format!("{table} has no column '{name}'; its columns are {names}")
+            }))
         }
     }
 }
@@ -76,11 +78,9 @@ pub(super) fn not_excluded<'a, C: Named>(spec: &TableSpec, columns: &'a [C]) -> 
 type OwnTypes<'a> = Vec<(&'a str, FileTypes)>;
 
 fn types_of_no_column(spec: &TableSpec, name: &str) -> Error {
-    let message = format!(
-        "column_types of {} names {name}, which is not copied: leave it out of column_types",
-        spec.table
-    );
-    Error::new(ErrorCode::InvalidInput, message)
+    Error::about(ErrorCode::InvalidInput, &spec.table, |table| {
+        format!("column_types of {table} names {name}, which is not copied: leave it out of column_types")
+    })
 }
 
 fn own_types<'a>(spec: &TableSpec, declared: &'a [DeclaredColumn]) -> Result<OwnTypes<'a>> {
@@ -98,20 +98,20 @@ fn own_types<'a>(spec: &TableSpec, declared: &'a [DeclaredColumn]) -> Result<Own
 fn form(spec: &TableSpec, column: &DeclaredColumn, own_types: &OwnTypes<'_>) -> Result<Form> {
     let (name, table) = (&column.name, &spec.table);
     let form = column.form.as_ref().map_err(|why| {
-        let message = format!("column {name} of {table} {why}: name it in exclude, or copy a view that casts it");
-        Error::new(ErrorCode::UnsupportedType, message)
+        Error::about(ErrorCode::UnsupportedType, table, |table| {
+            format!("column {name} of {table} {why}: name it in exclude, or copy a view that casts it")
+        })
     })?;
     let own = own_types.iter().find(|(own, _)| own == name).map(|(_, types)| *types);
     match (own.unwrap_or(spec.types), column.native) {
         (FileTypes::Native, Some(native)) => Ok(native),
-        (FileTypes::Native, None) if own.is_some() => {
-            let message = format!(
+        (FileTypes::Native, None) if own.is_some() => Err(Error::about(ErrorCode::InvalidInput, table, |table| {
+            format!(
                 "column_types asks for the native form of {name} of {table}, and a column of type {} has but one form in these \
                  files: leave it out of column_types",
                 column.sql_type
-            );
-            Err(Error::new(ErrorCode::InvalidInput, message))
-        }
+            )
+        })),
         (FileTypes::Portable | FileTypes::Native, _) => Ok(*form),
     }
 }
@@ -122,11 +122,12 @@ fn copied(spec: &TableSpec, column: &DeclaredColumn, own_types: &OwnTypes<'_>) -
     let form = form(spec, column, own_types)?;
     let mut keys = partition_keys(spec.layout).iter();
     if let Some(key) = keys.find(|key| is_alike(key, name)).filter(|_| spec.sink.is_none()) {
-        let message = format!(
-            "{table} has a column {name}, which is what the files' folders are called ({key}=…), and engines read the folder's \
-             name in its place: name it in exclude, or copy a view that calls it otherwise"
-        );
-        return Err(Error::new(ErrorCode::InvalidInput, message));
+        return Err(Error::about(ErrorCode::InvalidInput, table, |table| {
+            format!(
+                "{table} has a column {name}, which is what the files' folders are called ({key}=…), and engines read the folder's \
+                 name in its place: name it in exclude, or copy a view that calls it otherwise"
+            )
+        }));
     }
     Ok(Column {
         name: name.clone(),
@@ -146,11 +147,9 @@ pub(super) fn selected(
     let own_types = own_types(spec, declared)?;
     let columns = named(spec, declared, names, &own_types)?;
     if columns.is_empty() {
-        let message = format!(
-            "no column of {} is left to copy: name at least one in columns, or fewer in exclude",
-            spec.table
-        );
-        return Err(Error::new(ErrorCode::InvalidInput, message));
+        return Err(Error::about(ErrorCode::InvalidInput, &spec.table, |table| {
+            format!("no column of {table} is left to copy: name at least one in columns, or fewer in exclude")
+        }));
     }
     let is_copied = |name: &str| columns.iter().any(|column| column.name == name);
     if let Some((name, _)) = own_types.iter().find(|(name, _)| !is_copied(name)) {
@@ -167,12 +166,13 @@ fn check_cases(spec: &TableSpec, columns: &[Column]) -> Result<()> {
     let mut seen = HashMap::with_capacity(columns.len());
     for column in columns {
         if let Some(other) = seen.insert(without_case(&column.name), &column.name) {
-            let message = format!(
-                "{} has the columns {other} and {}, whose names differ by case only, and engines that do not mind case cannot open \
-                 files with both: name one of them in exclude, or copy a view that calls it otherwise",
-                spec.table, column.name
-            );
-            return Err(Error::new(ErrorCode::InvalidInput, message));
+            return Err(Error::about(ErrorCode::InvalidInput, &spec.table, |table| {
+                format!(
+                    "{table} has the columns {other} and {}, whose names differ by case only, and engines that do not mind case cannot \
+                     open files with both: name one of them in exclude, or copy a view that calls it otherwise",
+                    column.name
+                )
+            }));
         }
     }
     Ok(())
@@ -192,8 +192,12 @@ fn named(
     for name in names {
         let column = copied(spec, find(&spec.table, declared, name)?, own_types)?;
         if columns.contains(&column) {
-            let message = format!("columns of {} names {} twice", spec.table, column.name);
-            return Err(Error::new(ErrorCode::InvalidInput, message));
+            return Err(Error::about(ErrorCode::InvalidInput, &spec.table, |table| {
+                format!(
+                    "the field `columns` of {table} names {} twice: take one out",
+                    column.name
+                )
+            }));
         }
         columns.push(column);
     }

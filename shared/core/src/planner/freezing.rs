@@ -122,11 +122,16 @@ where
                 Found::GoOn(by) => place.in_place_of = Some(std::mem::replace(&mut place.window, by)),
             }
         }
-        let message = format!(
-            "other runs keep changing window {} of {} while it is planned: run again",
-            place.window, self.table.spec.table
-        );
-        Err(Error::new(ErrorCode::SinkUnavailable, message))
+        Err(Error::about(
+            ErrorCode::SinkUnavailable,
+            &self.table.spec.table,
+            |table| {
+                format!(
+                    "other runs keep changing window {} of {table} while it is planned: run again",
+                    place.window
+                )
+            },
+        ))
     }
 
     /// Goes on with a plan that was there, if it is this run's turn.

@@ -136,22 +136,21 @@ fn check(spec: &TableSpec, name: &str, mask: Mask, found: Found<'_>) -> Result<(
         ));
     }
     if mask == Mask::Hash && !found.has_mask_key {
-        let message = format!(
-            "mask of {} asks for a hash of {name}, and there is no key for it: put a random text of at least 32 bytes into a \
-             secret. Give its ARN to a deployment as the parameter MaskSecretArn, which becomes the variable MASK_SECRET_ARN, and to \
-             the command as --mask-secret, or give the command the text itself in the variable TIDEMARK_MASK_KEY",
-            spec.table
-        );
-        return Err(Error::new(ErrorCode::InvalidConfig, message));
+        return Err(Error::about(ErrorCode::InvalidConfig, &spec.table, |table| {
+            format!(
+                "mask of {table} asks for a hash of {name}, and there is no key for it: put a random text of at least 32 bytes into a \
+                 secret. Give its ARN to a deployment as the parameter MaskSecretArn, which becomes the variable MASK_SECRET_ARN, and \
+                 to the command as --mask-secret, or give the command the text itself in the variable TIDEMARK_MASK_KEY"
+            )
+        }));
     }
     Ok(())
 }
 
 fn refused(spec: &TableSpec, name: &str, why: &str) -> Error {
-    Error::new(
-        ErrorCode::InvalidInput,
-        format!("mask of {} names {name}, {why}", spec.table),
-    )
+    Error::about(ErrorCode::InvalidInput, &spec.table, |table| {
+        format!("mask of {table} names {name}, {why}")
+    })
 }
 
 #[cfg(test)]

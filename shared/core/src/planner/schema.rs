@@ -230,24 +230,27 @@ fn is_same_format(before: &Format, now: &Format) -> bool {
 
 fn mismatch(spec: &TableSpec, previous: &Previous, refused: &[&Change]) -> Error {
     if let Some(retracked) = refused.iter().find(|change| matches!(change, Change::Retracked { .. })) {
-        let message = format!(
-            "{retracked} in the last window {} of {}: the stored watermark is a value of that column, so rows of the table may never \
-             be copied",
-            previous.window, spec.table
-        );
-        return Error::new(ErrorCode::SchemaMismatch, message).advised(
+        let error = Error::about(ErrorCode::SchemaMismatch, &spec.table, |table| {
+            format!(
+                "{retracked} in the last window {} of {table}: the stored watermark is a value of that column, so rows of the table may \
+                 never be copied",
+                previous.window
+            )
+        });
+        return error.advised(
             "Name that column again, or set on_schema_change to reload, which loads the table in full into a new folder, or start the \
              table over (tidemark reset).",
         );
     }
-    let message = format!(
-        "the columns of {}, or the form of its files, are not those of its last window {}: {}. Readers of its files may fail, or read \
-         other values",
-        spec.table,
-        previous.window,
-        names(refused.iter().copied())
-    );
-    Error::new(ErrorCode::SchemaMismatch, message).advised(
+    let refused = names(refused.iter().copied());
+    let error = Error::about(ErrorCode::SchemaMismatch, &spec.table, |table| {
+        format!(
+            "the columns of {table}, or the form of its files, are not those of its last window {}: {refused}. Readers of its files may \
+             fail, or read other values",
+            previous.window
+        )
+    });
+    error.advised(
         "Put them back, or copy a view that casts columns to what they were, or set on_schema_change to reload, which loads the table \
          in full into a new folder, or to continue for one run, if what reads the files copes (docs/how-to/repair.md).",
     )

@@ -205,12 +205,13 @@ impl<'a, P: ProbeSource + CutSource> Splitter<'a, P> {
 
     fn cannot(&self, why: &str) -> Error {
         let (slice, Plan { table, window, .. }) = (&self.attempt.slice, self.plan);
-        let message = format!(
-            "slice {slice} of window {window} of {table} does not fit into one invocation and cannot be split: {why}. Index \
-             the watermark column, raise the memory of copy-delta, and with it its speed, copy fewer columns, or set \
-             slice_rows lower for the windows to come"
-        );
-        Error::new(ErrorCode::DeadlineExceeded, message)
+        Error::about(ErrorCode::DeadlineExceeded, table, |table| {
+            format!(
+                "slice {slice} of window {window} of {table} does not fit into one invocation and cannot be split: {why}. Index \
+                 the watermark column, raise the memory of copy-delta, and with it its speed, copy fewer columns, or set \
+                 slice_rows lower for the windows to come"
+            )
+        })
     }
 }
 

@@ -3,6 +3,8 @@
 //! A version expires. What was planned from it is then given up for a full load. When every slice is already decided,
 //! nothing is given up, because everything was read in time.
 
+use std::fmt::Display;
+
 use super::freezing::{Found, Freezer, Place, PlanWindows};
 use super::schema::{self, Fit};
 use super::tracked_columns::{self, TableColumns};
@@ -265,18 +267,22 @@ where
         let Versions { min_valid, .. } = versions;
         let table = &self.spec().table;
         let since = if min_valid > old { "" } else { ", where they began anew" };
-        let what = format!(
-            "version {old} of {table} has expired: its changes are complete since version {min_valid}{since} only"
-        );
+        let what = |table: &dyn Display| {
+            format!(
+                "version {old} of {table} has expired: its changes are complete since version {min_valid}{since} only"
+            )
+        };
         if self.tracking.on_expired == OnExpired::Fail {
-            let message = format!(
-                "{what} (retention passed, the table was truncated, or its tracking was switched off and on). Set on_expired \
-                 to reinitialize to load it again in full, and raise CHANGE_RETENTION above the longest gap between runs"
-            );
-            return Err(Error::new(ErrorCode::ChangeTrackingInvalid, message));
+            return Err(Error::about(ErrorCode::ChangeTrackingInvalid, table, |table| {
+                format!(
+                    "{} (retention passed, the table was truncated, or its tracking was switched off and on). Set on_expired to \
+                     reinitialize to load it again in full, and raise CHANGE_RETENTION above the longest gap between runs",
+                    what(table)
+                )
+            }));
         }
         self.has_moved(old, versions)?;
-        tracing::warn!(%table, %window, "{what}. The table is loaded again in full.");
+        tracing::warn!(%table, %window, "{}. The table is loaded again in full.", what(table));
         Ok(WindowName::reinit(window))
     }
 
@@ -287,26 +293,28 @@ where
             return Err(self.regression(old, versions));
         }
         if versions.current == old {
-            let message = format!(
-                "version {old} of {} is both the present one and expired: the table is loaded again in full once anything \
-                 tracked has changed",
-                self.spec().table
-            );
-            return Err(Error::new(ErrorCode::ChangeTrackingInvalid, message));
+            return Err(Error::about(
+                ErrorCode::ChangeTrackingInvalid,
+                &self.spec().table,
+                |table| {
+                    format!(
+                        "version {old} of {table} is both the present one and expired: the table is loaded again in full once anything \
+                     tracked has changed"
+                    )
+                },
+            ));
         }
         Ok(())
     }
 
     fn regression(&self, old: i64, versions: Versions) -> Error {
-        Error::new(
-            ErrorCode::WatermarkRegression,
+        Error::about(ErrorCode::WatermarkRegression, &self.spec().table, |table| {
             format!(
-                "the stored version of {} is {old}, above the database's current version {}: was the database restored or \
+                "the stored version of {table} is {old}, above the database's current version {}: was the database restored or \
                  replaced, or its change tracking switched off and on? Start the table over (docs/how-to/repair.md)",
-                self.spec().table,
                 versions.current
-            ),
-        )
+            )
+        })
     }
 }
 

@@ -58,11 +58,9 @@ pub(super) async fn ask<P: ProbeSource + ProbeChanges>(
     }
     let is_copied = |name: &&String| copied.iter().any(|column| column.name == **name);
     if let Some(name) = spelled.iter().find(|name| !is_copied(name)) {
-        let message = format!(
-            "exclude of {} names {name}, a column of the key, which every change needs",
-            spec.table
-        );
-        return Err(Error::new(ErrorCode::InvalidInput, message));
+        return Err(Error::about(ErrorCode::InvalidInput, &spec.table, |table| {
+            format!("exclude of {table} names {name}, a column of the key, which every change needs")
+        }));
     }
     let ChangeColumns { version, operation } = source.change_columns(spec.wanted_forms());
     for column in &mut copied {
@@ -103,10 +101,10 @@ fn names_to_ask(spec: &TableSpec, key: &[String]) -> Result<Option<Vec<Identifie
 }
 
 fn own_name(spec: &TableSpec, name: &str) -> Error {
-    let message = format!(
-        "{} has a column {name}, which is what the files call the change itself: leave it out by naming the others in \
-         columns",
-        spec.table
-    );
-    Error::new(ErrorCode::InvalidInput, message)
+    Error::about(ErrorCode::InvalidInput, &spec.table, |table| {
+        format!(
+            "{table} has a column {name}, which is what the files call the change itself: leave it out by naming the others in \
+             columns"
+        )
+    })
 }

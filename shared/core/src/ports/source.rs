@@ -142,13 +142,12 @@ impl Catalog {
     /// `InvalidInput`, which says how the table is spelled.
     pub fn check_spelling(&self, table: &ObjectName) -> Result<()> {
         match &self.name {
-            Some(name) if name != table => {
-                let message = format!(
-                    "table {table} is called {name} in the database: write it so, because each spelling would be copied as a table of \
-                     its own"
-                );
-                Err(Error::new(ErrorCode::InvalidInput, message))
-            }
+            Some(name) if name != table => Err(Error::about(ErrorCode::InvalidInput, table, |table| {
+                format!(
+                    "{table} is called {name} in the database: write it so, because each spelling would be copied as a table of \
+                         its own"
+                )
+            })),
             _ => Ok(()),
         }
     }

@@ -165,7 +165,10 @@ where
             return shown(ports.source, Again { plan, goes_on }, adopted, spec).await;
         }
     }
-    let message = format!("others keep beginning backfills of {}: try again later", spec.table);
+    let message = format!(
+        "another process began a backfill of {} each time this one tried: try again later",
+        spec.table
+    );
     Err(Error::new(ErrorCode::SinkUnavailable, message))
 }
 

@@ -216,7 +216,7 @@ where
         Ok(decided) => counted(decided, table.clone(), &run, context).await,
         // The lease stays taken, because other slices of the table may be under way. Whoever reports the failure of the
         // table gives it back.
-        Err(error) => Err(error.context(&table)),
+        Err(error) => Err(error.of_table(&table)),
     }
 }
 

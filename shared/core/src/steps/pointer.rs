@@ -39,23 +39,22 @@ pub(super) async fn advance<W: MoveWatermarks, S: ReadObjects>(
                 }
             }
             Standing::Foreign => {
-                let message = format!(
-                    "the stored watermark of {} is {}, which is neither in nor reachable from this ledger, while window {} \
-                     ends at {new}: somebody else moved it; set it to a value of the manifests, or give this pipeline a \
-                     watermark of its own",
-                    plan.table,
-                    stored.value.as_deref().unwrap_or("none"),
-                    plan.window
-                );
-                return Err(Error::new(ErrorCode::WatermarkConflict, message));
+                let (stored, window) = (stored.value.as_deref().unwrap_or("none"), &plan.window);
+                return Err(Error::about(ErrorCode::WatermarkConflict, &plan.table, |table| {
+                    format!(
+                        "the stored watermark of {table} is {stored}, which is neither in nor reachable from this ledger, while window \
+                         {window} ends at {new}: somebody else moved it; set it to a value of the manifests, or give this pipeline a \
+                         watermark of its own"
+                    )
+                }));
             }
         }
     }
-    let message = format!(
-        "the stored watermark of {} keeps changing while it is to be moved to {new}: run again",
-        plan.table
-    );
-    Err(Error::new(ErrorCode::WatermarkStoreUnavailable, message))
+    Err(Error::about(
+        ErrorCode::WatermarkStoreUnavailable,
+        &plan.table,
+        |table| format!("the stored watermark of {table} keeps changing while it is to be moved to {new}: run again"),
+    ))
 }
 
 /// Checks, after a watermark was stored where nothing was stored before, that the table was not started over between

@@ -23,6 +23,12 @@ pub struct FailedTable {
     /// What a person can do about it in particular. When the report is written, it is a part of the cause.
     #[serde(skip)]
     pub advice: Option<String>,
+    /// The cause as it is said of any table, so that several tables with the same one have the same text.
+    #[serde(skip)]
+    pub of_any: Option<String>,
+    /// Whether the cause names the table.
+    #[serde(skip)]
+    pub is_named: bool,
 }
 
 /// The report of a table that failed, as it is written.
@@ -51,10 +57,28 @@ impl FailedTable {
     #[must_use]
     pub fn of(table: ObjectName, error: &Error) -> Self {
         Self {
-            table,
             error: error.code(),
             cause: error.told(),
             advice: error.advice().map(str::to_owned),
+            of_any: Some(error.told_of_any()),
+            is_named: error.is_about(&table),
+            table,
+        }
+    }
+
+    /// Returns the cause as it is said of any table.
+    #[must_use]
+    pub fn shared_cause(&self) -> &str {
+        self.of_any.as_deref().unwrap_or(&self.cause)
+    }
+
+    /// Returns the cause with the table's name, which stands before it unless the cause names the table itself.
+    #[must_use]
+    pub fn named_cause(&self) -> String {
+        if self.is_named {
+            self.cause.clone()
+        } else {
+            format!("{}: {}", self.table, self.cause)
         }
     }
 
@@ -151,7 +175,7 @@ pub async fn for_each_table<I, T>(
         if done.is_empty() && failed.is_empty() && tries == 1 {
             // Every failure is retryable. There is none at all when there was no item.
             if let Some((one, error)) = again.into_iter().next() {
-                return Err(error.context(table(&one.item)));
+                return Err(error.of_table(table(&one.item)));
             }
             break;
         }

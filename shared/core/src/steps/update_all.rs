@@ -1,6 +1,8 @@
 //! Committing the windows in which nothing changed, all those of a run in one invocation, so that the cost of an idle
 //! run does not grow with the number of unchanged tables.
 
+use std::fmt::Display;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorCode, Result};
@@ -88,8 +90,10 @@ where
                     Err(Error::new(ErrorCode::InvalidInput, message))
                 }
                 UpdateAnswer::Paused(_) => {
-                    let message = format!("{table} is paused, and window {window} waits: `tidemark resume {table}`");
-                    Err(Error::new(ErrorCode::InvalidInput, message))
+                    let paused = |name: &dyn Display| {
+                        format!("{name} is paused, and window {window} waits: `tidemark resume {table}`")
+                    };
+                    Err(Error::about(ErrorCode::InvalidInput, table, paused))
                 }
                 UpdateAnswer::Stopped(_) => {
                     let message = format!(

@@ -141,9 +141,9 @@ pub(super) async fn read<R: ReadRows>(
     let read = read.of(Role::Source).map_err(|error| match &slice.rows {
         Rows::Interval(Interval {
             table, filter: Some(_), ..
-        }) if error.code() == ErrorCode::SourceRejected => {
-            error.context(format_args!("the statement with the `where` of {table} is refused"))
-        }
+        }) if error.code() == ErrorCode::SourceRejected => error.context_about(table, |table| {
+            format!("the statement with the `where` of {table} is refused")
+        }),
         _ => error,
     })?;
     match (slice.mask_key, &read.mask_key) {

@@ -271,7 +271,7 @@ impl Content {
         let address = match address::read(&host) {
             Ok(address) => address,
             Err(what) => {
-                self.complain(format!("its host is not one, {what}"));
+                self.complain(format!("its host is not usable, because {what}"));
                 return None;
             }
         };

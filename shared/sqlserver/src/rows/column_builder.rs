@@ -421,5 +421,5 @@ fn int64_array(
 }
 
 pub fn arrow_failed(error: ArrowError) -> Error {
-    Error::with_source(ErrorCode::Internal, "cannot build a record batch", error)
+    Error::with_source(ErrorCode::Internal, "the rows do not make a record batch", error)
 }

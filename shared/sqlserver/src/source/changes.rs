@@ -1,5 +1,6 @@
 //! Asks for a tracked table's versions, whether it has changed, and its key.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use tidemark::error::{Answer, Error, ErrorCode, Failure, Fault};
@@ -128,16 +129,17 @@ fn not_tracked(table: &ObjectName, has_version: bool, seen: Seen) -> Failure {
     let name = table.quoted();
     if seen.view || seen.synonym {
         let what = if seen.view { "a view" } else { "a synonym" };
-        let message = format!(
-            "{table} is {what}, and only a table has changes to read: name the table itself, or track {what} by a watermark"
-        );
-        return Error::new(ErrorCode::ChangeTrackingInvalid, message).into();
+        let say = |table: &dyn Display| {
+            format!(
+                "{table} is {what}, and only a table has changes to read: name the table itself, or track {what} by a watermark"
+            )
+        };
+        return Error::about(ErrorCode::ChangeTrackingInvalid, table, say).into();
     }
     if !seen.table {
-        let message = format!(
-            "there is no table {table}, or the login may not see it: check its name, and GRANT SELECT ON {name}"
-        );
-        return Failure::new(Fault::Refused, message);
+        return Failure::about(Fault::Refused, table, |table| {
+            format!("{table} is not there, or the login may not see it: check its name, and GRANT SELECT ON {name}")
+        });
     }
     let why = if !has_version && !seen.tracked_database {
         "change tracking is off for the database: ALTER DATABASE … SET CHANGE_TRACKING = ON (CHANGE_RETENTION = 7 DAYS, \
@@ -153,8 +155,8 @@ fn not_tracked(table: &ObjectName, has_version: bool, seen: Seen) -> Failure {
              it (GRANT VIEW CHANGE TRACKING ON {name})"
         )
     };
-    let message = format!("{table} has no changes to read: {why}");
-    Error::new(ErrorCode::ChangeTrackingInvalid, message).into()
+    let say = |table: &dyn Display| format!("{table} has no changes to read: {why}");
+    Error::about(ErrorCode::ChangeTrackingInvalid, table, say).into()
 }
 
 /// Builds a column that describes a change. Both types of such columns can be copied in every form.
@@ -169,8 +171,10 @@ fn described(name: &str, sql_type: SqlType, wanted: WantedForms) -> Column {
 }
 
 fn no_primary_key(table: &ObjectName) -> Failure {
-    let message = format!("{table} has no primary key, or the login may not see it: change tracking needs one");
-    Error::new(ErrorCode::ChangeTrackingInvalid, message).into()
+    let say = |table: &dyn Display| {
+        format!("{table} has no primary key, or the login may not see it: change tracking needs one")
+    };
+    Error::about(ErrorCode::ChangeTrackingInvalid, table, say).into()
 }
 
 #[cfg(test)]

@@ -27,7 +27,8 @@ pub(crate) fn sees_policies() -> Statement {
 /// Asks for a row for each column of each table of the database: names, type, whether it may be NULL and is an
 /// identity, its place in the primary key, whether an index begins with it, whether the table's changes are tracked,
 /// and the table's rows, which are those of its first index, because a memory-optimized table has neither a heap (0) nor a
-/// clustered index (1). One statement asks for all tables, because a database may have thousands. The last value is
+/// clustered index (1). The bytes are those of the pages with its rows, and NULL for a table without pages. They come from
+/// `sys.allocation_units`, because `sys.dm_db_partition_stats` takes the right VIEW DATABASE STATE. One statement asks for all tables, because a database may have thousands. The last value is
 /// the expression of the column's default, or NULL without `with_defaults`.
 pub(crate) fn columns_of_all_tables(with_defaults: bool) -> Statement {
     let (definition, defaults) = if with_defaults {
@@ -43,7 +44,8 @@ pub(crate) fn columns_of_all_tables(with_defaults: bool) -> Statement {
         "SELECT [s].[name] AS [schema_name], [t].[name] AS [table_name], [c].[name] AS [column_name], \
          [y].[name] AS [type_name], CAST([c].[is_nullable] AS int) AS [is_nullable], \
          CAST([c].[is_identity] AS int) AS [is_identity], [k].[place] AS [key_place], [i].[leads] AS [leads], \
-         [g].[tracked] AS [tracked], [p].[all_rows] AS [all_rows], {definition} AS [definition] \
+         [g].[tracked] AS [tracked], [p].[all_rows] AS [all_rows], [z].[all_bytes] AS [all_bytes], \
+         {definition} AS [definition] \
          FROM sys.tables AS [t] \
          JOIN sys.schemas AS [s] ON [s].[schema_id] = [t].[schema_id] \
          JOIN sys.columns AS [c] ON [c].[object_id] = [t].[object_id] \
@@ -65,6 +67,10 @@ pub(crate) fn columns_of_all_tables(with_defaults: bool) -> Statement {
          JOIN (SELECT [object_id], MIN([index_id]) AS [index_id] FROM sys.partitions GROUP BY [object_id]) AS [f] \
          ON [f].[object_id] = [b].[object_id] AND [f].[index_id] = [b].[index_id] \
          GROUP BY [b].[object_id]) AS [p] ON [p].[object_id] = [t].[object_id] \
+         LEFT JOIN (SELECT [b].[object_id], SUM([u].[used_pages]) * 8192 AS [all_bytes] FROM sys.partitions AS [b] \
+         JOIN sys.allocation_units AS [u] \
+         ON [u].[container_id] = CASE WHEN [u].[type] = 2 THEN [b].[partition_id] ELSE [b].[hobt_id] END \
+         WHERE [b].[index_id] IN (0, 1) GROUP BY [b].[object_id]) AS [z] ON [z].[object_id] = [t].[object_id] \
          {defaults}\
          WHERE [t].[is_ms_shipped] = 0 AND [c].[name] NOT LIKE N'MSSQL[_]DroppedLedgerColumn[_]%' ORDER BY [s].[name], [t].[name], [c].[column_id]"
     ))
