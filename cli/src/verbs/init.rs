@@ -106,31 +106,8 @@ pub(crate) async fn init(arguments: &InitArgs, terminal: &Terminal) -> Outcome<E
     for table in &tables {
         let proposals = proposals(table);
         terminal.event(&event(table, &proposals));
-        let name = terminal.fitted(&table.name.to_string(), OTHER_CELLS);
-        let [known, size] = [table.rows.map(number), table.bytes.map(bytes)];
-        let [known, size] = [known, size].map(|text| text.unwrap_or_else(|| "?".to_owned()));
-        match proposals.first() {
-            Some(best) => {
-                proposed.push(best.entry(table));
-                let score = best.score.to_string();
-                rows.push(vec![
-                    name,
-                    known,
-                    size,
-                    best.name.clone(),
-                    score,
-                    best.reasons.join("; "),
-                ]);
-            }
-            None => rows.push(vec![
-                name,
-                known,
-                size,
-                "left out".to_owned(),
-                "-".to_owned(),
-                why_not(table),
-            ]),
-        }
+        rows.push(cells(terminal, table, proposals.first()));
+        proposed.extend(proposals.first().map(|best| best.entry(table)));
     }
     let columns = [
         Heading::left("table"),
@@ -154,6 +131,18 @@ pub(crate) async fn init(arguments: &InitArgs, terminal: &Terminal) -> Outcome<E
         count(tables.len() as u64, "table")
     ));
     Ok(ExitClass::Done)
+}
+
+/// Returns the cells of a table: what the server keeps count of, and the best way to track the table, if there is one.
+fn cells(terminal: &Terminal, table: &InventoryTable, best: Option<&Proposal>) -> Vec<String> {
+    let name = terminal.fitted(&table.name.to_string(), OTHER_CELLS);
+    let [rows, size] = [table.rows.map(number), table.bytes.map(bytes)];
+    let [rows, size] = [rows, size].map(|text| text.unwrap_or_else(|| "?".to_owned()));
+    let (tracking, score, because) = match best {
+        Some(best) => (best.name.clone(), best.score.to_string(), best.reasons.join("; ")),
+        None => ("left out".to_owned(), "-".to_owned(), why_not(table)),
+    };
+    vec![name, rows, size, tracking, score, because]
 }
 
 /// Checks that the file can be made, before anything is looked at for it.

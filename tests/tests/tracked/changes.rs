@@ -81,7 +81,7 @@ async fn a_table_that_cannot_be_read_by_its_changes_is_told_why() {
             "ALTER TABLE [dbo].[t] ENABLE CHANGE_TRACKING",
         ),
         ("heap", ErrorCode::ChangeTrackingInvalid, "no primary key"),
-        ("missing", ErrorCode::SourceRejected, "no table dbo.missing"),
+        ("missing", ErrorCode::SourceRejected, "dbo.missing is not there"),
     ] {
         let (code, cause) = on.failure(&plain(table)).await;
         assert!(code == expected && cause.contains(said), "{code} {cause}");

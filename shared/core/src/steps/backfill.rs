@@ -165,11 +165,14 @@ where
             return shown(ports.source, Again { plan, goes_on }, adopted, spec).await;
         }
     }
-    let message = format!(
-        "another process began a backfill of {} each time this one tried: try again later",
-        spec.table
-    );
-    Err(Error::new(ErrorCode::SinkUnavailable, message))
+    Err(contended(&spec.table))
+}
+
+/// Makes the error that the names of backfills were taken by others again and again.
+fn contended(table: &ObjectName) -> Error {
+    Error::about(ErrorCode::SinkUnavailable, table, |table| {
+        format!("another process began a backfill of {table} each time this one tried: try again later")
+    })
 }
 
 /// Returns the name of the next backfill, and the plans of those that are begun and not committed.

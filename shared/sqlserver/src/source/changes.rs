@@ -195,7 +195,7 @@ mod tests {
         };
         let hidden = Seen { table: false, ..all };
         let cases = [
-            (true, hidden, ErrorCode::SourceRejected, "no table dbo.t"),
+            (true, hidden, ErrorCode::SourceRejected, "dbo.t is not there"),
             (
                 false,
                 Seen {
