@@ -237,7 +237,7 @@ impl Sandbox {
     }
 
     /// Stops the clock at a moment, which is text that means UTC, and gives the server this time zone, which is one of
-    /// [`ZONES`](crate::clock::ZONES).
+    /// `ZONES` in `clock.rs`.
     ///
     /// Fails with 241 when the text is no moment, and with 9820 when there is no such zone.
     pub fn set_clock(&self, utc: &str, zone: &str) -> Result<(), SqlError> {

@@ -31,6 +31,9 @@ pub enum Metric {
     TablesWaiting(u64),
 }
 
+/// The metric of a number of tables.
+pub type OfTables = fn(u64) -> Metric;
+
 /// What was measured of a table or, without one, of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Measurement {
@@ -44,7 +47,7 @@ impl Measurement {
     /// Returns what a run measured of the tables that it left where they were, by the metric that counts them. Those of
     /// which there are none are left out.
     #[must_use]
-    pub fn of_left(left: &[(fn(u64) -> Metric, usize)]) -> Vec<Self> {
+    pub fn of_left(left: &[(OfTables, usize)]) -> Vec<Self> {
         let counted = left.iter().filter(|(_, tables)| *tables > 0);
         let metrics: Vec<Metric> = counted.map(|(metric, tables)| metric(*tables as u64)).collect();
         if metrics.is_empty() {

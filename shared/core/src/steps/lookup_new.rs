@@ -216,7 +216,7 @@ async fn catalogs<P: ProbeSource>(source: &P, tables: &[LookedUp]) -> Vec<Option
 /// What is to be done with a table.
 enum Answered {
     Unchanged(ObjectName),
-    Copy(CopyWindow),
+    Copy(Box<CopyWindow>),
     Empty(EmptyWindow),
     DryRun(DryRun),
     LeftAlone(TableLeftAlone),
@@ -236,7 +236,7 @@ fn answer(planned: Vec<Planned>, failed: Vec<FailedTable>) -> NewWatermarks {
     for Planned { answered, note } in planned {
         match answered {
             Answered::Unchanged(table) => answer.unchanged.push(table),
-            Answered::Copy(window) => answer.windows.push(window),
+            Answered::Copy(window) => answer.windows.push(*window),
             Answered::Empty(window) => answer.empty.push(window),
             Answered::DryRun(plan) => answer.dry_run.push(plan),
             Answered::LeftAlone(left_alone) => answer.left_alone.push(left_alone),
@@ -305,7 +305,9 @@ where
     fn unchanged(&self) -> Answered {
         let table = self.table.spec.table.clone();
         match self.table.committed() {
-            Some(committed) if !self.planning.dry_run => Answered::Copy(CopyWindow::committed(table, committed)),
+            Some(committed) if !self.planning.dry_run => {
+                Answered::Copy(Box::new(CopyWindow::committed(table, committed)))
+            }
             _ => Answered::Unchanged(table),
         }
     }
@@ -328,7 +330,7 @@ where
             table = %window.table, window = %window.window, new_watermark = %window.new_watermark,
             slices = window.slices, adopted, "Window frozen."
         );
-        Ok(Answered::Copy(window))
+        Ok(Answered::Copy(Box::new(window)))
     }
 
     fn shown(&self, plan: Plan, adopted: bool, settings: &RunSettings) -> Result<DryRun> {
