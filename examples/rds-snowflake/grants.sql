@@ -5,7 +5,7 @@ CREATE STORAGE INTEGRATION erp_lake
   TYPE = EXTERNAL_STAGE
   STORAGE_PROVIDER = 'S3'
   ENABLED = TRUE
-  STORAGE_AWS_ROLE_ARN = 'arn:aws:iam::111122223333:role/snowflake-reads-lake'
+  STORAGE_AWS_ROLE_ARN = 'arn:…:iam::111122223333:role/snowflake-reads-lake'
   STORAGE_ALLOWED_LOCATIONS = ('s3://erp-lake/tidemark/');
 
 GRANT USAGE ON INTEGRATION erp_lake TO ROLE lake_owner;
