@@ -298,12 +298,14 @@ deploy: $(if $(wildcard $(RUN_STAMP)),,$(DEPLOY_STAMP)) ## Builds, and deploys w
 # it and wherever. RUSTFLAGS and CFLAGS of the environment are kept.
 CARGO_FOLDER := $(or $(CARGO_HOME),$(HOME)/.cargo)
 RENAMED := $(CARGO_FOLDER)=/cargo $(CURDIR)=/tidemark $(abspath $(TARGET))=/tidemark/target
-ANYWHERE = RUSTFLAGS="$${RUSTFLAGS:-} $(RENAMED:%=--remap-path-prefix=%) $(FOLDED)" CFLAGS="$${CFLAGS:-} $(RENAMED:%=-ffile-prefix-map=%)"
+ANYWHERE = RUSTFLAGS="$${RUSTFLAGS:-} $(RENAMED:%=--remap-path-prefix=%) $(FOLDED)$(1)" CFLAGS="$${CFLAGS:-} $(RENAMED:%=-ffile-prefix-map=%)"
 
 # Functions that came out alike are one in a binary: lookup-new-watermark weighs 25 KB less zipped. rustc's own linker,
 # which it uses on x86_64, can do that. The linker of an arm64 machine may not, and that of cargo lambda (zig) refuses to.
 # Every machine of a kind does the same, so that the same tree gives the same packages.
 release: FOLDED := $(if $(filter x86_64,$(shell uname -m)),-Clink-arg=-Wl$(COMMA)--icf=all)
+# Constants that are alike are one in the lookups, too: lookup-new-watermark weighs 107 KB less zipped.
+release: MERGED := $(subst icf=all,ignore-data-address-equality,$(FOLDED))
 
 # Rows go through copy-delta only, so it is compiled for speed, and the other functions for size. All four are in
 # target/release then, or those that FUNCTIONS= names.
@@ -313,7 +315,7 @@ release:
 		echo "The linker of this machine cannot fold functions (--icf=all), so its packages would be others. Use rustc's own:" \
 		"leave linkers out of RUSTFLAGS and of .cargo/config.toml, and take the compiler of rust-toolchain.toml." >&2; exit 1; }; rm -f $$out; }
 	$(if $(COPY),$(ANYWHERE) cargo build --locked --profile release-copy --package copy-delta)
-	$(if $(LOOKUPS),$(ANYWHERE) cargo build --locked --profile release-lookup $(LOOKUPS:%=--package %))
+	$(if $(LOOKUPS),$(call ANYWHERE, $(MERGED)) cargo build --locked --profile release-lookup $(LOOKUPS:%=--package %))
 	@mkdir -p $(TARGET)/release
 	@install -m 755 $(COPY:%=$(TARGET)/release-copy/%) $(LOOKUPS:%=$(TARGET)/release-lookup/%) $(TARGET)/release
 
