@@ -175,13 +175,8 @@ fn a_frozen_backfill_is_seen_and_can_be_given_up() {
 
 #[test]
 fn a_backfill_refuses_a_range_that_is_not_copied_yet_before_it_is_begun() {
-    let world = World::new(SCRIPT);
-    world.tables(&World::both(0));
-    world.succeeds(&["run"]);
-    world
-        .sandbox
-        .execute("INSERT orders VALUES (4, '2020-01-04', N'four')")
-        .unwrap();
+    let world = set();
+    insert_fourth(&world);
     for (range, said) in [
         (
             &["--from", "2020-01-02", "--to", "2030-01-01"][..],

@@ -2,17 +2,13 @@
 
 use serde_json::{Value, json};
 
+use crate::by_hand::{insert_fourth, set};
 use crate::world::{SCRIPT, T, World, of_t};
 
 #[test]
 fn a_plan_shows_windows_rows_and_statements_with_their_values() {
-    let world = World::new(SCRIPT);
-    world.tables(&World::both(0));
-    world.succeeds(&["run"]);
-    world
-        .sandbox
-        .execute("INSERT orders VALUES (4, '2020-01-04', N'four')")
-        .unwrap();
+    let world = set();
+    insert_fourth(&world);
     let done = world.succeeds(&["plan", "--sql"]);
     assert!(
         done.out.contains("N'2020-01-03T00:00:00.000'") && !done.out.contains("@P1"),

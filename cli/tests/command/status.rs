@@ -4,17 +4,13 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::by_hand::{insert_fourth, set};
 use crate::world::{SCRIPT, World, of_t};
 
 #[test]
 fn status_history_and_verify_say_how_the_tables_are() {
-    let world = World::new(SCRIPT);
-    world.tables(&World::both(0));
-    world.succeeds(&["run"]);
-    world
-        .sandbox
-        .execute("INSERT orders VALUES (4, '2020-01-04', N'four')")
-        .unwrap();
+    let world = set();
+    insert_fourth(&world);
     world.succeeds(&["run"]);
     let status = world.json_lines(&["status", "--json"]);
     assert_eq!(status.len(), 2);

@@ -143,14 +143,14 @@ impl Server {
         Ok(behind_if(goes_back))
     }
 
-    /// Asks the server whether its wall clock goes back. One that does not know time zones holds nothing back.
+    /// Asks the server whether its wall clock goes back. For one that does not know time zones, no window stays behind.
     async fn asked_whether_the_clock_goes_back(&self) -> Answer<bool> {
         let rows = match self.rows(&watermark::clock_goes_back()).await {
             Ok(rows) => rows,
             Err(failure) if failure.is_transient() => return Err(failure),
             Err(failure) => {
                 tracing::warn!(
-                    "The server does not say whether its clock goes back, so no window is behind back when it does: rows that the clock stamps \
+                    "The server does not say whether its clock goes back, so no window stays behind it then: rows that the clock stamps \
                      in the hour that comes twice may be left out: {failure}."
                 );
                 return Ok(false);

@@ -89,7 +89,7 @@ const fn now(clock: ServerClock) -> &'static str {
 
 /// Writes the condition that keeps a watermark below the server's clock, or nothing when its type is not a time.
 ///
-/// A window that is behind back is kept behind the wall clock, and also below the clock that is asked for where that is
+/// A window that stays an hour behind is kept behind the wall clock, and also below the clock that is asked for where that is
 /// another one.
 fn below_clock(name: &str, sql_type: SqlType, clock: Clock, behind: BehindClock) -> Option<String> {
     let below = sql_type.below_clock(clock)?;
