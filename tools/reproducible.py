@@ -3,8 +3,11 @@
     .venv/bin/python tools/reproducible.py lookup-old-watermark …
 
 Each build has the tree's files in a folder of its own, a folder of Cargo of its own with a copy of what the registry
-gave, and no network. So both differ in what differs between two machines of one kind: in their folders, in the moment,
-and in the order in which files were made. The compiler is the same one, which rust-toolchain.toml names.
+gave, and no network. So both differ in what differs between two machines of one kind: in their folders, in the order in
+which files were made, and in what happened when. The compiler is the same one, which rust-toolchain.toml names.
+
+Both builds run at once, with their output in a file each. When their packages differ, everything is kept, so that `cmp`
+and `readelf -S` can say in what.
 """
 
 import os
@@ -12,14 +15,30 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from local.packages import pack, paths_of_this_machine
 
 ROOT = Path(__file__).resolve().parents[1]
-# The folders of the two builds differ in their length, too.
-TREES = ("one/tidemark", "the-other/folder/of-somebody-else")
-CARGO_FOLDERS = ("one/cargo", "the-other/home/.cargo")
+
+
+@dataclass(frozen=True)
+class Place:
+    """The folders of one of the builds."""
+
+    tree: Path
+    cargo: Path
+    output: Path
+
+
+def places(folder: Path) -> list[Place]:
+    """Returns the places of the two builds. Their folders differ in their length, too."""
+    return [
+        Place(folder / "one/tidemark", folder / "one/cargo", folder / "one.log"),
+        Place(folder / "the-other/folder/of-somebody-else", folder / "the-other/home/.cargo", folder / "the-other.log"),
+    ]
 
 
 def copy_of_tree(target: Path, is_reversed: bool) -> None:
@@ -43,19 +62,20 @@ def copy_of_cargo(source: Path, target: Path) -> None:
             shutil.copy(source / name, target / name)
 
 
-def build(tree: Path, cargo: Path, functions: list[str]) -> dict[str, bytes]:
-    """Returns the packages of functions that were built in a folder."""
-    copy_of_cargo(Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo"), cargo)
+def build(place: Place, functions: list[str]) -> dict[str, bytes]:
+    """Returns the packages of functions that were built in a place."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CARGO_", "MAKE", "MFLAGS"))}
-    environment = kept | {"CARGO_HOME": str(cargo), "CARGO_NET_OFFLINE": "true"}
-    command = ["make", "-C", tree, "release", f"FUNCTIONS={' '.join(functions)}"]
-    subprocess.run(command, env=environment, stdout=sys.stderr, check=True)
+    environment = kept | {"CARGO_HOME": str(place.cargo), "CARGO_NET_OFFLINE": "true"}
+    command = ["make", "-C", place.tree, "release", f"FUNCTIONS={' '.join(functions)}"]
+    with place.output.open("w") as log:
+        if subprocess.run(command, env=environment, stdout=log, stderr=log, check=False).returncode:
+            raise SystemExit(f"The build failed: {place.output}")
     packages = {}
     for name in functions:
-        folder = tree / "target/lambda" / name
+        folder = place.tree / "target/lambda" / name
         folder.mkdir(parents=True)
-        shutil.copy(tree / "target/release" / name, folder / "bootstrap")
-        if named := paths_of_this_machine((folder / "bootstrap").read_bytes(), cargo, tree):
+        shutil.copy(place.tree / "target/release" / name, folder / "bootstrap")
+        if named := paths_of_this_machine((folder / "bootstrap").read_bytes(), place.cargo, place.tree):
             print(f"{name} names {' and '.join(named)}")
         packages[name] = pack(folder).read_bytes()
     return packages
@@ -70,15 +90,22 @@ def differences(one: bytes, other: bytes) -> str:
 
 
 def main(functions: list[str]) -> int:
-    with tempfile.TemporaryDirectory(prefix="tidemark-reproducible-") as folder:
-        built = []
-        for tree, cargo in zip(TREES, CARGO_FOLDERS, strict=True):
-            copy_of_tree(Path(folder) / tree, is_reversed=bool(built))
-            built.append(build(Path(folder) / tree, Path(folder) / cargo, functions))
-    one, other = built
+    folder = Path(tempfile.mkdtemp(prefix="tidemark-reproducible-"))
+    both = places(folder)
+    # The files of both builds are copied before either begins, so that they are of the same moment.
+    for place in both:
+        copy_of_tree(place.tree, is_reversed=place is not both[0])
+        copy_of_cargo(Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo"), place.cargo)
+    print(f"Two builds of {', '.join(functions)}. Their output: {folder}/*.log", flush=True)
+    with ThreadPoolExecutor() as pool:
+        one, other = pool.map(lambda place: build(place, functions), both)
     for name in functions:
         print(f"{name}.zip  {differences(one[name], other[name])}")
-    return int(one != other)
+    if one == other:
+        shutil.rmtree(folder)
+        return 0
+    print("The binaries:", *(place.tree / "target/release" for place in both))
+    return 1
 
 
 if __name__ == "__main__":
