@@ -358,7 +358,7 @@ def test_a_package_is_built_in_two_places_and_compared(tmp_path: Path, writes: s
         tmp_path, rustc="cat > /dev/null", cargo=f'd=target/release-lookup; mkdir -p $d; echo "{writes}" > $d/one'
     )
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "tests")}
-    environment |= {"HOME": str(tmp_path), "CARGO_TARGET_DIR": "/elsewhere"}
+    environment |= {"HOME": str(tmp_path), "CARGO_TARGET_DIR": "/elsewhere", "TMPDIR": str(tmp_path)}
     command = [sys.executable, str(ROOT / "tools/reproducible.py"), "one"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert verdict in done.stdout, done.stdout + done.stderr
