@@ -33,17 +33,37 @@ pub struct SlowKeys {
 pub struct LargeTable {
     rows: Rows,
     count: u64,
+    rows_per_s: Option<u64>,
     slow: Option<SlowKeys>,
 }
 
 impl LargeTable {
-    /// Makes a table of `count` rows like those of `table`, some of them slow.
+    /// Makes a table of `count` rows like those of `table`, which are sent as fast as they are taken.
     #[must_use]
-    pub fn new(table: &Table, count: u64, slow: Option<SlowKeys>) -> Self {
+    pub fn new(table: &Table, count: u64) -> Self {
         Self {
             rows: Rows::new(table, count),
             count,
-            slow,
+            rows_per_s: None,
+            slow: None,
+        }
+    }
+
+    /// Sends each connection no more than so many rows in a second, as a real server does. The connections do not share them.
+    #[must_use]
+    pub fn at_most(self, rows_per_s: u64) -> Self {
+        Self {
+            rows_per_s: Some(rows_per_s),
+            ..self
+        }
+    }
+
+    /// Reads some of the rows slowly.
+    #[must_use]
+    pub fn with_slow(self, slow: SlowKeys) -> Self {
+        Self {
+            slow: Some(slow),
+            ..self
         }
     }
 
@@ -55,7 +75,7 @@ impl LargeTable {
             answer(&[("answer", &INT)], &[&[&1_i32.to_le_bytes()]])
         } else if says("MAX([id])") {
             let (names, none) = (
-                ["new_watermark", "ordering", "future", "null", "held"],
+                ["new_watermark", "ordering", "future_rows", "null_rows", "held_back"],
                 &0_u64.to_le_bytes()[..],
             );
             let described = names.map(|name| (name, if name == "ordering" { &INT } else { &BIGINT }));
@@ -86,13 +106,19 @@ impl LargeTable {
             answer(&[("id", &BIGINT)], rows)
         } else if says("FROM [dbo].[large]") {
             let keys = self.keys(request);
-            let is_slow = |slow: &&SlowKeys| slow.keys.start < keys.end && keys.start < slow.keys.end;
-            let pace = self.slow.as_ref().filter(is_slow).map(|slow| slow.rows_per_s);
+            let pace = self.pace(&keys);
             return self.rows.send_keys(stream, out, keys, pace).await;
         } else {
             answer(&[("nothing", &INT)], &[])
         };
         out.send(stream, &tokens, true).await
+    }
+
+    /// Returns the rows per second at which these keys are sent.
+    fn pace(&self, keys: &Range<u64>) -> Option<u64> {
+        let is_slow = |slow: &&SlowKeys| slow.keys.start < keys.end && keys.start < slow.keys.end;
+        let slow = self.slow.as_ref().filter(is_slow);
+        slow.map(|slow| slow.rows_per_s).or(self.rows_per_s)
     }
 
     /// Returns the keys of the interval that a statement is about: above one bound and up to the other, where it has
@@ -124,11 +150,12 @@ impl LargeTable {
     }
 }
 
-/// Returns the catalog's answer that the key leads the clustered index.
+/// Returns the catalog's answer that the key leads the clustered index, which has no partitions.
 fn leading_column() -> Vec<u8> {
     let text = crate::tokens::characters(0xE7, 256, crate::tokens::LATIN1);
-    let described = columns(&[("name", text), ("is_key", INT.to_vec())]);
-    let values = row(&[crate::tokens::long(Some(&utf16("id"))), short(&1_i32.to_le_bytes())]);
+    let described = columns(&[("name", text), ("is_key", INT.to_vec()), ("is_split", INT.to_vec())]);
+    let name = crate::tokens::long(Some(&utf16("id")));
+    let values = row(&[name, short(&1_i32.to_le_bytes()), short(&0_i32.to_le_bytes())]);
     [described, values, end(1)].concat()
 }
 

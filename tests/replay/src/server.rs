@@ -51,6 +51,7 @@ pub struct Replay {
 #[derive(Debug, Default)]
 struct Seen {
     connections: usize,
+    statements: usize,
     requests: Vec<Vec<u8>>,
 }
 
@@ -104,7 +105,13 @@ impl Replay {
         self.seen.lock().unwrap().connections
     }
 
-    /// Returns the payloads of the requests so far.
+    /// Returns how many statements there were so far.
+    #[must_use]
+    pub fn statements(&self) -> usize {
+        self.seen.lock().unwrap().statements
+    }
+
+    /// Returns the payloads of the requests so far. Those about a table are not kept.
     #[must_use]
     pub fn requests(&self) -> Vec<Vec<u8>> {
         self.seen.lock().unwrap().requests.clone()
@@ -139,6 +146,7 @@ async fn converse(mut stream: Stream, login: &Login, answer: &Answer, seen: &Mut
     out.send(&mut stream, &login_tokens(login), true).await?;
     loop {
         let request = packet::read(&mut stream).await?;
+        seen.lock().unwrap().statements += 1;
         if let Answer::Table(table) = answer {
             table.answer(&request.payload, &mut stream, &mut out).await?;
             continue;
