@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "only tests use it, and they fail by panicking")]
 
+pub use tiberius::Row;
+use tiberius::error::Error;
 use tiberius::{AuthMethod, Client, Config};
 use tidemark_sqlserver::login::{Login, Tls};
 use tokio::net::TcpStream;
@@ -34,8 +36,11 @@ pub fn login_from_environment() -> Option<Login> {
     )
 }
 
+/// A connection for scripts and checks.
+pub type Connection = Client<Compat<TcpStream>>;
+
 /// Opens a connection for scripts and checks.
-pub async fn connect(login: &Login) -> Client<Compat<TcpStream>> {
+pub async fn connect(login: &Login) -> Connection {
     let mut config = Config::new();
     config.host(&login.host);
     config.port(login.port);
@@ -46,6 +51,20 @@ pub async fn connect(login: &Login) -> Client<Compat<TcpStream>> {
     }
     let tcp = TcpStream::connect((login.host.as_str(), login.port)).await.unwrap();
     Client::connect(config, tcp.compat_write()).await.unwrap()
+}
+
+/// Returns the rows of one SELECT.
+///
+/// # Errors
+///
+/// Fails with the server's own words when it refuses the statement.
+pub async fn rows(connection: &mut Connection, sql: &str) -> Result<Vec<Row>, String> {
+    let said = |error| match error {
+        Error::Server(told) => format!("{} (error {})", told.message(), told.code()),
+        other => other.to_string(),
+    };
+    let answer = connection.simple_query(sql).await.map_err(said)?;
+    answer.into_first_result().await.map_err(said)
 }
 
 /// Runs the batches of a script, which are separated by lines with `GO`.

@@ -4,7 +4,7 @@
 #![allow(missing_docs, reason = "a benchmark")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use tidemark_bench::hot_loops;
+use tidemark_bench::hot_loops::hot_loops;
 
 /// The rows of a measured batch.
 const ROWS: u64 = 16_384;

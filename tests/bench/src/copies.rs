@@ -1,4 +1,4 @@
-//! The whole way: the release binary of `copy-delta`, run as Lambda runs it, into an S3 server on disk.
+//! The whole way: the release binary of `copy-delta`, run as Lambda runs it, into an S3 server on disk behind TLS.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,11 +11,11 @@ use tidemark::model::record::Decision;
 use tidemark::model::slice::SliceBounds;
 use tidemark::model::slice_id::SliceId;
 use tidemark::model::table::TableSpec;
-use tidemark::model::types::TypeName;
-use tidemark::model::watermark::Watermark;
 use tidemark::model::window::WindowName;
 use tidemark::ports::objects::{CompleteObjects, Completed};
 use tidemark::steps::context::RunContext;
+use tidemark_bench::tls_front::TlsFront;
+use tidemark_bench::whole::{KEY, end};
 use tidemark_replay::tables::Table;
 use tidemark_sqlserver::login::{Login, Tls};
 use tidemark_tests::s3_server::{BUCKET, S3Server};
@@ -28,14 +28,6 @@ use crate::process::{Measured, measure};
 pub const TABLE: &str = "dbo.tidemark_bench";
 /// The name of the secret with the login of the server, as a sink has it.
 pub const SINK_SECRET: &str = "sink";
-/// The key of every table, which is its watermark too.
-pub const KEY: &str = "id";
-
-/// Returns the watermark at which every window ends.
-pub fn end() -> Result<Watermark, Failure> {
-    Ok(Watermark::new(TypeName::new("bigint")?, i64::MAX.to_string())?)
-}
-
 /// Makes the settings of a table of this name, with others.
 pub fn spec(name: &str, how: &Value) -> Result<TableSpec, Failure> {
     let mut spec = json!({ "table": name, "tracking": { "watermark": { "column": KEY } } });
@@ -75,6 +67,8 @@ pub async fn copy(
     plan: Plan,
 ) -> Result<Measured, Failure> {
     let s3 = S3Server::start().await?;
+    let front = TlsFront::start(s3.address()).await?;
+    let files = tempfile::tempdir()?;
     s3.keep_secret(
         json!({ "host": login.host, "port": login.port, "username": login.username(), "password": login.password(),
                 "dbname": login.database })
@@ -85,17 +79,19 @@ pub async fn copy(
     let window = plan.window.clone();
     ledger.freeze(plan).await?;
     let mut command = Command::new(copy_delta);
-    command.envs(s3.environment()).envs([
+    command
+        .envs(s3.environment())
+        .envs(front.environment(files.path(), authority.as_deref())?);
+    command.envs([
         ("SINK_BUCKET", BUCKET),
         ("SINK_PREFIX", "bench"),
         ("SOURCE_SECRET_ARN", "source"),
         ("SINK_SECRET_ARNS", SINK_SECRET),
         ("RUST_LOG", "warn"),
     ]);
-    match authority {
-        Some(authority) => command.env("SSL_CERT_FILE", authority),
-        None => command.env("SOURCE_TLS", if login.tls == Tls::Trust { "trust" } else { "verify" }),
-    };
+    if authority.is_none() {
+        command.env("SOURCE_TLS", if login.tls == Tls::Trust { "trust" } else { "verify" });
+    }
     let event = json!({
         "run_id": "bench", "table": spec.table, "window": window, "slice": 0, "settings": spec.run_settings(),
     });

@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use tidemark::error::{Answer, Error, ErrorCode, OfRole, Role};
 use tidemark::model::field_ids::FieldIds;
 use tidemark::model::format::Format;
-use tidemark::model::names::{Identifier, ObjectName};
-use tidemark::model::rows::{Interval, Rows};
+use tidemark::model::rows::Rows;
 use tidemark::model::types::{Column, TypeName, WantedForms};
 use tidemark::model::values::Values;
 use tidemark::ports::files::{EncodeFiles, EncodePart};
 use tidemark::ports::rows::{ReadRows, TakeBatches};
+use tidemark_bench::whole::{KEY, Whole};
 use tidemark_files::encoder::Files;
 use tidemark_replay::drain::{Address, Drain};
 use tidemark_replay::tables::Table;
@@ -64,7 +64,7 @@ pub fn run(layer: &str, table: &Table, format: &str, login: &Login, link: Link) 
     run_event(&event)
 }
 
-/// Runs the bare drain of a statement, in a process of its own.
+/// Runs the bare drain of a batch, in a process of its own.
 pub fn drain(sql: &str, login: &Login) -> Result<Measured, Failure> {
     let event = json!({
         "layer": "drain", "columns": [], "format": "parquet", "host": login.host, "port": login.port,
@@ -88,7 +88,7 @@ pub fn columns(table: &Table, wanted: WantedForms) -> Result<Vec<Column>, Failur
             name: column.name.to_owned(),
             form: types::form(&sql_type, wanted)?,
             sql_type,
-            nullable: column.name != copies::KEY,
+            nullable: column.name != KEY,
             values: Values::OfSource,
         })
     });
@@ -147,17 +147,8 @@ async fn read(
     columns: &[Column],
     batches: &mut impl TakeBatches<RecordBatch>,
 ) -> Result<u64, Failure> {
-    let (table, key): (ObjectName, _) = (copies::TABLE.parse()?, Identifier::new(copies::KEY)?);
-    let rows = Rows::Interval(Interval {
-        table: &table,
-        column: &key,
-        old: None,
-        new: &copies::end()?,
-        closed: tidemark::model::rows::Closed::default(),
-        with_nulls: false,
-        key: None,
-        filter: None,
-    });
+    let whole = Whole::of(copies::TABLE)?;
+    let rows = Rows::Interval(whole.interval());
     Ok(reader.read(&rows, columns, batches).await.of(Role::Source)?.rows)
 }
 

@@ -16,11 +16,11 @@ mod server;
 mod small;
 mod source;
 
-use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::json;
+use tidemark_bench::Failure;
 use tidemark_replay::certificate::Certificate;
 use tidemark_replay::rows::Rows;
 use tidemark_replay::server::{Answer, Replay};
@@ -29,8 +29,6 @@ use tidemark_replay::tables::{self, Table};
 use crate::layers::Link;
 use crate::process::Measured;
 use crate::report::{Amount, Report};
-
-type Failure = Box<dyn Error + Send + Sync>;
 
 /// The rows of mixed columns in a line, unless `BENCH_ROWS` says otherwise. Tables with wider rows have fewer.
 const ROWS: u64 = 5_000_000;

@@ -23,7 +23,7 @@ pub struct Report {
 pub struct Amount {
     /// The rows.
     pub rows: u64,
-    /// The bytes as they came from the source.
+    /// The bytes as they came from the source, decrypted.
     pub wire_bytes: f64,
     /// The bytes of the file, if there is one.
     pub file_bytes: Option<u64>,
@@ -53,14 +53,18 @@ impl Report {
     pub fn section(&self, title: &str) {
         println!("\n{title}");
         println!(
-            "  {:<34} {:>10} {:>8} {:>13} {:>12} {:>9} {:>11}",
-            "", "rows/s", "MB/s", "CPU s/M rows", "peak RSS MB", "file MB", "time ÷ drain"
+            "  {:<34} {:>10} {:>8} {:>9} {:>13} {:>12} {:>9} {:>11}",
+            "", "rows/s", "MB/s", "bytes/row", "CPU s/M rows", "peak RSS MB", "file MB", "time ÷ drain"
         );
     }
 
-    /// Adds a line. A bare drain is what later lines with its name as `drain` are compared with.
+    /// Adds a line. A bare drain is what later lines with its name as `drain` are compared with, and says how many bytes
+    /// of a row came over the wire.
     pub fn line(&mut self, name: &str, drain: &str, amount: Amount, measured: &Measured) {
         let seconds_per_row = measured.wall_seconds / amount.rows as f64;
+        // The process of a drain answers with the bytes that it has received.
+        let received = measured.answer["bytes"].as_f64().filter(|_| name == drain);
+        let wire_bytes_per_row = received.map(|bytes| rounded(bytes / amount.rows as f64, 1));
         if name == drain {
             self.drains.insert(name.to_owned(), seconds_per_row);
         }
@@ -73,14 +77,25 @@ impl Report {
             .map_or(String::new(), |bytes| format!("{:.1}", bytes as f64 / 1e6));
         let drain = self.drains.get(drain);
         let ratio = drain.map_or(String::new(), |drain| format!("{:.2}", seconds_per_row / drain));
-        println!("  {name:<34} {rows_per_s:>10} {mb_per_s:>8.1} {cpu:>13.3} {peak_rss_mb:>12.1} {file:>9} {ratio:>11}");
-        let line = json!({
+        let wire = wire_bytes_per_row.map_or(String::new(), |bytes| format!("{bytes:.1}"));
+        println!(
+            "  {name:<34} {rows_per_s:>10} {mb_per_s:>8.1} {wire:>9} {cpu:>13.3} {peak_rss_mb:>12.1} {file:>9} {ratio:>11}"
+        );
+        let mut line = json!({
             "name": name,
             "rows_per_s": rows_per_s,
             "mb_per_s": rounded(mb_per_s, 1),
             "cpu_s_per_million_rows": rounded(cpu, 3),
             "peak_rss_mb": rounded(peak_rss_mb, 1),
         });
+        if let Some(bytes) = wire_bytes_per_row {
+            line["wire_bytes_per_row"] = json!(bytes);
+        }
+        self.lines.push(line);
+    }
+
+    /// Adds a line of another kind, which was printed by whoever measured it.
+    pub fn note(&mut self, line: Value) {
         self.lines.push(line);
     }
 

@@ -4,6 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use tidemark::model::rows::Rows;
+use tidemark_bench::source_side;
+use tidemark_bench::whole::{KEY, Whole};
 use tidemark_replay::tables;
 use tidemark_sandbox::{Options, Sandbox};
 use tidemark_sqlserver::login::Login;
@@ -20,6 +23,10 @@ const COPY: &str = "dbo.tidemark_bench_copy";
 const DRAIN: &str = "drain/mixed/server";
 const PARQUET: &str = "copy/mixed/parquet/server";
 const MERGE: &str = "copy/mixed/sqlserver";
+const SOURCE: &str = "source/mixed/server";
+
+/// The slices whose reads are compared with those of one slice.
+const SLICES: u64 = 4;
 
 const DROP: &str = "DROP TABLE IF EXISTS dbo.tidemark_bench_rows\nGO\nDROP TABLE IF EXISTS dbo.tidemark_bench_copy";
 
@@ -30,7 +37,7 @@ fn script(rows: u64) -> String {
         .columns
         .iter()
         .map(|column| {
-            let key = if column.name == "id" {
+            let key = if column.name == KEY {
                 " NOT NULL PRIMARY KEY"
             } else {
                 ""
@@ -57,7 +64,7 @@ FROM GENERATE_SERIES(1, {rows})"
 
 /// Measures the lines of a server.
 pub async fn measure(report: &mut Report, copy_delta: &Path, rows: u64) -> Result<(), Failure> {
-    if !report.wants_any([DRAIN, PARQUET, MERGE].into_iter()) {
+    if !report.wants_any([DRAIN, PARQUET, MERGE, SOURCE].into_iter()) {
         return Ok(());
     }
     let given = real_server::login_from_environment();
@@ -91,15 +98,12 @@ async fn lines(
     rows: u64,
 ) -> Result<(), Failure> {
     let table = tables::mixed();
-    let names: Vec<_> = table
-        .columns
-        .iter()
-        .map(|column| format!("[{}]", column.name))
-        .collect();
-    let sql = format!("SELECT {} FROM {SCRATCH}", names.join(", "));
+    let (spec, whole) = (copies::spec(SCRATCH, &json!({}))?, Whole::of(SCRATCH)?);
+    let columns = layers::columns(&table, spec.wanted_forms())?;
+    let batch = source_side::batch_of(&Rows::Interval(whole.interval()), &columns, login)?;
     let drained = {
         let login = login.clone();
-        tokio::task::spawn_blocking(move || layers::drain(&sql, &login)).await??
+        tokio::task::spawn_blocking(move || layers::drain(&batch, &login)).await??
     };
     let wire_bytes = drained.answer["bytes"].as_u64().unwrap_or_default() as f64;
     let mut amount = Amount {
@@ -108,11 +112,17 @@ async fn lines(
         file_bytes: None,
     };
     report.line(DRAIN, DRAIN, amount, &drained);
+    if report.wants(SOURCE) {
+        let slices = whole.slices(rows, SLICES)?;
+        let told = source_side::measure(login, &whole.interval(), &columns, &slices).await?;
+        print!("{}", told.text(slices.len()));
+        report.note(told.line(SOURCE, slices.len()));
+    }
     for (name, how) in [
         (PARQUET, json!({})),
         (
             MERGE,
-            json!({ "sink": { "sqlserver": { "secret_arn": copies::SINK_SECRET, "table": COPY, "keys": [copies::KEY] } } }),
+            json!({ "sink": { "sqlserver": { "secret_arn": copies::SINK_SECRET, "table": COPY, "keys": [KEY] } } }),
         ),
     ] {
         if !report.wants(name) {

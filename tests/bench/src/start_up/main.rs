@@ -7,18 +7,15 @@
 
 mod runtime_api;
 mod services;
-mod tls_front;
 
-use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tidemark_bench::Failure;
 
 use crate::runtime_api::Function;
 use crate::services::{EVENTS, STARTS, Services, Step};
-
-type Failure = Box<dyn Error + Send + Sync>;
 
 /// The beginning of the names of this program's lines in `bench.json`.
 const NAME: &str = "start/";

@@ -12,6 +12,7 @@ use tidemark::ledger::Place;
 use tidemark::model::table::TableSpec;
 use tidemark::ports::sink_table::NoSinks;
 use tidemark::testing::pipeline::Pipeline;
+use tidemark_bench::tls_front::TlsFront;
 use tidemark_files::encoder::Files;
 use tidemark_sandbox::{Options, Sandbox};
 use tidemark_sqlserver::control_table::ControlTable;
@@ -22,15 +23,12 @@ use tidemark_tests::s3_server::{BUCKET, S3Server};
 use tidemark_tests::stand_in::{CONTROL_TABLE, login_of, shipped_control_table};
 
 use crate::Failure;
-use crate::tls_front::TlsFront;
 
 const PREFIX: &str = "start";
 /// The number of processes of each function.
 pub const STARTS: usize = 20;
 /// The number of events of each process, of which the first is cold.
 pub const EVENTS: usize = 4;
-/// The files in which Linux systems keep their certificates.
-const SYSTEM_CERTIFICATES: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
 /// Everything that the functions call.
 pub struct Services {
@@ -73,24 +71,13 @@ impl Services {
         )?;
 
         let files = tempfile::tempdir()?;
-        let bundle = files.path().join("ca-bundle.pem");
-        let system = SYSTEM_CERTIFICATES
-            .iter()
-            .find_map(|path| std::fs::read_to_string(path).ok());
-        let certificates = [
-            system.unwrap_or_default(),
-            std::fs::read_to_string(sandbox.ca_path())?,
-            front.certificate,
-        ];
-        std::fs::write(&bundle, certificates.join("\n"))?;
         let mut environment: BTreeMap<_, _> = s3
             .environment()
             .into_iter()
+            .chain(front.environment(files.path(), Some(sandbox.ca_path()))?)
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
         for (name, value) in [
-            ("AWS_ENDPOINT_URL", format!("https://{}", front.address)),
-            ("SSL_CERT_FILE", bundle.to_string_lossy().into_owned()),
             ("SINK_BUCKET", BUCKET.to_owned()),
             ("SINK_PREFIX", PREFIX.to_owned()),
             ("SOURCE_SECRET_ARN", "source".to_owned()),
