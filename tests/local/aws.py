@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 import urllib.error
 import urllib.request
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,10 @@ class LocalAws:
         """Returns a boto3 client with the rights of the account's owner."""
         return client(service, self.endpoint)
 
+    def requests(self, bucket: str) -> Counter[str]:
+        """Returns the requests to a bucket so far, by their methods."""
+        return requests_in(self._child.log.read_text(errors="replace"), bucket)
+
     def stop(self) -> None:
         """Ends ministack and every function process that it started."""
         self._child.stop()
@@ -80,6 +86,11 @@ class LocalAws:
                 return bool(response.status == 200)
         except (urllib.error.URLError, OSError):
             return False
+
+
+def requests_in(log: str, bucket: str) -> Counter[str]:
+    """Returns the requests to a bucket that `local.emulator` has noted, by their methods."""
+    return Counter(re.findall(rf"(?m)^s3 (\w+) /{re.escape(bucket)}(?:[/?]|$)", log))
 
 
 def client(service: str, endpoint: str) -> Any:

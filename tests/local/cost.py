@@ -30,13 +30,20 @@ class Cost:
     """The invocations of functions."""
     connections: int
     """The logins on the source, which keeps the watermarks too if they are not in the bucket."""
+    statements: int
+    """The requests to it after the logins."""
+    reads: int
+    """The requests to the bucket that read: GET and HEAD."""
+    writes: int
+    """The other requests to the bucket."""
     largest_payload: int
     """The bytes of the largest result of a task."""
 
     def __str__(self) -> str:
         return (
             f"runs {self.runs}, states entered {self.states}, invocations {self.invocations}, "
-            f"connections {self.connections}, largest payload {self.largest_payload} bytes, "
+            f"connections {self.connections}, statements {self.statements}, reads of the bucket {self.reads}, "
+            f"writes {self.writes}, largest payload {self.largest_payload} bytes, "
             f"{self.outcome.seconds:.1f} s"
         )
 
@@ -44,8 +51,12 @@ class Cost:
 def measure(deployment: Deployment, sandbox: Sandbox, run_input: dict[str, Any], seconds: float = 120) -> Cost:
     """Runs one execution, and returns its cost."""
     before = connections(sandbox)
+    sandbox.statements()
+    bucket = Requests(deployment)
     execution = Execution.start(deployment, run_input)
     outcome = execution.wait(seconds)
+    statements = sandbox.statements()
+    reads, writes = bucket.since()
     # The question itself is a connection too.
     used = connections(sandbox) - before - 1
     states = deployment.aws.client("stepfunctions")
@@ -63,8 +74,25 @@ def measure(deployment: Deployment, sandbox: Sandbox, run_input: dict[str, Any],
         states=sum(event["type"].endswith("StateEntered") for event in events),
         invocations=sum("Payload" in json.loads(result) for result in results),
         connections=used,
+        statements=statements,
+        reads=reads,
+        writes=writes,
         largest_payload=max(len(result.encode()) for result in results),
     )
+
+
+class Requests:
+    """The requests to a deployment's bucket from now on."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        self._before = deployment.aws.requests(deployment.bucket)
+
+    def since(self) -> tuple[int, int]:
+        """Returns how many have read since then, and how many have not."""
+        new = self._deployment.aws.requests(self._deployment.bucket) - self._before
+        reads = new["GET"] + new["HEAD"]
+        return reads, new.total() - reads
 
 
 def connections(sandbox: Sandbox) -> int:

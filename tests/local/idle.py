@@ -18,11 +18,14 @@ from typing import Any
 from local import tutorial
 from local.cost import Cost, measure
 from local.deploy import ROOT, Deployment
+from local.machine import load_average, machine
 from local.sandbox import Sandbox
 from local.stack import Stack
 
 RELEASE = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve() / "release"
 OF_ONE_RUN = 300
+STATES = 4
+"""The states of one run without changes, whatever the number of its tables."""
 OF_THE_LIST = 2000
 PER_RUN = 200
 TURNS = int(os.environ.get("BENCH_ROUNDS", "5"))
@@ -79,23 +82,27 @@ def cpu(stack: Stack) -> dict[str, float]:
     return used
 
 
-def show(stack: Stack, what: str, tables: int, run: Callable[[], Cost]) -> None:
-    """Prints the fastest of a few runs, after one that starts the functions, and the CPU of one."""
+def show(stack: Stack, what: str, tables: int, run: Callable[[], Cost], states: int | None = None) -> None:
+    """Prints the fastest of a few runs, after one that starts the functions, and the CPU of one. No table may fail, and
+    each run enters so many `states`, if they are given.
+    """
     run()
     before = cpu(stack)
     costs = [run() for _ in range(TURNS)]
     used = ", ".join(f"{who} {(after - before[who]) / TURNS:.2f}" for who, after in cpu(stack).items())
     for cost in costs:
         assert cost.outcome.succeeded, cost.outcome.cause
+        assert not cost.outcome.output.get("failed"), cost.outcome.output["failed"]
+        assert states is None or cost.states == states, f"{cost.states} states and not {states}"
         unchanged = cost.outcome.output["unchanged"]
         assert (unchanged if isinstance(unchanged, int) else len(unchanged)) == tables, cost.outcome.output
     fastest = min(costs, key=lambda cost: cost.outcome.seconds)
-    print(f"{what}: {fastest}; CPU s of a run: {used}", flush=True)
+    print(f"{what}: {fastest}; CPU s of a run: {used}; load {load_average():.1f}", flush=True)
 
 
 def main() -> int:
     """Deploys, fills and measures."""
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, the fastest of {TURNS} runs", flush=True)
+    print(f"{machine()}, the fastest of {TURNS} runs", flush=True)
     script = f"{tutorial.WATERMARK_TABLE}GO\n{tutorial.WATERMARK_PROCEDURE}"
     with Stack(script, binaries=RELEASE) as stack:
         assert stack.sandbox is not None
@@ -109,11 +116,18 @@ def main() -> int:
             f"{OF_ONE_RUN} tables, watermarks in the bucket",
             OF_ONE_RUN,
             lambda: measure(in_bucket, sandbox, one),
+            STATES,
         )
         in_table = stack.deploy(
             "idle-list", TableListKey=KEY, TablesPerRun=str(PER_RUN), RunConcurrency=os.environ.get("BENCH_RUNS", "2")
         )
-        show(stack, f"{OF_ONE_RUN} tables, watermarks in a table", OF_ONE_RUN, lambda: measure(in_table, sandbox, one))
+        show(
+            stack,
+            f"{OF_ONE_RUN} tables, watermarks in a table",
+            OF_ONE_RUN,
+            lambda: measure(in_table, sandbox, one),
+            STATES,
+        )
         listed = json.dumps([spec(number) for number in range(OF_THE_LIST)]).encode()
         in_table.aws.client("s3").put_object(Bucket=in_table.bucket, Key=KEY, Body=listed)
         show(stack, f"{OF_THE_LIST} tables of a list", OF_THE_LIST, lambda: measure(in_table.of_list, sandbox, {}, 250))

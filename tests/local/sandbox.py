@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,6 +85,20 @@ class Sandbox:
         self._child.tell(json.dumps(order))
         self._orders += 1
         self._child.wait_until(self._has_ordered, 10, "the stand-in SQL Server")
+
+    def statements(self) -> int:
+        """Returns the number of requests of clients since the last call, without logins. The first call begins to
+        count.
+        """
+        told = self._told()
+        self._child.tell('"statements"')
+        self._child.wait_until(lambda: len(self._told()) > len(told), 10, "the stand-in SQL Server")
+        return self._told()[-1]
+
+    def _told(self) -> list[int]:
+        """Returns the numbers of requests that it has told so far."""
+        log = self._child.log.read_text(errors="replace")
+        return [int(number) for number in re.findall(r"(?m)^statements (\d+)$", log)]
 
     def _has_ordered(self) -> bool:
         return self._child.log.read_text(errors="replace").count("\nordered") >= self._orders

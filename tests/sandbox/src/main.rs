@@ -20,7 +20,8 @@ A stand-in for SQL Server for development and tests. When it accepts connections
   --init SCRIPT.sql     run a script first; may be given again
   --ready-file FILE     write the line of JSON to a file as well
   --faults              take faults from standard input, a line of JSON each
-                        (text, number, message, after_rows, times), and answer each with a line
+                        (text, number, message, after_rows, times), and answer each with a line;
+                        \"statements\" is answered with the number of requests since it was last asked
   --help                this text
 ";
 
@@ -96,12 +97,17 @@ fn run(arguments: Arguments) -> Result<(), String> {
 fn order_faults(sandbox: &Weak<Sandbox>) {
     let mut stdout = std::io::stdout();
     for line in std::io::stdin().lines().map_while(Result::ok) {
-        let answer = match fault(&line).zip(sandbox.upgrade()) {
-            Some((fault, sandbox)) => {
-                sandbox.inject(fault);
-                "ordered"
+        let answer = match sandbox.upgrade() {
+            Some(sandbox) if line == "\"statements\"" => {
+                let noted = sandbox.statements();
+                let requests = noted.iter().filter(|statement| *statement != "LOGIN");
+                format!("statements {}", requests.count())
             }
-            None => "not a fault",
+            Some(sandbox) => fault(&line).map_or("not a fault".to_owned(), |fault| {
+                sandbox.inject(fault);
+                "ordered".to_owned()
+            }),
+            None => "not a fault".to_owned(),
         };
         let _ = writeln!(stdout, "{answer}").and_then(|()| stdout.flush());
     }
