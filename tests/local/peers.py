@@ -6,14 +6,13 @@ the process and those that it started, user and system. A program that cannot be
 that says so. The table goes into docs/explanation/performance.md, with the command, the machine and its load.
 
 Environment: SQLSERVER_URL, BENCH_ROWS (rows of the table, 1,000,000 at most), BENCH_ROUNDS (3), CA_BUNDLE, and
-BENCH_WRITE=no to print only.
+BENCH_WRITE=no to print only. BENCH_ONLY, which chooses other lines of `make bench`, is only named in the command.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import platform
 import resource
 import shutil
 import statistics
@@ -31,6 +30,7 @@ import pyarrow.parquet
 
 from local import source_url
 from local.deploy import ROOT
+from local.machine import load_average, machine
 from local.process import peak_memory
 from local.sandbox import run_batches, run_query
 from local.stack import Stack
@@ -290,12 +290,12 @@ class Tidemark:
         return json.loads((folder / "peer.out").read_text()), Used(cpu, seconds, rss, 0)
 
 
-def table(programs: list[Program], bench: Bench, server: str, load: str) -> str:
+def table(programs: list[Program], bench: Bench, server: str, busy: str) -> str:
     """Returns the table as the page has it."""
     own = statistics.median(used.cpu for used in programs[0].used)
     lines = [
-        f"`SQLSERVER_URL=… BENCH_ROWS={bench.rows} make bench`, {datetime.now(UTC):%-d %B %Y}, {_machine()}, "
-        f"load {load}. The server was {server}. Each program ran {len(programs[0].used)} times, in turns.",
+        f"`{_command(bench.rows)}`, {datetime.now(UTC):%-d %B %Y}, {machine()}, "
+        f"load {busy}. The server was {server}. Each program ran {len(programs[0].used)} times, in turns.",
         "",
         "| | CPU s per million rows | peak RSS, MB | file, MB | CPU against Tidemark |",
         "|---|---|---|---|---|",
@@ -310,15 +310,24 @@ def table(programs: list[Program], bench: Bench, server: str, load: str) -> str:
     return "\n".join(lines)
 
 
-def _machine() -> str:
-    return f"{platform.machine()} with {os.cpu_count()} cores"
+def _command(rows: int) -> str:
+    """Returns the command that measures the same again, without what it says of the server."""
+    given = {"BENCH_ROWS": str(rows), "BENCH_ROUNDS": str(_rounds()), "BENCH_ONLY": os.environ.get("BENCH_ONLY", "")}
+    words = [f"{name}={value}" for name, value in given.items() if value]
+    return " ".join(["SQLSERVER_URL=…", *words, "make bench"])
+
+
+def _rounds() -> int:
+    return int(os.environ.get("BENCH_ROUNDS", "3"))
 
 
 def write(text: str) -> None:
-    """Puts the table in its place on the page."""
+    """Puts the table in its place on the page, and keeps everything outside of it."""
     page = PAGE.read_text()
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{PAGE} has no place for the table: {BEGIN} and {END}")
     PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
 
 
@@ -332,7 +341,7 @@ def main() -> int:
     programs = [Program("Tidemark", ()), *(Program(name, packages, run) for name, packages, run in PROGRAMS)]
     for program in programs:
         program.install()
-    load = f"{os.getloadavg()[0]:.1f}"
+    before = load_average()
     with tempfile.TemporaryDirectory(prefix="tidemark-peers-") as folder, Stack(None, binaries=RELEASE) as stack:
         bench = Bench(source_url.parse(url), rows, Path(folder))
         print(f"Filling {TABLE} with {rows} rows")
@@ -340,7 +349,7 @@ def main() -> int:
         try:
             server = _last_line(str(run_query(bench.source.login, "SELECT @@VERSION")[0][0]).splitlines()[0])
             tidemark = Tidemark(bench, stack)
-            for turn in range(int(os.environ.get("BENCH_ROUNDS", "3"))):
+            for turn in range(_rounds()):
                 for program in (program for program in programs if not program.skipped):
                     print(f"turn {turn + 1}: {program.name}")
                     if program.run is None:
@@ -349,7 +358,7 @@ def main() -> int:
                         run_peer(program, bench)
         finally:
             bench.drop()
-    text = table(programs, bench, server, f"{load} to {os.getloadavg()[0]:.1f}")
+    text = table(programs, bench, server, f"{before:.1f} to {load_average():.1f}")
     print(text)
     if os.environ.get("BENCH_WRITE") != "no":
         write(text)
