@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "only tests use it, and they fail by panicking")]
 
-pub use tiberius::Row;
 use tiberius::error::Error;
 use tiberius::{AuthMethod, Client, Config};
+pub use tiberius::{FromSql, Row};
 use tidemark_sqlserver::login::{Login, Tls};
 use tokio::net::TcpStream;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};

@@ -14,6 +14,7 @@ use tidemark::model::table::TableSpec;
 use tidemark::model::window::WindowName;
 use tidemark::ports::objects::{CompleteObjects, Completed};
 use tidemark::steps::context::RunContext;
+use tidemark_bench::process::{Measured, measure};
 use tidemark_bench::tls_front::TlsFront;
 use tidemark_bench::whole::{KEY, end};
 use tidemark_replay::tables::Table;
@@ -22,7 +23,6 @@ use tidemark_tests::s3_server::{BUCKET, S3Server};
 
 use crate::Failure;
 use crate::layers::columns;
-use crate::process::{Measured, measure};
 
 /// The table's name where the replaying server, which does not look at it, is asked for its rows.
 pub const TABLE: &str = "dbo.tidemark_bench";

@@ -17,6 +17,7 @@ use tidemark::model::types::{Column, TypeName, WantedForms};
 use tidemark::model::values::Values;
 use tidemark::ports::files::{EncodeFiles, EncodePart};
 use tidemark::ports::rows::{ReadRows, TakeBatches};
+use tidemark_bench::process::{Measured, measure};
 use tidemark_bench::whole::{KEY, Whole};
 use tidemark_files::encoder::Files;
 use tidemark_replay::drain::{Address, Drain};
@@ -26,7 +27,6 @@ use tidemark_sqlserver::rows::{BatchLimits, RowReader};
 use tidemark_sqlserver::types;
 use tokio::sync::mpsc;
 
-use crate::process::{Measured, measure};
 use crate::{Failure, copies};
 
 /// The argument that makes this program a layer.

@@ -1,6 +1,8 @@
 //! What the programs of the benchmark share, and what is tested of it.
 
 pub mod hot_loops;
+pub mod process;
+pub mod report;
 pub mod source_side;
 pub mod tls_front;
 pub mod whole;

@@ -10,8 +10,6 @@
 mod copies;
 mod layers;
 mod null;
-mod process;
-mod report;
 mod server;
 mod small;
 mod source;
@@ -21,14 +19,14 @@ use std::process::ExitCode;
 
 use serde_json::json;
 use tidemark_bench::Failure;
+use tidemark_bench::process::Measured;
+use tidemark_bench::report::{Amount, Report};
 use tidemark_replay::certificate::Certificate;
 use tidemark_replay::rows::Rows;
 use tidemark_replay::server::{Answer, Replay};
 use tidemark_replay::tables::{self, Table};
 
 use crate::layers::Link;
-use crate::process::Measured;
-use crate::report::{Amount, Report};
 
 /// The rows of mixed columns in a line, unless `BENCH_ROWS` says otherwise. Tables with wider rows have fewer.
 const ROWS: u64 = 5_000_000;

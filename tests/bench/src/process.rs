@@ -27,6 +27,10 @@ pub struct Measured {
 }
 
 /// Runs `command` with `input` on its standard input, to its end.
+///
+/// # Errors
+///
+/// Fails when the process cannot be started, fails, or does not write JSON.
 pub fn measure(mut command: Command, input: &Value) -> Result<Measured, Failure> {
     let before = children_cpu_seconds()?;
     let started = Instant::now();

@@ -1,5 +1,7 @@
 //! The lines on the terminal and in `target/bench.json`.
 
+#![allow(clippy::print_stdout, reason = "the terminal is the reader")]
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -30,7 +32,14 @@ pub struct Amount {
 }
 
 impl Report {
+    /// Returns the lines so far.
+    #[must_use]
+    pub fn lines(&self) -> &[Value] {
+        &self.lines
+    }
+
     /// Makes an empty report of the lines whose names contain `only`.
+    #[must_use]
     pub fn new(only: String) -> Self {
         Self {
             only,
@@ -40,6 +49,7 @@ impl Report {
     }
 
     /// Returns whether the line is wanted.
+    #[must_use]
     pub fn wants(&self, name: &str) -> bool {
         name.contains(&self.only)
     }
@@ -100,6 +110,10 @@ impl Report {
     }
 
     /// Writes `target/bench.json`.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the file cannot be written.
     pub fn write(&self) -> Result<(), Failure> {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/bench.json");
         if let Some(folder) = path.parent() {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use tidemark::model::rows::Rows;
+use tidemark_bench::report::{Amount, Report};
 use tidemark_bench::source_side;
 use tidemark_bench::whole::{KEY, Whole};
 use tidemark_replay::tables;
@@ -13,7 +14,6 @@ use tidemark_sqlserver::login::Login;
 use tidemark_tests::real_server;
 use tidemark_tests::stand_in::login_of;
 
-use crate::report::{Amount, Report};
 use crate::{Failure, copies, layers};
 
 /// The scratch table, and the one that it is merged into. Both are dropped before and after.

@@ -18,7 +18,7 @@ use tidemark::model::types::Column;
 use tidemark::ports::rows::{ExplainRows, Explained, ReadRows, TakeBatches};
 use tidemark_sqlserver::login::Login;
 use tidemark_sqlserver::rows::RowReader;
-use tidemark_tests::real_server::{self, Connection, Row};
+use tidemark_tests::real_server::{self, Connection, FromSql, Row};
 
 use crate::Failure;
 
@@ -176,7 +176,7 @@ impl Server {
     async fn sessions(&mut self) -> Told<BTreeSet<i16>> {
         let sql = "SELECT session_id FROM sys.dm_exec_sessions WHERE program_name = N'tidemark'";
         let rows = real_server::rows(&mut self.0, sql).await?;
-        Ok(rows.iter().filter_map(|row| row.get(0)).collect())
+        Ok(rows.iter().filter_map(|row| value(row, 0)).collect())
     }
 
     /// Returns the pages that a session has read so far, in requests that have ended.
@@ -184,7 +184,7 @@ impl Server {
         let session = session.clone()?;
         let sql = format!("SELECT logical_reads FROM sys.dm_exec_sessions WHERE session_id = {session}");
         let rows = real_server::rows(&mut self.0, &sql).await?;
-        let reads = rows.first().and_then(|row| row.get(0));
+        let reads = rows.first().and_then(|row| value(row, 0));
         reads.ok_or_else(|| format!("session {session} is gone"))
     }
 
@@ -210,9 +210,14 @@ impl Server {
              WHERE request_session_id = {session} AND request_status = N'GRANT' GROUP BY request_mode"
         );
         let rows = real_server::rows(&mut self.0, &sql).await?;
-        let lock = |row: &Row| Some((row.get::<&str, _>(0)?.to_owned(), row.get(1)?));
+        let lock = |row: &Row| Some((value::<&str>(row, 0)?.to_owned(), value(row, 1)?));
         Ok(rows.iter().filter_map(lock).collect())
     }
+}
+
+/// Returns a value of a row, if it is there and of this type.
+fn value<'a, T: FromSql<'a>>(row: &'a Row, column: usize) -> Option<T> {
+    row.try_get(column).ok().flatten()
 }
 
 /// Returns the only session that was not there before.

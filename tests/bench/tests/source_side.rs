@@ -88,8 +88,12 @@ async fn what_is_drained_is_the_statement_of_a_copy() {
     assert!(of_all - of_none >= 200 * 9, "{of_all} {of_none}");
     // The stand-in notes statements from now on.
     world.sandbox.statements();
-    measure(&login, &whole.interval(), &columns, &[]).await.unwrap();
+    let slices = whole.slices(200, 4).unwrap();
+    measure(&login, &whole.interval(), &columns, &slices).await.unwrap();
     let noted = world.sandbox.statements();
+    // Two connections ask, and the reader has one session for all that it reads.
+    let logins = noted.iter().filter(|statement| statement.starts_with("LOGIN"));
+    assert_eq!(logins.count(), 3, "{noted:#?}");
     let text = batch.split('\'').nth(1).unwrap();
     assert!(
         noted.iter().any(|statement| statement.contains(text)),

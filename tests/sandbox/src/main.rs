@@ -100,7 +100,7 @@ fn order_faults(sandbox: &Weak<Sandbox>) {
         let answer = match sandbox.upgrade() {
             Some(sandbox) if line == "\"statements\"" => {
                 let noted = sandbox.statements();
-                let requests = noted.iter().filter(|statement| *statement != "LOGIN");
+                let requests = noted.iter().filter(|statement| !statement.starts_with("LOGIN"));
                 format!("statements {}", requests.count())
             }
             Some(sandbox) => fault(&line).map_or("not a fault".to_owned(), |fault| {
