@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use serde_json::json;
 use tidemark_bench::Failure;
 use tidemark_bench::process::Measured;
-use tidemark_bench::report::{Amount, Report};
+use tidemark_bench::report::{Amount, Report, number};
 use tidemark_replay::certificate::Certificate;
 use tidemark_replay::rows::Rows;
 use tidemark_replay::server::{Answer, Replay};
@@ -67,16 +67,6 @@ fn run() -> Result<(), Failure> {
         .enable_all()
         .build()?;
     runtime.block_on(measure_all(&copy_delta))
-}
-
-fn number(name: &str, otherwise: u64) -> Result<u64, Failure> {
-    match std::env::var(name) {
-        Ok(text) => Ok(text
-            .replace('_', "")
-            .parse()
-            .map_err(|_| format!("{name} is not a number: {text}"))?),
-        Err(_) => Ok(otherwise),
-    }
 }
 
 async fn measure_all(copy_delta: &Path) -> Result<(), Failure> {

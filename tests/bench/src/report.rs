@@ -109,19 +109,43 @@ impl Report {
         self.lines.push(line);
     }
 
-    /// Writes `target/bench.json`.
+    /// Writes `target/bench.json`, unless `BENCH_WRITE` is `no`.
     ///
     /// # Errors
     ///
     /// Fails when the file cannot be written.
     pub fn write(&self) -> Result<(), Failure> {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/bench.json");
+        let Some(path) = file() else {
+            return Ok(());
+        };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
         std::fs::write(&path, serde_json::to_vec_pretty(&self.lines)?)?;
         println!("\n{} lines written to target/bench.json", self.lines.len());
         Ok(())
+    }
+}
+
+/// Returns where the lines are written, or `None` when `BENCH_WRITE` is `no`.
+#[must_use]
+pub fn file() -> Option<PathBuf> {
+    let is_wanted = std::env::var("BENCH_WRITE").as_deref() != Ok("no");
+    is_wanted.then(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/bench.json"))
+}
+
+/// Returns the number that a variable of the environment has, or `otherwise`.
+///
+/// # Errors
+///
+/// Fails when it is not a number.
+pub fn number(name: &str, otherwise: u64) -> Result<u64, Failure> {
+    match std::env::var(name) {
+        Ok(text) => Ok(text
+            .replace('_', "")
+            .parse()
+            .map_err(|_| format!("{name} is not a number: {text}"))?),
+        Err(_) => Ok(otherwise),
     }
 }
 

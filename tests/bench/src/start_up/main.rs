@@ -8,17 +8,20 @@
 mod runtime_api;
 mod services;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidemark_bench::Failure;
+use tidemark_bench::report::{self, number};
 
 use crate::runtime_api::Function;
-use crate::services::{EVENTS, STARTS, Services, Step};
+use crate::services::{EVENTS, Services, Step};
 
 /// The beginning of the names of this program's lines in `bench.json`.
 const NAME: &str = "start/";
+/// The number of processes of each function, unless `BENCH_STARTS` says otherwise.
+const STARTS: u64 = 20;
 
 fn main() -> Result<(), Failure> {
     let binaries = std::env::current_exe()?.with_file_name("");
@@ -32,7 +35,8 @@ fn main() -> Result<(), Failure> {
 }
 
 async fn measure_all(binaries: &Path) -> Result<Vec<Value>, Failure> {
-    let services = Services::set().await?;
+    let starts = usize::try_from(number("BENCH_STARTS", STARTS)?)?;
+    let services = Services::set(starts).await?;
     println!("{:<40} {:>10} {:>8}", "", "median ms", "p95 ms");
     let mut lines = Vec::new();
     for step in Step::ALL {
@@ -41,7 +45,7 @@ async fn measure_all(binaries: &Path) -> Result<Vec<Value>, Failure> {
             return Err(format!("{} is not built: use make bench", binary.display()).into());
         }
         let (mut polls, mut cold, mut warm) = (Vec::new(), Vec::new(), Vec::new());
-        for start in 0..STARTS {
+        for start in 0..starts {
             let mut function = Function::start(&binary, &services.environment).await?;
             polls.push(function.first_poll);
             for nth in 0..EVENTS {
@@ -74,9 +78,11 @@ fn line(name: &str, mut times: Vec<Duration>) -> Value {
     json!({ "name": name, "median_ms": at(50), "p95_ms": at(95) })
 }
 
-/// Writes the lines into the report, in the place of those of an earlier run.
+/// Writes the lines into the report if it is wanted, in the place of those of an earlier run.
 fn add_to_report(lines: Vec<Value>) -> Result<(), Failure> {
-    let report = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/bench.json");
+    let Some(report) = report::file() else {
+        return Ok(());
+    };
     let mut all: Vec<Value> = match std::fs::read(&report) {
         Ok(text) => serde_json::from_slice(&text)?,
         Err(_) => Vec::new(),

@@ -25,8 +25,6 @@ use tidemark_tests::stand_in::{CONTROL_TABLE, login_of, shipped_control_table};
 use crate::Failure;
 
 const PREFIX: &str = "start";
-/// The number of processes of each function.
-pub const STARTS: usize = 20;
 /// The number of events of each process, of which the first is cold.
 pub const EVENTS: usize = 4;
 
@@ -40,10 +38,10 @@ pub struct Services {
 }
 
 impl Services {
-    /// Makes the tables `t0`, `t1`, … with a planned window each, whose rows are gone, and the table `idle`, which is
-    /// copied.
-    pub async fn set() -> Result<Self, Failure> {
-        let tables = STARTS * EVENTS;
+    /// Makes the tables `t0`, `t1`, … with a planned window each, whose rows are gone, for so many processes of each function,
+    /// and the table `idle`, which is copied.
+    pub async fn set(starts: usize) -> Result<Self, Failure> {
+        let tables = starts * EVENTS;
         let script: String = std::iter::once("idle".to_owned())
             .chain((0..tables).map(|table| format!("t{table}")))
             .map(|table| format!("CREATE TABLE {table} (id int NOT NULL, name nvarchar(40)); INSERT INTO {table} VALUES (1, N'a')\nGO\n"))
@@ -81,6 +79,7 @@ impl Services {
             ("SINK_BUCKET", BUCKET.to_owned()),
             ("SINK_PREFIX", PREFIX.to_owned()),
             ("SOURCE_SECRET_ARN", "source".to_owned()),
+            ("WATERMARK_STORE", "sql".to_owned()),
             ("WATERMARK_TABLE", "dbo.tidemark_watermark".to_owned()),
             ("WATERMARK_PROCEDURE", "dbo.tidemark_write_watermark".to_owned()),
         ] {
