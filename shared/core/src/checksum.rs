@@ -115,7 +115,12 @@ mod tests {
     #[test]
     fn the_checksums_of_pieces_give_that_of_the_whole() {
         let bytes: Vec<u8> = (0..20_000_u32).map(|byte| (byte % 251) as u8).collect();
-        for sizes in [vec![20_000], vec![1, 19_999], vec![0, 4_096, 0, 12_000, 3_904, 0], vec![0]] {
+        for sizes in [
+            vec![20_000],
+            vec![1, 19_999],
+            vec![0, 4_096, 0, 12_000, 3_904, 0],
+            vec![0],
+        ] {
             let (mut start, mut pieces) = (0, Vec::new());
             for size in sizes {
                 pieces.push((crc64nvme_base64(&bytes[start..start + size]), size as u64));

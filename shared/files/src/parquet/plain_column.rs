@@ -4,6 +4,7 @@
 //! times; a column with sixteen bytes a value even needs an object for each value. Here the values go from the batch
 //! into the page, and from there, packed, to their place in the chunk.
 
+use std::io::Write;
 use std::ops::Range;
 
 use arrow_array::{Array, ArrayRef};
@@ -109,9 +110,9 @@ impl PlainColumn {
     }
 
     /// Ends the chunk, appends it to the row group, and begins the next chunk. Buffers keep at most `kept_bytes`.
-    pub fn append_to(
+    pub fn append_to<W: Write + Send>(
         &mut self,
-        group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+        group: &mut SerializedRowGroupWriter<'_, W>,
         packer: &mut Packer,
         kept_bytes: usize,
     ) -> Result<()> {
