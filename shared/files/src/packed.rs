@@ -10,7 +10,7 @@ use tidemark::model::format::Compression;
 use tidemark::ports::files::TakeBytes;
 use zstd::stream::write::Encoder as ZstdEncoder;
 
-use crate::writing::Writing;
+use crate::writing::{Writing, unfinished};
 
 /// The bytes of lines that are collected before they are packed.
 const PACK_BYTES: usize = 128 * 1024;
@@ -99,20 +99,19 @@ impl<S: TakeBytes> Packer<S> {
             Self::Zstd(encoder) => encoder.do_finish(),
         };
         ended.map_err(|error| self.failed(error))?;
-        let bytes = match self {
-            Self::Gzip(encoder) => encoder.finish(),
-            Self::Zstd(encoder) => encoder.finish(),
-        };
-        Ok(bytes.map_err(failed)?.into_inner())
+        self.writing().take().ok_or_else(unfinished)
+    }
+
+    fn writing(&mut self) -> &mut Writing<S> {
+        match self {
+            Self::Gzip(encoder) => encoder.get_mut(),
+            Self::Zstd(encoder) => encoder.get_mut(),
+        }
     }
 
     /// Returns the error of packing: that of whoever takes the bytes, if they were not taken.
     fn failed(&mut self, error: io::Error) -> Error {
-        let writing = match self {
-            Self::Gzip(encoder) => encoder.get_mut(),
-            Self::Zstd(encoder) => encoder.get_mut(),
-        };
-        writing.failure().unwrap_or_else(|| failed(error))
+        self.writing().failure().unwrap_or_else(|| failed(error))
     }
 }
 

@@ -30,7 +30,7 @@ use tidemark::ports::files::{EncodedPart, TakeBytes};
 use self::packer::Packer;
 use self::plain_column::PlainColumn;
 use self::values::Values;
-use crate::writing::Writing;
+use crate::writing::{Writing, unfinished};
 
 /// The key in the footer under which the declared SQL types are, as a JSON object with the names of the columns.
 pub const SQL_TYPES_KEY: &str = "sqlserver.types";
@@ -48,9 +48,6 @@ const ROW_GROUP_UNPACKED_BYTES: usize = 128 * 1024 * 1024;
 /// The size in bytes at which a text column's dictionary is given up. A smaller dictionary pays, and a larger one only
 /// costs hashing.
 const DICTIONARY_BYTES: usize = 64 * 1024;
-/// The average bytes of a value in a batch from which the crate `parquet` writes the column, because it passes such a
-/// page on where our code would copy it.
-const LARGE_VALUE_BYTES: usize = 256 * 1024;
 /// The bytes of buffers that all columns together keep from one row group to the next.
 const KEPT_BYTES: usize = 32 * 1024 * 1024;
 
@@ -70,8 +67,7 @@ pub struct ParquetEncoder<S: TakeBytes> {
 
 /// An open row group.
 struct RowGroup {
-    /// The writers of the columns with a dictionary or with large values. It is `None` for a column that
-    /// [`PlainColumn`] writes.
+    /// The writers of the columns with a dictionary. It is `None` for a column that [`PlainColumn`] writes.
     dictionaries: Vec<Option<ArrowColumnWriter>>,
     rows: usize,
     /// The bytes of the values before they are packed.
@@ -131,13 +127,6 @@ impl<S: TakeBytes> ParquetEncoder<S> {
     }
 
     fn write_rows(&mut self, batch: &RecordBatch) -> parquet::errors::Result<()> {
-        // Large values are not added to a chunk that `PlainColumn` has begun.
-        let is_large =
-            |(array, writer): (&ArrayRef, &Option<ArrowColumnWriter>)| writer.is_none() && has_large_values(array);
-        let meets_large = |group: &mut RowGroup| batch.columns().iter().zip(&group.dictionaries).any(is_large);
-        if let Some(group) = self.group.take_if(meets_large) {
-            self.close(group)?;
-        }
         let mut start = 0;
         while start < batch.num_rows() {
             let mut group = match self.group.take() {
@@ -164,9 +153,7 @@ impl<S: TakeBytes> ParquetEncoder<S> {
         let needed = self.schema_columns().zip(&self.repeating).zip(batch.columns());
         let needed: Vec<bool> = needed
             .map(|((column, repeats), array)| {
-                !PlainColumn::can_hold(array, column)
-                    || has_large_values(array)
-                    || (*repeats && repetition::may_pay(array, DICTIONARY_BYTES))
+                !PlainColumn::can_hold(array, column) || (*repeats && repetition::may_pay(array, DICTIONARY_BYTES))
             })
             .collect();
         let mut dictionaries: Vec<Option<ArrowColumnWriter>> = needed.iter().map(|_| None).collect();
@@ -236,7 +223,7 @@ impl<S: TakeBytes> ParquetEncoder<S> {
     pub fn finish(mut self) -> Result<EncodedPart<S>> {
         let footer = self.write_end().map_err(|error| self.failed(error))?;
         let rows = footer.file_metadata().num_rows().unsigned_abs();
-        let bytes = self.writer.into_inner().map_err(failed)?.into_inner();
+        let bytes = self.writer.inner_mut().take().ok_or_else(unfinished)?;
         Ok(EncodedPart { rows, bytes })
     }
 
@@ -246,10 +233,6 @@ impl<S: TakeBytes> ParquetEncoder<S> {
         }
         self.writer.finish()
     }
-}
-
-fn has_large_values(array: &ArrayRef) -> bool {
-    Values::bytes(array) >= LARGE_VALUE_BYTES * array.len().max(1)
 }
 
 /// Returns the schema of a part in which every decimal has a fixed number of bytes, as many as its digits need.

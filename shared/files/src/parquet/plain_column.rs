@@ -54,7 +54,7 @@ impl PlainColumn {
     pub fn new(column: ColumnDescPtr) -> Self {
         Self {
             is_text: matches!(column.logical_type_ref(), Some(LogicalType::String)),
-            page: Page::default(),
+            page: Page::new(column.physical_type()),
             bytes: Vec::new(),
             chunk: Chunk::new(column.physical_type()),
             column,
@@ -70,7 +70,7 @@ impl PlainColumn {
         let values = Values::of(array, &self.column)
             .ok_or_else(|| ParquetError::General(format!("{} is not of its type", self.column.name())))?;
         while !rows.is_empty() {
-            rows.start += self.page.fill(&values, array.nulls(), rows.clone());
+            rows.start += self.page.fill(&values, array.nulls(), rows.clone(), &mut packer.large);
             if self.page.is_full() {
                 self.close_page(packer)?;
             }
@@ -104,8 +104,7 @@ impl PlainColumn {
         chunk.unpacked_bytes += unpacked + head_bytes;
         chunk.offsets.append_offset_and_size(int(start), size);
         chunk.add(&mut self.page, &self.column, self.is_text);
-        self.page.clear();
-        packer.shrink();
+        self.page.clear(&mut packer.large);
         Ok(())
     }
 

@@ -226,7 +226,7 @@ impl RowWriter for BatchBuilder {
     }
 
     fn write_bytes(&mut self, col: usize, bytes: Cow<'_, [u8]>) {
-        self.put(col, |column| column.binary(&bytes));
+        self.put(col, |column| column.binary(bytes));
     }
 
     fn write_decimal(&mut self, col: usize, val: DecimalParts) {
