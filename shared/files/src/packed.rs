@@ -18,7 +18,7 @@ const PACK_BYTES: usize = 128 * 1024;
 /// The place where lines are written, on their way to an `S`.
 pub enum Lines<S: TakeBytes> {
     AsTheyAre(S),
-    Packed { lines: Vec<u8>, packer: Packer<S> },
+    Packed { lines: Vec<u8>, packer: Box<Packer<S>> },
 }
 
 /// A packer of lines.
@@ -46,8 +46,10 @@ impl<S: TakeBytes> Lines<S> {
                 Packer::Zstd(encoder.map_err(failed)?)
             }
         };
-        let lines = Vec::new();
-        Ok(Self::Packed { lines, packer })
+        Ok(Self::Packed {
+            lines: Vec::new(),
+            packer: Box::new(packer),
+        })
     }
 
     /// Ends the lines. Returns where their bytes are.

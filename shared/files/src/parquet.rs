@@ -12,7 +12,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::SchemaRef;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
@@ -29,7 +29,6 @@ use tidemark::ports::files::{EncodedPart, TakeBytes};
 
 use self::packer::Packer;
 use self::plain_column::PlainColumn;
-use self::values::Values;
 use crate::writing::{Writing, unfinished};
 
 /// The key in the footer under which the declared SQL types are, as a JSON object with the names of the columns.

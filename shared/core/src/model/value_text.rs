@@ -19,14 +19,6 @@ pub enum Style {
     Iso,
 }
 
-/// Appends `value` with at least `width` digits.
-fn padded(out: &mut Vec<u8>, value: u64, width: usize) {
-    let mut buffer = itoa::Buffer::new();
-    let digits = buffer.format(value).as_bytes();
-    out.extend(std::iter::repeat_n(b'0', width.saturating_sub(digits.len())));
-    out.extend_from_slice(digits);
-}
-
 /// Returns the last two digits of a number.
 #[inline]
 const fn two_digits(value: u32) -> [u8; 2] {

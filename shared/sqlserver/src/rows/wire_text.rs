@@ -145,13 +145,10 @@ fn utf16(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
 }
 
 /// Returns the text of units that are all ASCII, and `None` for others.
-#[expect(
-    clippy::needless_range_loop,
-    reason = "with iterators the compiler makes code that takes twice as long"
-)]
 #[inline]
 fn ascii<const N: usize>(units: &[[u8; 2]; N]) -> Option<[u8; N]> {
     let (mut all, mut text) = (0, [0; N]);
+    // With iterators the compiler makes code that takes twice as long.
     for index in 0..N {
         let unit = u16::from_le_bytes(units[index]);
         all |= unit;
