@@ -1,5 +1,7 @@
 //! Writes parts of lines, in CSV and JSON lines, plain or packed.
 
+use std::ops::Range;
+
 use arrow_array::RecordBatch;
 use tidemark::error::Result;
 use tidemark::model::format::{CsvOptions, JsonlOptions};
@@ -11,13 +13,22 @@ use crate::csv::CsvLine;
 use crate::jsonl::JsonLine;
 use crate::packed::Lines;
 
+/// The bytes of lines after which they may be passed on.
+const WRITE_BYTES: usize = 64 * 1024;
+
 /// The encoder of a part that has a line for each row. Its bytes go to an `S`.
 #[derive(Debug)]
 pub struct TextEncoder<S: TakeBytes> {
+    rows: Rows,
+    lines: Lines<S>,
+    written: u64,
+}
+
+/// The writer of rows.
+#[derive(Debug)]
+struct Rows {
     forms: Vec<Form>,
     line: Line,
-    lines: Lines<S>,
-    rows: u64,
 }
 
 #[derive(Debug)]
@@ -40,39 +51,51 @@ impl<S: TakeBytes> TextEncoder<S> {
     /// Makes an encoder for JSON lines.
     pub fn jsonl(columns: &[Column], options: JsonlOptions, bytes: S) -> Result<Self> {
         let line = JsonLine::new(columns, options.bigint);
-        Ok(Self::new(
-            columns,
-            Line::Json(line),
-            Lines::new(options.compression, bytes)?,
-        ))
+        let lines = Lines::new(options.compression, bytes)?;
+        Ok(Self::new(columns, Line::Json(line), lines))
     }
 
     fn new(columns: &[Column], line: Line, lines: Lines<S>) -> Self {
+        let forms = columns.iter().map(|column| column.form).collect();
         Self {
-            forms: columns.iter().map(|column| column.form).collect(),
-            line,
+            rows: Rows { forms, line },
             lines,
-            rows: 0,
+            written: 0,
         }
     }
 
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        let columns = Cells::of(batch, &self.forms)?;
-        for row in 0..batch.num_rows() {
-            let cells = columns.iter().map(|column| column.get(row));
-            match &self.line {
-                Line::Csv(line) => line.row(self.lines.buffer(), cells)?,
-                Line::Json(line) => line.row(self.lines.buffer(), cells)?,
-            }
-            self.rows += 1;
+        let columns = Cells::of(batch, &self.rows.forms)?;
+        let mut rows = 0..batch.num_rows();
+        while !rows.is_empty() {
+            rows.start = self.rows.write(&columns, rows.clone(), self.lines.buffer())?;
             self.lines.pass_on()?;
         }
+        self.written += batch.num_rows() as u64;
         Ok(())
     }
 
     pub fn finish(self) -> Result<EncodedPart<S>> {
-        let Self { lines, rows, .. } = self;
-        let bytes = lines.finish()?;
+        let bytes = self.lines.finish()?;
+        let rows = self.written;
         Ok(EncodedPart { rows, bytes })
+    }
+}
+
+impl Rows {
+    /// Writes rows until they may be passed on. Returns the row with which to go on.
+    fn write(&self, columns: &[Cells<'_>], rows: Range<usize>, out: &mut Vec<u8>) -> Result<usize> {
+        let enough = out.len() + WRITE_BYTES;
+        for row in rows.clone() {
+            let cells = columns.iter().map(|column| column.get(row));
+            match &self.line {
+                Line::Csv(line) => line.row(out, cells)?,
+                Line::Json(line) => line.row(out, cells)?,
+            }
+            if out.len() >= enough {
+                return Ok(row + 1);
+            }
+        }
+        Ok(rows.end)
     }
 }

@@ -205,6 +205,14 @@ impl<B> TakeBatches<B> for Pipe<B> {
         }
         Ok(())
     }
+
+    async fn catch_up(&mut self) -> Answer<()> {
+        // There is room when the batch that waited is being encoded.
+        if self.batches.reserve().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    }
 }
 
 /// Encodes batches into pieces, of which there are none without rows. Returns the number of rows.
