@@ -27,14 +27,17 @@ def _command(
     unreserved: int | None = None,
     **variables: str,
 ) -> tuple[list[str], dict[str, str]]:
-    """Returns `make deploy` and its environment: a cargo that only says that it was called, a sam that has a version,
-    and an aws that knows the parameters of the stack and how many functions the account can run at once.
+    """Returns `make deploy` and its environment: a cargo that only says that it was called, a compiler that takes
+    everything, a sam that has a version, and an aws that knows the parameters of the stack and how many functions the
+    account can run at once.
     """
     told = json.dumps([{"ParameterKey": name, "ParameterValue": value} for name, value in (stack or {}).items()])
     of_lambda = f"echo {unreserved}" if unreserved is not None else "exit 254"
     of_stack = f"echo '{told}'" if stack else "exit 255"
     for name, does in {
         "cargo": "echo called: cargo $*; exit 1",
+        # With another HOME, the real one would first be downloaded.
+        "rustc": "cat > /dev/null",
         "sam": f"echo SAM CLI, version {sam}",
         "aws": f'case "$1" in lambda) {of_lambda};; *) {of_stack};; esac',
     }.items():

@@ -82,6 +82,10 @@ impl<T: TakeBatches<Batch>> TakeBatches<Batch> for Counting<'_, T> {
         self.meter.count(batch.num_rows(), 0);
         self.batches.take(batch).await
     }
+
+    async fn catch_up(&mut self) -> Answer<()> {
+        self.batches.catch_up().await
+    }
 }
 
 impl ReadRows for MeasuredRows<'_> {

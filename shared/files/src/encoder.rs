@@ -1,22 +1,17 @@
 //! Turns record batches into the bytes of a part.
 //!
-//! An [`Encoder`] takes batches and gives out bytes as they become final, so that a part of any size needs bounded
-//! memory.
+//! An [`Encoder`] takes batches and passes bytes on as they become final, so that a part of any size needs bounded memory.
 
 use arrow_array::{Array, RecordBatch};
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::field_ids::FieldIds;
 use tidemark::model::format::Format;
 use tidemark::model::types::Column;
-use tidemark::ports::files::{EncodeFiles, EncodePart, EncodedPart};
+use tidemark::ports::files::{EncodeFiles, EncodePart, EncodedPart, TakeBytes};
 
 use crate::batch_schema::batch_schema;
 use crate::parquet::ParquetEncoder;
 use crate::text::TextEncoder;
-
-/// The largest buffer in bytes that an encoder keeps, so that the memory for a value of many megabytes is not held
-/// until the end of the part.
-const BUFFER_BYTES: usize = 16 * 1024 * 1024;
 
 /// The maker of encoders for every format.
 #[derive(Debug, Clone, Copy, Default)]
@@ -24,14 +19,20 @@ pub struct Files;
 
 impl EncodeFiles for Files {
     type Batch = RecordBatch;
-    type Encoder = Encoder;
+    type Encoder<S: TakeBytes> = Encoder<S>;
 
-    fn encoder(&self, columns: &[Column], ids: &FieldIds, format: &Format) -> Result<Encoder> {
+    fn encoder<S: TakeBytes>(
+        &self,
+        columns: &[Column],
+        ids: &FieldIds,
+        format: &Format,
+        bytes: S,
+    ) -> Result<Encoder<S>> {
         let schema = batch_schema(columns, ids)?;
         let kind = match format {
-            Format::Parquet(options) => Kind::Parquet(Box::new(ParquetEncoder::new(columns, schema, *options)?)),
-            Format::Csv(options) => Kind::Text(Box::new(TextEncoder::csv(columns, options)?)),
-            Format::Jsonl(options) => Kind::Text(Box::new(TextEncoder::jsonl(columns, *options)?)),
+            Format::Parquet(options) => Kind::Parquet(Box::new(ParquetEncoder::new(columns, schema, *options, bytes)?)),
+            Format::Csv(options) => Kind::Text(Box::new(TextEncoder::csv(columns, options, bytes)?)),
+            Format::Jsonl(options) => Kind::Text(Box::new(TextEncoder::jsonl(columns, *options, bytes)?)),
         };
         let required = columns.iter().enumerate().filter(|(_, column)| !column.nullable);
         Ok(Encoder {
@@ -44,20 +45,20 @@ impl EncodeFiles for Files {
 
 /// The encoder of one part, which takes the record batches of a slice.
 #[derive(Debug)]
-pub struct Encoder {
-    kind: Kind,
+pub struct Encoder<S: TakeBytes> {
+    kind: Kind<S>,
     /// The places and names of the columns that are NOT NULL.
     required: Vec<(usize, String)>,
     rows: u64,
 }
 
 #[derive(Debug)]
-enum Kind {
-    Parquet(Box<ParquetEncoder>),
-    Text(Box<TextEncoder>),
+enum Kind<S: TakeBytes> {
+    Parquet(Box<ParquetEncoder<S>>),
+    Text(Box<TextEncoder<S>>),
 }
 
-impl Encoder {
+impl<S: TakeBytes> Encoder<S> {
     /// Refuses a NULL in a column that is NOT NULL, which no format would notice.
     fn check_required(&self, batch: &RecordBatch) -> Result<()> {
         for (index, name) in &self.required {
@@ -74,7 +75,7 @@ impl Encoder {
     }
 }
 
-impl EncodePart<RecordBatch> for Encoder {
+impl<S: TakeBytes> EncodePart<RecordBatch, S> for Encoder<S> {
     fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         self.check_required(batch)?;
         match &mut self.kind {
@@ -85,27 +86,7 @@ impl EncodePart<RecordBatch> for Encoder {
         Ok(())
     }
 
-    fn pending(&self) -> usize {
-        match &self.kind {
-            Kind::Parquet(encoder) => encoder.pending(),
-            Kind::Text(encoder) => encoder.pending(),
-        }
-    }
-
-    /// Passes the pending bytes to `take`, and keeps the buffer. A new buffer for every piece would cost more time and
-    /// memory than what is written into it.
-    fn drain<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> T {
-        let buffer = match &mut self.kind {
-            Kind::Parquet(encoder) => encoder.buffer(),
-            Kind::Text(encoder) => encoder.buffer(),
-        };
-        let taken = take(buffer);
-        buffer.clear();
-        buffer.shrink_to(BUFFER_BYTES);
-        taken
-    }
-
-    fn finish(self) -> Result<EncodedPart> {
+    fn finish(self) -> Result<EncodedPart<S>> {
         let written = self.rows;
         let encoded = match self.kind {
             Kind::Parquet(encoder) => encoder.finish()?,

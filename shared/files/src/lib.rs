@@ -9,8 +9,10 @@ mod csv;
 pub mod encoder;
 mod jsonl;
 pub mod keys;
+mod packed;
 mod parquet;
 mod text;
+mod writing;
 
 #[cfg(test)]
 mod tests;

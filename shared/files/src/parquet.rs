@@ -12,24 +12,24 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::SchemaRef;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{Compression, GzipLevel, LogicalType, Type as PhysicalType, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{KeyValue, ParquetMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnDescPtr, ColumnPath, SchemaDescriptor, Type};
 use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::format::{Codec, Decimals, ParquetOptions};
 use tidemark::model::types::{Column, Form};
-use tidemark::ports::files::EncodedPart;
+use tidemark::ports::files::{EncodedPart, TakeBytes};
 
 use self::packer::Packer;
 use self::plain_column::PlainColumn;
-use self::values::Values;
+use crate::writing::{Writing, unfinished};
 
 /// The key in the footer under which the declared SQL types are, as a JSON object with the names of the columns.
 pub const SQL_TYPES_KEY: &str = "sqlserver.types";
@@ -47,15 +47,12 @@ const ROW_GROUP_UNPACKED_BYTES: usize = 128 * 1024 * 1024;
 /// The size in bytes at which a text column's dictionary is given up. A smaller dictionary pays, and a larger one only
 /// costs hashing.
 const DICTIONARY_BYTES: usize = 64 * 1024;
-/// The average bytes of a value in a batch from which the crate `parquet` writes the column, because it passes such a
-/// page on where our code would copy it.
-const LARGE_VALUE_BYTES: usize = 256 * 1024;
 /// The bytes of buffers that all columns together keep from one row group to the next.
 const KEPT_BYTES: usize = 32 * 1024 * 1024;
 
-/// The encoder of a part. It writes row groups into memory as they are closed.
-pub struct ParquetEncoder {
-    writer: SerializedFileWriter<Vec<u8>>,
+/// The encoder of a part, whose bytes go to an `S`. It writes row groups as they are closed.
+pub struct ParquetEncoder<S: TakeBytes> {
+    writer: SerializedFileWriter<Writing<S>>,
     schema: SchemaRef,
     /// The maker of the writers with dictionaries.
     dictionaries: ArrowRowGroupWriterFactory,
@@ -69,22 +66,21 @@ pub struct ParquetEncoder {
 
 /// An open row group.
 struct RowGroup {
-    /// The writers of the columns with a dictionary or with large values. It is `None` for a column that
-    /// [`PlainColumn`] writes.
+    /// The writers of the columns with a dictionary. It is `None` for a column that [`PlainColumn`] writes.
     dictionaries: Vec<Option<ArrowColumnWriter>>,
     rows: usize,
     /// The bytes of the values before they are packed.
     unpacked_bytes: usize,
 }
 
-impl fmt::Debug for ParquetEncoder {
+impl<S: TakeBytes> fmt::Debug for ParquetEncoder<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ParquetEncoder").finish_non_exhaustive()
     }
 }
 
-impl ParquetEncoder {
-    pub fn new(columns: &[Column], schema: SchemaRef, options: ParquetOptions) -> Result<Self> {
+impl<S: TakeBytes> ParquetEncoder<S> {
+    pub fn new(columns: &[Column], schema: SchemaRef, options: ParquetOptions, bytes: S) -> Result<Self> {
         let compression = compression(options.codec)?;
         let mut properties = WriterProperties::builder()
             .set_created_by(concat!("tidemark version ", env!("CARGO_PKG_VERSION")).to_owned())
@@ -107,7 +103,7 @@ impl ParquetEncoder {
             ArrowSchemaConverter::new().convert(&schema)
         };
         let described = described.map_err(failed)?;
-        let writer = SerializedFileWriter::new(Vec::new(), described.root_schema_ptr(), Arc::new(properties));
+        let writer = SerializedFileWriter::new(Writing::new(bytes), described.root_schema_ptr(), Arc::new(properties));
         let writer = writer.map_err(failed)?;
         Ok(Self {
             plain: described.columns().iter().cloned().map(PlainColumn::new).collect(),
@@ -121,17 +117,15 @@ impl ParquetEncoder {
     }
 
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.write_rows(batch).map_err(failed)
+        self.write_rows(batch).map_err(|error| self.failed(error))
+    }
+
+    /// Returns the error of writing: that of whoever takes the bytes, if they were not taken.
+    fn failed(&mut self, error: ParquetError) -> Error {
+        self.writer.inner_mut().failure().unwrap_or_else(|| failed(error))
     }
 
     fn write_rows(&mut self, batch: &RecordBatch) -> parquet::errors::Result<()> {
-        // Large values are not added to a chunk that `PlainColumn` has begun.
-        let is_large =
-            |(array, writer): (&ArrayRef, &Option<ArrowColumnWriter>)| writer.is_none() && has_large_values(array);
-        let meets_large = |group: &mut RowGroup| batch.columns().iter().zip(&group.dictionaries).any(is_large);
-        if let Some(group) = self.group.take_if(meets_large) {
-            self.close(group)?;
-        }
         let mut start = 0;
         while start < batch.num_rows() {
             let mut group = match self.group.take() {
@@ -158,9 +152,7 @@ impl ParquetEncoder {
         let needed = self.schema_columns().zip(&self.repeating).zip(batch.columns());
         let needed: Vec<bool> = needed
             .map(|((column, repeats), array)| {
-                !PlainColumn::can_hold(array, column)
-                    || has_large_values(array)
-                    || (*repeats && repetition::may_pay(array, DICTIONARY_BYTES))
+                !PlainColumn::can_hold(array, column) || (*repeats && repetition::may_pay(array, DICTIONARY_BYTES))
             })
             .collect();
         let mut dictionaries: Vec<Option<ArrowColumnWriter>> = needed.iter().map(|_| None).collect();
@@ -215,9 +207,6 @@ impl ParquetEncoder {
     }
 
     fn close(&mut self, group: RowGroup) -> parquet::errors::Result<()> {
-        // The space for the row group is reserved at once, because growing step by step would cost it several times.
-        let bytes = self.memory(&group);
-        self.buffer().reserve_exact(bytes);
         let kept_bytes = KEPT_BYTES / self.plain.len().max(1);
         let mut writer = self.writer.next_row_group()?;
         for (dictionary, plain) in group.dictionaries.into_iter().zip(&mut self.plain) {
@@ -230,31 +219,19 @@ impl ParquetEncoder {
         Ok(())
     }
 
-    pub fn pending(&self) -> usize {
-        self.writer.inner().len()
-    }
-
-    /// Returns the bytes that were written and not yet taken.
-    pub fn buffer(&mut self) -> &mut Vec<u8> {
-        // The writer counts its position itself and never reads what it wrote.
-        self.writer.inner_mut()
-    }
-
-    pub fn finish(mut self) -> Result<EncodedPart> {
-        if let Some(group) = self.group.take() {
-            self.close(group).map_err(failed)?;
-        }
-        let footer = self.writer.finish().map_err(failed)?;
+    pub fn finish(mut self) -> Result<EncodedPart<S>> {
+        let footer = self.write_end().map_err(|error| self.failed(error))?;
         let rows = footer.file_metadata().num_rows().unsigned_abs();
-        Ok(EncodedPart {
-            bytes: std::mem::take(self.buffer()),
-            rows,
-        })
+        let bytes = self.writer.inner_mut().take().ok_or_else(unfinished)?;
+        Ok(EncodedPart { rows, bytes })
     }
-}
 
-fn has_large_values(array: &ArrayRef) -> bool {
-    Values::bytes(array) >= LARGE_VALUE_BYTES * array.len().max(1)
+    fn write_end(&mut self) -> parquet::errors::Result<ParquetMetaData> {
+        if let Some(group) = self.group.take() {
+            self.close(group)?;
+        }
+        self.writer.finish()
+    }
 }
 
 /// Returns the schema of a part in which every decimal has a fixed number of bytes, as many as its digits need.

@@ -5,13 +5,16 @@ mod parquet;
 mod plain_columns;
 mod text;
 
-use arrow_array::{ArrayRef, RecordBatch};
-use tidemark::error::Result;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+use serde_json::json;
+use tidemark::error::{Error, ErrorCode, Result};
 use tidemark::model::field_ids::FieldIds;
 use tidemark::model::format::Format;
 use tidemark::model::types::{Column, Form, TypeName};
 use tidemark::model::values::Values;
-use tidemark::ports::files::{EncodeFiles, EncodePart};
+use tidemark::ports::files::{EncodeFiles, EncodePart, TakeBytes};
 
 use crate::batch_schema::batch_schema;
 use crate::encoder::{Encoder, Files};
@@ -37,8 +40,8 @@ fn ids(columns: &[Column]) -> FieldIds {
     ids
 }
 
-fn encoder(columns: &[Column], format: &Format) -> Result<Encoder> {
-    Files.encoder(columns, &ids(columns), format)
+fn encoder(columns: &[Column], format: &Format) -> Result<Encoder<Vec<u8>>> {
+    Files.encoder(columns, &ids(columns), format, Vec::new())
 }
 
 fn batch(columns: &[Column], arrays: Vec<ArrayRef>) -> RecordBatch {
@@ -51,10 +54,45 @@ fn encode(forms: &[Form], format: &Format, arrays: Vec<ArrayRef>) -> Result<Vec<
     let batch = batch(&columns, arrays);
     let mut encoder = encoder(&columns, format)?;
     encoder.write(&batch)?;
-    let mut bytes = encoder.drain(<[u8]>::to_vec);
-    assert_eq!(encoder.pending(), 0);
-    let end = encoder.finish()?;
-    assert_eq!(end.rows, batch.num_rows() as u64);
-    bytes.extend(end.bytes);
-    Ok(bytes)
+    let part = encoder.finish()?;
+    assert_eq!(part.rows, batch.num_rows() as u64);
+    Ok(part.bytes)
+}
+
+/// Takes some bytes, and then no more.
+#[derive(Default)]
+struct Full(Vec<u8>);
+
+impl TakeBytes for Full {
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+
+    fn pass_on(&mut self) -> Result<()> {
+        if self.0.len() < 64 * 1024 {
+            return Ok(());
+        }
+        Err(Error::new(ErrorCode::DeadlineExceeded, "there is no room"))
+    }
+}
+
+#[test]
+fn the_error_of_whoever_takes_the_bytes_is_that_of_the_encoder() {
+    let columns = columns(&[Form::Int64]);
+    // Numbers that no packer makes much smaller.
+    let numbers = (0..200_000_i64).map(|number| number.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64.cast_signed()));
+    let batch = batch(&columns, vec![Arc::new(Int64Array::from_iter_values(numbers))]);
+    for format in [
+        json!("parquet"),
+        json!("csv"),
+        json!({ "csv": { "compression": "gzip" } }),
+        json!({ "jsonl": { "compression": "zstd" } }),
+    ] {
+        let format: Format = serde_json::from_value(format).unwrap();
+        let mut encoder = Files
+            .encoder(&columns, &ids(&columns), &format, Full::default())
+            .unwrap();
+        let written = encoder.write(&batch).and_then(|()| encoder.finish().map(|_| ()));
+        assert_eq!(written.unwrap_err().code(), ErrorCode::DeadlineExceeded, "{format:?}");
+    }
 }

@@ -165,9 +165,13 @@ impl RowReader {
         let mut rows = 0;
         loop {
             let has_more = self.session.watch(fill(client, &mut batch, silence)).await?;
+            let is_large = batch.is_large();
             if let Some(full) = batch.finish()? {
                 rows += full.num_rows() as u64;
                 batches.take(full).await?;
+                if is_large {
+                    batches.catch_up().await?;
+                }
             }
             if !has_more {
                 break;

@@ -200,7 +200,9 @@ fn encode(rows: u64, limits: BatchLimits) -> Vec<HotLoop> {
             let columns = columns(&named, name);
             let batch = batch(&table, &columns, rows, limits);
             let turn = move || {
-                let mut encoder = Files.encoder(&columns, &FieldIds::default(), &format).unwrap();
+                let mut encoder = Files
+                    .encoder(&columns, &FieldIds::default(), &format, Vec::new())
+                    .unwrap();
                 encoder.write(&batch).unwrap();
                 black_box(encoder.finish().unwrap());
             };

@@ -15,7 +15,7 @@ use tidemark::model::format::Format;
 use tidemark::model::rows::Rows;
 use tidemark::model::types::{Column, TypeName, WantedForms};
 use tidemark::model::values::Values;
-use tidemark::ports::files::{EncodeFiles, EncodePart};
+use tidemark::ports::files::{EncodeFiles, EncodePart, TakeBytes};
 use tidemark::ports::rows::{ReadRows, TakeBatches};
 use tidemark_bench::process::{Measured, measure};
 use tidemark_bench::whole::{KEY, Whole};
@@ -31,7 +31,7 @@ use crate::{Failure, copies};
 
 /// The argument that makes this program a layer.
 pub const ARGUMENT: &str = "layer";
-/// The bytes of an encoder that are thrown away at once.
+/// The bytes of a part that are thrown away at once.
 const PIECE_BYTES: usize = 8 * 1024 * 1024;
 
 /// How a layer is connected to the server.
@@ -219,20 +219,37 @@ impl TakeBatches<RecordBatch> for Channel {
     }
 }
 
+/// Takes the bytes of a part, counts them, and forgets them.
+#[derive(Default)]
+struct Counted {
+    piece: Vec<u8>,
+    bytes: u64,
+}
+
+impl TakeBytes for Counted {
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.piece
+    }
+
+    fn pass_on(&mut self) -> tidemark::error::Result<()> {
+        if self.piece.len() >= PIECE_BYTES {
+            self.bytes += self.piece.len() as u64;
+            self.piece.clear();
+        }
+        Ok(())
+    }
+}
+
 /// Reads and encodes side by side, as `copy-delta` does. Returns the rows and the bytes of the file.
 async fn encoded(reader: RowReader, columns: &[Column], format: &Format) -> Result<(u64, u64), Failure> {
     let (sender, mut receiver) = mpsc::channel::<RecordBatch>(1);
-    let mut encoder = Files.encoder(columns, &FieldIds::default(), format)?;
+    let mut encoder = Files.encoder(columns, &FieldIds::default(), format, Counted::default())?;
     let encoding = tokio::task::spawn_blocking(move || {
-        let mut bytes = 0;
         while let Some(batch) = receiver.blocking_recv() {
             encoder.write(&batch)?;
-            if encoder.pending() >= PIECE_BYTES {
-                bytes += encoder.drain(<[u8]>::len);
-            }
         }
-        let end = encoder.finish()?;
-        tidemark::error::Result::Ok((bytes + end.bytes.len()) as u64)
+        let Counted { piece, bytes } = encoder.finish()?.bytes;
+        tidemark::error::Result::Ok(bytes + piece.len() as u64)
     });
     let mut sink = Channel(sender);
     let rows = read(reader, columns, &mut sink).await?;

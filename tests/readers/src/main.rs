@@ -123,12 +123,11 @@ fn write(request: &Request) -> Outcome<()> {
     }
     let mut ids = FieldIds::default();
     ids.extend(&columns);
-    let mut encoder = Files.encoder(&columns, &ids, &request.table.format)?;
+    let mut encoder = Files.encoder(&columns, &ids, &request.table.format, Vec::new())?;
     if let Some(batch) = rows.finish()? {
         encoder.write(&batch)?;
     }
-    let mut bytes = encoder.drain(<[u8]>::to_vec);
-    bytes.extend(encoder.finish()?.bytes);
+    let bytes = encoder.finish()?.bytes;
     let path = with_extension(&request.file, &request.table.format);
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;

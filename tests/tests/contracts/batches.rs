@@ -123,7 +123,9 @@ fn every_format_takes_the_batches_of_the_source() {
             builder.write_null(0);
             builder.end_row();
             let batch = builder.finish().unwrap().unwrap();
-            let mut encoder = Files.encoder(&columns, &FieldIds::default(), &format).unwrap();
+            let mut encoder = Files
+                .encoder(&columns, &FieldIds::default(), &format, Vec::new())
+                .unwrap();
             let written = encoder.write(&batch).and_then(|()| encoder.finish());
             let rows = written.map(|part| part.rows).map_err(|error| error.report());
             assert_eq!(rows, Ok(1), "{form:?} as {}", format.extension());

@@ -19,87 +19,91 @@ pub enum Style {
     Iso,
 }
 
-/// Appends `value` with at least `width` digits.
-fn padded(out: &mut Vec<u8>, value: u64, width: usize) {
-    let mut buffer = itoa::Buffer::new();
-    let digits = buffer.format(value).as_bytes();
-    out.extend(std::iter::repeat_n(b'0', width.saturating_sub(digits.len())));
-    out.extend_from_slice(digits);
-}
-
 /// Returns the last two digits of a number.
-const fn two_digits(value: u64) -> [u8; 2] {
+#[inline]
+const fn two_digits(value: u32) -> [u8; 2] {
     let value = (value % 100) as u8;
     [b'0' + value / 10, b'0' + value % 10]
 }
 
-/// Returns the year, month and day of a day number (Howard Hinnant's `civil_from_days`).
-const fn civil(days: u64) -> (u64, u64, u64) {
-    // Days since 0000-03-01, the first day of a 400-year era.
-    let days = days + 306;
-    let era = days / 146_097;
-    let day_of_era = days % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
-    let year = year_of_era + era * 400 + (month <= 2) as u64;
-    (year, month, day)
+/// Returns the year, month and day of a day number, by Neri and Schneider, "Euclidean affine functions and their
+/// application to calendar algorithms" (2023, <https://doi.org/10.1002/spe.3172>).
+#[inline]
+const fn civil(days: u32) -> (u32, u32, u32) {
+    // Days since 0000-03-01, the first day of a 400-year era, in quarters.
+    let quarters = 4 * (days + 306) + 3;
+    let century = quarters / 146_097;
+    let of_century = (quarters % 146_097) | 3;
+    let product = 2_939_745 * of_century as u64;
+    let year_of_century = (product >> 32) as u32;
+    let day_of_year = (product as u32) / 2_939_745 / 4;
+    let shifted = 2_141 * day_of_year + 197_913;
+    let (month, day) = (shifted >> 16, (shifted & 0xFFFF) / 2_141 + 1);
+    let is_of_next_year = day_of_year >= 306;
+    let year = 100 * century + year_of_century + is_of_next_year as u32;
+    (year, if is_of_next_year { month - 12 } else { month }, day)
+}
+
+/// Returns `2017-09-01` for days since 0001-01-01, and the digits of the year before its last four.
+#[inline]
+fn date_text(days: i64) -> ([u8; 10], u32) {
+    let (year, month, day) = civil(u32::try_from(days).unwrap_or(0));
+    let ([c, x], [y, z]) = (two_digits(year / 100), two_digits(year));
+    let ([m, n], [d, e]) = (two_digits(month), two_digits(day));
+    ([c, x, y, z, b'-', m, n, b'-', d, e], year / 10_000)
+}
+
+/// Returns `00:56:00.0000000` for ticks of the day.
+#[inline]
+fn time_text(ticks: u64) -> [u8; 16] {
+    const TICKS: u64 = SECOND_TICKS.unsigned_abs();
+    let seconds = (ticks / TICKS) as u32;
+    let fraction = (ticks % TICKS) as u32;
+    let [[h, i], [m, n], [s, t]] = [seconds / 3_600, seconds / 60 % 60, seconds % 60].map(two_digits);
+    let [[a, b], [c, d], [e, f], [_, g]] =
+        [fraction / 100_000, fraction / 1_000, fraction / 10, fraction % 10].map(two_digits);
+    [h, i, b':', m, n, b':', s, t, b'.', a, b, c, d, e, f, g]
+}
+
+/// Returns the length of a time with so many digits (0 to 7) after the point.
+#[inline]
+fn time_length(digits: u8) -> usize {
+    match digits {
+        0 => 8,
+        digits => 9 + usize::from(digits.min(7)),
+    }
 }
 
 /// Appends a day, `2017-09-01`, given as days since 0001-01-01. A negative number, which no day of SQL Server has, is
 /// written as the first day.
 pub fn date(out: &mut Vec<u8>, days: i64) {
-    let (year, month, day) = civil(u64::try_from(days).unwrap_or(0));
-    let ([m, n], [d, e]) = (two_digits(month), two_digits(day));
-    if year > 9_999 {
-        padded(out, year, 4);
-        out.extend_from_slice(&[b'-', m, n, b'-', d, e]);
-        return;
+    let (text, more_years) = date_text(days);
+    if more_years > 0 {
+        integer(out, more_years);
     }
-    let ([c, x], [y, z]) = (two_digits(year / 100), two_digits(year));
-    out.extend_from_slice(&[c, x, y, z, b'-', m, n, b'-', d, e]);
+    out.extend_from_slice(&text);
 }
 
 /// Appends a time, given as ticks of the day: `00:56:00.0000000` with `digits` (0 to 7) after the point. Further digits
 /// are cut off.
 pub fn time(out: &mut Vec<u8>, ticks: i64, digits: u8) {
-    let ticks = ticks.unsigned_abs();
-    let second_ticks = SECOND_TICKS.unsigned_abs();
-    let seconds = ticks / second_ticks;
-    let ([h, i], [m, n], [s, t]) = (
-        two_digits(seconds / 3_600),
-        two_digits(seconds / 60 % 60),
-        two_digits(seconds % 60),
-    );
-    let fraction = ticks % second_ticks;
-    let ([a, b], [c, d], [e, f], [_, g]) = (
-        two_digits(fraction / 100_000),
-        two_digits(fraction / 1_000),
-        two_digits(fraction / 10),
-        two_digits(fraction % 10),
-    );
-    let text = [h, i, b':', m, n, b':', s, t, b'.', a, b, c, d, e, f, g];
-    let length = match digits {
-        0 => 8,
-        digits => 9 + usize::from(digits.min(7)),
-    };
-    out.extend_from_slice(&text[..length]);
+    out.extend_from_slice(&time_text(ticks.unsigned_abs())[..time_length(digits)]);
 }
 
 /// Appends a date and time, given as ticks since 0001-01-01.
 pub fn timestamp(out: &mut Vec<u8>, ticks: i64, digits: u8, style: Style) {
-    date(out, ticks.div_euclid(DAY_TICKS));
-    out.push(match style {
+    let (day, more_years) = date_text(ticks.div_euclid(DAY_TICKS));
+    if more_years > 0 {
+        integer(out, more_years);
+    }
+    let mut text = [0; 27];
+    text[..10].copy_from_slice(&day);
+    text[10] = match style {
         Style::Sql => b' ',
         Style::Iso => b'T',
-    });
-    time(out, ticks.rem_euclid(DAY_TICKS), digits);
+    };
+    text[11..].copy_from_slice(&time_text(ticks.rem_euclid(DAY_TICKS).unsigned_abs()));
+    out.extend_from_slice(&text[..11 + time_length(digits)]);
 }
 
 /// Appends a date and time with its offset, given as ticks in UTC and the offset in minutes. It is written in local
@@ -108,7 +112,7 @@ pub fn timestamp_with_offset(out: &mut Vec<u8>, utc_ticks: i64, offset_minutes: 
     let local = utc_ticks + i64::from(offset_minutes) * 60 * SECOND_TICKS;
     timestamp(out, local, digits, style);
     let sign = if offset_minutes < 0 { b'-' } else { b'+' };
-    let minutes = u64::from(offset_minutes.unsigned_abs());
+    let minutes = u32::from(offset_minutes.unsigned_abs());
     let ([h, i], [m, n]) = (two_digits(minutes / 60), two_digits(minutes % 60));
     out.extend_from_slice(&[sign, h, i, b':', m, n]);
 }
@@ -238,6 +242,26 @@ mod tests {
             "9999-12-31 23:59:59.9999999"
         );
         assert_eq!(text(|out| timestamp(out, 0, 0, Style::Iso)), "0001-01-01T00:00:00");
+    }
+
+    #[test]
+    fn each_day_follows_the_one_before() {
+        let mut expected = (1, 1, 1);
+        for days in 0..=3_652_058 {
+            assert_eq!(civil(days), expected);
+            let (year, month, day) = expected;
+            let is_leap_year = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            let last = match month {
+                2 => 28 + u32::from(is_leap_year),
+                4 | 6 | 9 | 11 => 30,
+                _ => 31,
+            };
+            expected = match (month, day) {
+                (12, 31) => (year + 1, 1, 1),
+                (_, day) if day == last => (year, month + 1, 1),
+                _ => (year, month, day + 1),
+            };
+        }
     }
 
     #[test]

@@ -10,6 +10,12 @@ use crate::model::types::Column;
 pub trait TakeBatches<B> {
     /// Takes one batch, and waits while there is no room for it. An error ends the reading.
     async fn take(&mut self, batch: B) -> Answer<()>;
+
+    /// Waits until no batch that was taken waits any more. A reader of large batches asks for that before it makes
+    /// another one, so that fewer of them are in memory. Nothing waits where a batch is done with when it is taken.
+    async fn catch_up(&mut self) -> Answer<()> {
+        Ok(())
+    }
 }
 
 /// What was read, when the reading came to its end.

@@ -318,7 +318,11 @@ impl Copying<'_> {
         S: ReadObjects + CreateObjects + UploadObjects,
     {
         let format = &self.plan.format;
-        let encoder = ports.files.encoder(&self.plan.columns, &self.plan.field_ids, format)?;
+        let encoder = |bytes| {
+            ports
+                .files
+                .encoder(&self.plan.columns, &self.plan.field_ids, format, bytes)
+        };
         let part = PartToBe {
             key,
             format,

@@ -6,12 +6,12 @@
 
 use std::sync::OnceLock;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::stream::{FuturesOrdered, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::checksum::Crc64Nvme;
+use crate::checksum::crc64nvme_of_pieces;
 use crate::error::{Answer, Error, ErrorCode, OfRole, Result, Role};
 use crate::model::format::Format;
 use crate::model::malformed::MalformedTexts;
@@ -19,7 +19,7 @@ use crate::model::pieces::{MOST_PIECES, piece_bytes};
 use crate::model::record::{UploadedObject, UploadedPiece};
 use crate::model::rows::{Interval, Rows};
 use crate::model::types::Column;
-use crate::ports::files::EncodePart;
+use crate::ports::files::{EncodePart, TakeBytes};
 use crate::ports::objects::{Upload, UploadObjects};
 use crate::ports::rows::{ReadRows, RowsRead, TakeBatches};
 use crate::steps::context::Progress;
@@ -30,6 +30,8 @@ const BATCHES_AHEAD: usize = 1;
 const PIECES_AHEAD: usize = 1;
 /// How many pieces are uploaded at once.
 const UPLOADS_AT_ONCE: usize = 2;
+/// The room of a piece's buffer beyond the piece, so that it need not grow for what is written at its end.
+const ROOM_AT_THE_END: usize = 128 * 1024;
 
 /// The key and the format of a part that is not written yet.
 #[derive(Debug, Clone, Copy)]
@@ -75,25 +77,25 @@ pub(super) struct UploadedSlice {
 }
 
 /// Copies the rows of a slice into an upload that is not completed. After an error, or at the deadline
-/// (`DeadlineExceeded`), the upload is given up.
+/// (`DeadlineExceeded`), the upload is given up. `encoder` makes the encoder, whose bytes go into pieces.
 pub(super) async fn upload_slice<R, E, S>(
     reader: &mut R,
     slice: SliceRows<'_>,
-    encoder: E,
+    encoder: impl FnOnce(Cutter) -> Result<E>,
     store: &S,
     part: PartToBe<'_>,
     watch: Watch,
 ) -> Result<UploadedSlice>
 where
     R: ReadRows,
-    E: EncodePart<R::Batch>,
+    E: EncodePart<R::Batch, Cutter>,
     S: UploadObjects,
 {
     let (batches, batches_read) = mpsc::channel(BATCHES_AHEAD);
     let (pieces, pieces_encoded) = mpsc::channel(PIECES_AHEAD);
     let (buffers, buffers_free) = std::sync::mpsc::channel();
-    let cutter = Cutter::new(pieces, buffers_free, part.part_bytes);
-    let encoding = tokio::task::spawn_blocking(move || encode(encoder, batches_read, cutter));
+    let encoder = encoder(Cutter::new(pieces, buffers_free, part.part_bytes))?;
+    let encoding = tokio::task::spawn_blocking(move || encode(encoder, batches_read));
     let uploader = Uploader {
         store,
         part,
@@ -108,17 +110,17 @@ where
             encoding.await.map_err(panicked)?
         };
         // The first of the three to fail ends the others: one that feeds it, or is fed by it, only waits.
-        let (pieces, encoded, read) = tokio::try_join!(uploader.run(pieces_encoded), encoding, reading)?;
-        check_rows(read.rows, encoded.rows, "the file")?;
-        Ok((pieces, encoded, read))
+        let (pieces, rows, read) = tokio::try_join!(uploader.run(pieces_encoded), encoding, reading)?;
+        check_rows(read.rows, rows, "the file")?;
+        Ok((uploader.uploaded(pieces)?, read))
     };
     // Boxed, because the types of the nested futures are deeper than the compiler follows.
     match within(watch.deadline, Box::pin(work)).await {
-        Ok((pieces, encoded, read)) => Ok(UploadedSlice {
-            rows: encoded.rows,
+        Ok((upload, read)) => Ok(UploadedSlice {
+            rows: read.rows,
             malformed_texts: read.malformed_texts,
             mask_key: read.mask_key,
-            upload: uploader.uploaded(pieces, &encoded),
+            upload,
         }),
         Err(error) => {
             if let Some(upload) = uploader.upload.get() {
@@ -203,54 +205,46 @@ impl<B> TakeBatches<B> for Pipe<B> {
         }
         Ok(())
     }
+
+    async fn catch_up(&mut self) -> Answer<()> {
+        // There is room when the batch that waited is being encoded.
+        if self.batches.reserve().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    }
 }
 
-/// What the encoder made.
-struct Encoded {
-    rows: u64,
-    bytes: u64,
-    crc64nvme: String,
-}
-
-/// Encodes batches into pieces. Without rows there are none.
-fn encode<B, E: EncodePart<B>>(mut encoder: E, mut batches: mpsc::Receiver<B>, mut cutter: Cutter) -> Result<Encoded> {
+/// Encodes batches into pieces, of which there are none without rows. Returns the number of rows.
+fn encode<B, E: EncodePart<B, Cutter>>(mut encoder: E, mut batches: mpsc::Receiver<B>) -> Result<u64> {
     while let Some(batch) = batches.blocking_recv() {
         encoder.write(&batch)?;
-        drop(batch);
-        if cutter.piece.len() + encoder.pending() >= cutter.part_bytes {
-            encoder.drain(|bytes| cutter.add(bytes))?;
-        }
     }
     let end = encoder.finish()?;
     if end.rows > 0 {
-        cutter.add(&end.bytes)?;
-        cutter.send()?;
+        end.bytes.end()?;
     }
-    Ok(Encoded {
-        rows: end.rows,
-        bytes: cutter.bytes,
-        crc64nvme: cutter.checksum.base64(),
-    })
+    Ok(end.rows)
 }
 
 /// Cuts the encoder's bytes into pieces of [their sizes](piece_bytes), except the last. Each piece has a buffer of its
-/// own, so that a large row is not held until the last piece of it is uploaded. Buffers of uploaded pieces come back to
+/// own, and only what one write brings beyond a piece shares that of the piece. Buffers of uploaded pieces come back to
 /// be filled again.
-struct Cutter {
+pub(super) struct Cutter {
     pieces: mpsc::Sender<Bytes>,
-    buffers: std::sync::mpsc::Receiver<BytesMut>,
+    buffers: std::sync::mpsc::Receiver<Vec<u8>>,
     /// The size of the first pieces.
     first_bytes: usize,
     /// The number of the piece that is filled, counted from 1, and its size.
     number: u32,
     part_bytes: usize,
-    piece: BytesMut,
-    checksum: Crc64Nvme,
+    piece: Vec<u8>,
+    /// The bytes of the pieces that were passed on.
     bytes: u64,
 }
 
 impl Cutter {
-    fn new(pieces: mpsc::Sender<Bytes>, buffers: std::sync::mpsc::Receiver<BytesMut>, part_bytes: usize) -> Self {
+    fn new(pieces: mpsc::Sender<Bytes>, buffers: std::sync::mpsc::Receiver<Vec<u8>>, part_bytes: usize) -> Self {
         Self {
             pieces,
             buffers,
@@ -258,47 +252,61 @@ impl Cutter {
             number: 1,
             part_bytes,
             // A small part has no piece of full size, so no buffer is made for one.
-            piece: BytesMut::new(),
-            checksum: Crc64Nvme::default(),
+            piece: Vec::new(),
             bytes: 0,
         }
     }
 
-    fn add(&mut self, mut bytes: &[u8]) -> Result<()> {
-        while !bytes.is_empty() {
-            let (fits, rest) = bytes.split_at(bytes.len().min(self.part_bytes - self.piece.len()));
-            self.piece.extend_from_slice(fits);
-            bytes = rest;
-            if self.piece.len() == self.part_bytes {
-                self.send()?;
-                self.number += 1;
-                self.part_bytes = piece_bytes(self.first_bytes, self.number);
-                // Buffers from before the pieces grew are too small, and go.
-                let mut free = self.buffers.try_iter();
-                self.piece = free
-                    .find(|buffer| buffer.capacity() >= self.part_bytes)
-                    .unwrap_or_else(|| BytesMut::with_capacity(self.part_bytes));
-            }
+    /// Passes on the pieces that are full.
+    fn cut(&mut self) -> Result<()> {
+        let mut full = Bytes::from(std::mem::take(&mut self.piece));
+        while full.len() >= self.part_bytes {
+            let piece = full.split_to(self.part_bytes);
+            self.send(piece)?;
+            self.number += 1;
+            self.part_bytes = piece_bytes(self.first_bytes, self.number);
         }
+        // Buffers from before the pieces grew are too small, and go.
+        let needed = self.part_bytes + ROOM_AT_THE_END;
+        let mut free = self.buffers.try_iter();
+        self.piece = free
+            .find(|buffer| buffer.capacity() >= needed)
+            .unwrap_or_else(|| Vec::with_capacity(needed));
+        self.piece.extend_from_slice(&full);
         Ok(())
     }
 
-    /// Passes the piece on as it is, unless it is empty.
+    /// Passes on the last piece, unless it is empty.
+    fn end(mut self) -> Result<()> {
+        let piece = Bytes::from(std::mem::take(&mut self.piece));
+        if piece.is_empty() { Ok(()) } else { self.send(piece) }
+    }
+
+    /// Passes a piece on.
     ///
     /// Errors: `DeadlineExceeded` when an upload takes no further piece, so that the slice is split.
-    fn send(&mut self) -> Result<()> {
-        let piece = std::mem::take(&mut self.piece).freeze();
-        if piece.is_empty() {
-            return Ok(());
-        }
+    fn send(&mut self, piece: Bytes) -> Result<()> {
         if self.number > MOST_PIECES {
             return Err(too_many_pieces(self.bytes));
         }
-        self.checksum.update(&piece);
         self.bytes += piece.len() as u64;
         self.pieces
             .blocking_send(piece)
             .map_err(|_| Error::new(ErrorCode::Internal, "the upload has stopped"))
+    }
+}
+
+impl TakeBytes for Cutter {
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.piece
+    }
+
+    #[inline]
+    fn pass_on(&mut self) -> Result<()> {
+        if self.piece.len() < self.part_bytes {
+            return Ok(());
+        }
+        self.cut()
     }
 }
 
@@ -319,19 +327,22 @@ struct Uploader<'a, S> {
     part: PartToBe<'a>,
     progress: fn(Progress),
     /// Where buffers go that are free again.
-    buffers: std::sync::mpsc::Sender<BytesMut>,
+    buffers: std::sync::mpsc::Sender<Vec<u8>>,
     upload: OnceLock<Upload>,
 }
 
+/// A piece that is uploaded, and its length in bytes.
+type Sent = (UploadedPiece, u64);
+
 impl<S: UploadObjects> Uploader<'_, S> {
-    async fn run(&self, mut pieces: mpsc::Receiver<Bytes>) -> Result<Vec<UploadedPiece>> {
+    async fn run(&self, mut pieces: mpsc::Receiver<Bytes>) -> Result<Vec<Sent>> {
         let Some(first) = pieces.recv().await else {
             return Ok(Vec::new());
         };
         let begun = self.store.begin(self.part.key, self.part.format.content_type()).await?;
         let upload = self.upload.get_or_init(|| begun);
         let mut under_way = FuturesOrdered::from_iter([self.piece(upload, 1, first)]);
-        let mut uploaded: Vec<UploadedPiece> = Vec::new();
+        let mut uploaded: Vec<Sent> = Vec::new();
         let (mut next, mut all, mut bytes) = (2, false, 0);
         loop {
             tokio::select! {
@@ -343,9 +354,9 @@ impl<S: UploadObjects> Uploader<'_, S> {
                     None => all = true,
                 },
                 Some(piece) = under_way.next() => {
-                    let (piece, length) = piece?;
+                    let piece = piece?;
+                    bytes += piece.1;
                     uploaded.push(piece);
-                    bytes += length;
                     (self.progress)(Progress::BytesUploaded(bytes));
                 }
                 else => return Ok(uploaded),
@@ -353,32 +364,38 @@ impl<S: UploadObjects> Uploader<'_, S> {
         }
     }
 
-    /// Uploads a piece. Returns it with its length.
-    async fn piece(&self, upload: &Upload, number: u32, piece: Bytes) -> Result<(UploadedPiece, u64)> {
+    async fn piece(&self, upload: &Upload, number: u32, mut piece: Bytes) -> Result<Sent> {
         let length = piece.len() as u64;
         let uploaded = self.store.upload(upload, number, piece.clone()).await?;
-        // The buffer is not returned while the network still holds it. At the end nobody receives it.
-        if let Ok(mut buffer) = piece.try_into_mut() {
-            buffer.clear();
-            drop(self.buffers.send(buffer));
+        // The buffer is not returned while the network or another piece still holds it. At the end nobody receives it.
+        if piece.is_unique() {
+            piece.clear();
+            drop(self.buffers.send(piece.into()));
         }
         Ok((uploaded, length))
     }
 
-    fn uploaded(&self, pieces: Vec<UploadedPiece>, encoded: &Encoded) -> Option<UploadedObject> {
-        let Upload {
+    /// Returns the upload of these pieces, or `None` without any.
+    fn uploaded(&self, pieces: Vec<Sent>) -> Result<Option<UploadedObject>> {
+        let Some(Upload {
             key,
             id: upload_id,
             token,
-        } = self.upload.get()?.clone();
-        Some(UploadedObject {
+        }) = self.upload.get().cloned()
+        else {
+            return Ok(None);
+        };
+        let checksums = pieces.iter().map(|(piece, bytes)| (piece.crc64nvme.as_str(), *bytes));
+        let no_checksum = || Error::new(ErrorCode::Internal, format!("a piece of {key} has no checksum"));
+        let crc64nvme = crc64nvme_of_pieces(checksums).ok_or_else(no_checksum)?;
+        Ok(Some(UploadedObject {
+            bytes: pieces.iter().map(|(_, bytes)| bytes).sum(),
+            pieces: pieces.into_iter().map(|(piece, _)| piece).collect(),
             key,
             upload_id,
             token,
-            pieces,
-            bytes: encoded.bytes,
-            crc64nvme: encoded.crc64nvme.clone(),
-        })
+            crc64nvme,
+        }))
     }
 }
 
@@ -425,8 +442,8 @@ mod tests {
         let (pieces, mut cut) = mpsc::channel(MOST_PIECES as usize + 1);
         let (_buffers, free) = std::sync::mpsc::channel();
         let mut cutter = Cutter::new(pieces, free, 1);
-        let result = cutter.add(&vec![7; bytes]).and_then(|()| cutter.send());
-        drop(cutter);
+        cutter.buffer().resize(bytes, 7);
+        let result = cutter.pass_on().and_then(|()| cutter.end());
         let lengths = std::iter::from_fn(|| cut.blocking_recv()).map(|piece| piece.len());
         (result, lengths.collect())
     }

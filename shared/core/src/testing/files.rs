@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::model::field_ids::FieldIds;
 use crate::model::format::Format;
 use crate::model::types::Column;
-use crate::ports::files::{EncodeFiles, EncodePart, EncodedPart};
+use crate::ports::files::{EncodeFiles, EncodePart, EncodedPart, TakeBytes};
 
 /// Rows of a table in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,22 +26,28 @@ pub enum MemoryValue {
 pub struct MemoryFiles;
 
 /// The encoder of the lines of one part.
-#[derive(Debug, Default)]
-pub struct MemoryEncoder {
-    lines: Vec<u8>,
+#[derive(Debug)]
+pub struct MemoryEncoder<S> {
+    bytes: S,
     rows: u64,
 }
 
 impl EncodeFiles for MemoryFiles {
     type Batch = MemoryBatch;
-    type Encoder = MemoryEncoder;
+    type Encoder<S: TakeBytes> = MemoryEncoder<S>;
 
-    fn encoder(&self, _columns: &[Column], _ids: &FieldIds, _format: &Format) -> Result<MemoryEncoder> {
-        Ok(MemoryEncoder::default())
+    fn encoder<S: TakeBytes>(
+        &self,
+        _columns: &[Column],
+        _ids: &FieldIds,
+        _format: &Format,
+        bytes: S,
+    ) -> Result<MemoryEncoder<S>> {
+        Ok(MemoryEncoder { bytes, rows: 0 })
     }
 }
 
-impl EncodePart<MemoryBatch> for MemoryEncoder {
+impl<S: TakeBytes> EncodePart<MemoryBatch, S> for MemoryEncoder<S> {
     fn write(&mut self, batch: &MemoryBatch) -> Result<()> {
         for row in &batch.0 {
             let values = row.iter().map(|value| match value {
@@ -50,27 +56,15 @@ impl EncodePart<MemoryBatch> for MemoryEncoder {
                 MemoryValue::Text(text) => (*text).to_owned(),
             });
             let values: Vec<String> = values.collect();
-            self.lines.extend_from_slice(values.join("\t").as_bytes());
-            self.lines.push(b'\n');
+            self.bytes.buffer().extend_from_slice(values.join("\t").as_bytes());
+            self.bytes.buffer().push(b'\n');
             self.rows += 1;
         }
-        Ok(())
+        self.bytes.pass_on()
     }
 
-    fn pending(&self) -> usize {
-        self.lines.len()
-    }
-
-    fn drain<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> T {
-        let taken = take(&self.lines);
-        self.lines.clear();
-        taken
-    }
-
-    fn finish(self) -> Result<EncodedPart> {
-        Ok(EncodedPart {
-            bytes: self.lines,
-            rows: self.rows,
-        })
+    fn finish(self) -> Result<EncodedPart<S>> {
+        let Self { bytes, rows } = self;
+        Ok(EncodedPart { rows, bytes })
     }
 }

@@ -76,4 +76,8 @@ impl<B, T: TakeBatches<B>> TakeBatches<B> for Until<'_, T, B> {
         })?;
         self.batches.take(batch).await
     }
+
+    async fn catch_up(&mut self) -> Answer<()> {
+        self.batches.catch_up().await
+    }
 }

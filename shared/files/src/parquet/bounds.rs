@@ -114,6 +114,7 @@ impl Bounds {
             Self::None => return None,
             Self::Int(a, b) => {
                 let width = match column.physical_type() {
+                    PhysicalType::BOOLEAN => 1,
                     PhysicalType::INT32 => 4,
                     _ => 8,
                 };
@@ -162,6 +163,7 @@ impl Bounds {
             _ => None,
         };
         match column.physical_type() {
+            PhysicalType::BOOLEAN => of!(Boolean, ints.map(|of| of.0 != 0), ints.map(|of| of.1 != 0)),
             PhysicalType::INT32 => of!(Int32, ints.map(|of| int(of.0)), ints.map(|of| int(of.1))),
             PhysicalType::FLOAT => of!(Float, floats.map(|of| single(of.0)), floats.map(|of| single(of.1))),
             PhysicalType::DOUBLE => of!(Double, floats.map(|of| of.0), floats.map(|of| of.1)),

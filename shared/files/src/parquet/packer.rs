@@ -17,8 +17,6 @@ const LITERALS_LOSS: usize = 10;
 const TELLING_BYTES: usize = 4 * 1024;
 /// The bytes of a page that are packed on trial.
 const SAMPLE_BYTES: usize = 32 * 1024;
-/// The most bytes of the buffer that are kept.
-const BUFFER_BYTES: usize = 2 * 1024 * 1024;
 /// The level at which zstd looks for hardly any repetition. It takes a third of level 1's time where there is none.
 const LITERALS_LEVEL: i32 = -200;
 /// The logarithm of the entries that level 1 has for finding repetition. At four bytes each they fill the first cache of
@@ -37,11 +35,14 @@ pub enum Method {
     Full,
 }
 
-/// The packer of all pages of a part.
+/// The packer of all pages of a part. It has what they share, and keeps its buffers until the end, because memory for
+/// values of many megabytes costs as much time as packing them.
 pub struct Packer {
     compression: Compression,
     zstd: Option<Zstd>,
     packed: Vec<u8>,
+    /// The buffer of a page with a value that is larger than a page.
+    pub large: Vec<u8>,
 }
 
 /// The contexts of zstd, which live as long as the part.
@@ -72,6 +73,7 @@ impl Packer {
             compression,
             zstd,
             packed: Vec::new(),
+            large: Vec::new(),
         })
     }
 
@@ -132,12 +134,6 @@ impl Packer {
             _ => return Ok(page),
         }
         Ok(&self.packed)
-    }
-
-    /// Frees the memory for a large page.
-    pub fn shrink(&mut self) {
-        self.packed.clear();
-        self.packed.shrink_to(BUFFER_BYTES);
     }
 }
 

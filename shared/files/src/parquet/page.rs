@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
+use parquet::basic::Type as PhysicalType;
 
 use super::bounds::Bounds;
 use super::values::Values;
@@ -11,6 +12,8 @@ use super::values::Values;
 pub const PAGE_ROWS: usize = 20_000;
 /// The bytes of values at which a page is full.
 const PAGE_BYTES: usize = 1024 * 1024;
+/// The most bytes of the buffer of a page, unless a single value is larger.
+const BUFFER_BYTES: usize = LEVELS_BYTES + 2 * PAGE_BYTES;
 /// The most groups of eight levels in a run, as one byte can express.
 const RUN_GROUPS: usize = 63;
 /// The most bytes of the levels of a full page: their length, and the groups and heads of the runs.
@@ -20,6 +23,8 @@ const LEVELS_BYTES: usize = 4 + PAGE_ROWS / 8 + PAGE_ROWS / 8 / RUN_GROUPS + 2;
 /// moved.
 pub struct Page {
     bytes: Vec<u8>,
+    /// Whether each byte of the values becomes a bit.
+    is_of_bits: bool,
     pub rows: usize,
     pub nulls: usize,
     /// The validity of the rows. It is filled only from the first NULL on.
@@ -27,19 +32,18 @@ pub struct Page {
     pub bounds: Bounds,
 }
 
-impl Default for Page {
-    fn default() -> Self {
+impl Page {
+    pub fn new(physical_type: PhysicalType) -> Self {
         Self {
             bytes: vec![0; LEVELS_BYTES],
+            is_of_bits: physical_type == PhysicalType::BOOLEAN,
             rows: 0,
             nulls: 0,
             valid: BooleanBufferBuilder::new(0),
             bounds: Bounds::None,
         }
     }
-}
 
-impl Page {
     pub fn is_full(&self) -> bool {
         self.rows >= PAGE_ROWS || self.bytes.len() >= LEVELS_BYTES + PAGE_BYTES
     }
@@ -54,11 +58,23 @@ impl Page {
         self.bytes.shrink_to(LEVELS_BYTES + bytes);
     }
 
-    /// Takes as many of the rows as fit, but at least one. Returns their number.
-    pub fn fill(&mut self, values: &Values<'_>, nulls: Option<&NullBuffer>, rows: Range<usize>) -> usize {
+    /// Takes as many of the rows as fit, but at least one. Returns their number. A value that is larger than a page goes
+    /// into `large`, which all pages share.
+    pub fn fill(
+        &mut self,
+        values: &Values<'_>,
+        nulls: Option<&NullBuffer>,
+        rows: Range<usize>,
+        large: &mut Vec<u8>,
+    ) -> usize {
         let room = (LEVELS_BYTES + PAGE_BYTES).saturating_sub(self.bytes.len());
         let most = rows.len().min(PAGE_ROWS - self.rows);
         let taken = rows.start..rows.start + values.rows_within(rows.start, most, room);
+        if self.bytes.len() + values.bytes_of(taken.clone()) > BUFFER_BYTES {
+            large.clear();
+            large.extend_from_slice(&self.bytes);
+            std::mem::swap(large, &mut self.bytes);
+        }
         match nulls.map(|nulls| nulls.slice(taken.start, taken.len())) {
             Some(nulls) if nulls.null_count() > 0 => {
                 self.valid.append_n(self.rows - self.valid.len(), true);
@@ -75,8 +91,11 @@ impl Page {
         taken.len()
     }
 
-    /// Returns the page before packing: the length of the levels, the levels, and the values.
+    /// Ends the page. Returns it before packing: the length of the levels, the levels, and the values.
     pub fn body(&mut self) -> &[u8] {
+        if self.is_of_bits {
+            into_bits(&mut self.bytes, LEVELS_BYTES);
+        }
         let mut levels = Vec::with_capacity(LEVELS_BYTES);
         levels.extend_from_slice(&[0; 4]);
         if self.nulls == 0 || self.nulls == self.rows {
@@ -100,15 +119,30 @@ impl Page {
         self.bytes.len() - LEVELS_BYTES - 4 * (self.rows - self.nulls)
     }
 
-    /// Begins the next page with the same buffer, unless this was enlarged for a single large value.
-    pub fn clear(&mut self) {
+    /// Begins the next page with the same buffer. That of a large value goes back to `large`.
+    pub fn clear(&mut self, large: &mut Vec<u8>) {
         self.bytes.truncate(LEVELS_BYTES);
-        self.bytes.shrink_to(LEVELS_BYTES + 2 * PAGE_BYTES);
+        if self.bytes.capacity() > BUFFER_BYTES {
+            std::mem::swap(large, &mut self.bytes);
+            self.bytes.clear();
+            self.bytes.resize(LEVELS_BYTES, 0);
+        }
         self.rows = 0;
         self.nulls = 0;
         self.valid.truncate(0);
         self.bounds = Bounds::None;
     }
+}
+
+/// Makes a bit of each byte from `start` on, the first one the lowest of its byte.
+fn into_bits(bytes: &mut Vec<u8>, start: usize) {
+    let end = start + (bytes.len() - start).div_ceil(8);
+    for place in start..end {
+        let first = start + (place - start) * 8;
+        let of_place = &bytes[first..bytes.len().min(first + 8)];
+        bytes[place] = of_place.iter().rev().fold(0, |bits, bit| bits << 1 | bit);
+    }
+    bytes.truncate(end);
 }
 
 fn run_of_one_level(rows: usize, level: u8, out: &mut Vec<u8>) {

@@ -4,6 +4,7 @@
 //! times; a column with sixteen bytes a value even needs an object for each value. Here the values go from the batch
 //! into the page, and from there, packed, to their place in the chunk.
 
+use std::io::Write;
 use std::ops::Range;
 
 use arrow_array::{Array, ArrayRef};
@@ -53,7 +54,7 @@ impl PlainColumn {
     pub fn new(column: ColumnDescPtr) -> Self {
         Self {
             is_text: matches!(column.logical_type_ref(), Some(LogicalType::String)),
-            page: Page::default(),
+            page: Page::new(column.physical_type()),
             bytes: Vec::new(),
             chunk: Chunk::new(column.physical_type()),
             column,
@@ -69,7 +70,7 @@ impl PlainColumn {
         let values = Values::of(array, &self.column)
             .ok_or_else(|| ParquetError::General(format!("{} is not of its type", self.column.name())))?;
         while !rows.is_empty() {
-            rows.start += self.page.fill(&values, array.nulls(), rows.clone());
+            rows.start += self.page.fill(&values, array.nulls(), rows.clone(), &mut packer.large);
             if self.page.is_full() {
                 self.close_page(packer)?;
             }
@@ -103,15 +104,14 @@ impl PlainColumn {
         chunk.unpacked_bytes += unpacked + head_bytes;
         chunk.offsets.append_offset_and_size(int(start), size);
         chunk.add(&mut self.page, &self.column, self.is_text);
-        self.page.clear();
-        packer.shrink();
+        self.page.clear(&mut packer.large);
         Ok(())
     }
 
     /// Ends the chunk, appends it to the row group, and begins the next chunk. Buffers keep at most `kept_bytes`.
-    pub fn append_to(
+    pub fn append_to<W: Write + Send>(
         &mut self,
-        group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+        group: &mut SerializedRowGroupWriter<'_, W>,
         packer: &mut Packer,
         kept_bytes: usize,
     ) -> Result<()> {

@@ -28,9 +28,16 @@ pub fn may_pay(array: &ArrayRef, dictionary_bytes: usize) -> bool {
     {
         let text = texts.value(index);
         sampled += 1;
+        // A text of many megabytes is not even hashed.
+        if text.len() > dictionary_bytes {
+            return false;
+        }
         if distinct.insert(text) {
             distinct_bytes += text.len();
         }
+        if distinct_bytes > dictionary_bytes {
+            return false;
+        }
     }
-    distinct_bytes <= dictionary_bytes && (sampled < TELLING_SAMPLE || distinct.len() * 100 <= sampled * MOST_DISTINCT)
+    sampled < TELLING_SAMPLE || distinct.len() * 100 <= sampled * MOST_DISTINCT
 }

@@ -8,15 +8,21 @@ use arrow_array::types::{
     Time64NanosecondType, TimestampMicrosecondType, TimestampNanosecondType,
 };
 use arrow_array::{Array, ArrayRef};
+use arrow_buffer::BooleanBuffer;
 use arrow_schema::{DataType, TimeUnit};
 use parquet::basic::Type as PhysicalType;
 use parquet::schema::types::ColumnDescriptor;
 
 use super::bounds::Bounds;
 
+/// The bytes of the length before a value of variable length.
+const LENGTH_BYTES: usize = 4;
+
 /// The values of an array. A number beside them is the bytes of each value in the file.
 #[derive(Debug, Clone, Copy)]
 pub enum Values<'a> {
+    /// Each is a byte of its own here, and a bit in the file.
+    Bool(&'a BooleanBuffer),
     Int32(&'a [i32]),
     Int64(&'a [i64]),
     Float32(&'a [f32]),
@@ -36,6 +42,7 @@ impl<'a> Values<'a> {
     /// Returns the values of an array for this column, or `None` when its type is not supported here.
     pub fn of(array: &'a ArrayRef, column: &ColumnDescriptor) -> Option<Self> {
         Some(match array.data_type() {
+            DataType::Boolean => Self::Bool(array.as_boolean().values()),
             DataType::Int32 => Self::Int32(array.as_primitive::<Int32Type>().values()),
             DataType::Date32 => Self::Int32(array.as_primitive::<Date32Type>().values()),
             DataType::Int64 => Self::Int64(array.as_primitive::<Int64Type>().values()),
@@ -79,37 +86,41 @@ impl<'a> Values<'a> {
         })
     }
 
-    /// Returns the bytes of all values of an array whose values have no fixed length, and 0 for other arrays.
-    pub fn bytes(array: &ArrayRef) -> usize {
-        let ends = |offsets: &[i32]| match offsets {
-            [first, .., last] => last.abs_diff(*first) as usize,
-            _ => 0,
+    /// Returns how many of the rows from `start` take at most `bytes`, but at least one.
+    pub fn rows_within(&self, start: usize, rows: usize, bytes: usize) -> usize {
+        if self.bytes_of(start..start + rows) <= bytes {
+            return rows;
+        }
+        let fits = match self.width() {
+            Some(width) => bytes / width,
+            None => {
+                let ends = 1..=rows;
+                ends.take_while(|end| self.bytes_of(start..start + end) <= bytes)
+                    .count()
+            }
         };
-        match array.data_type() {
-            DataType::Utf8 => ends(array.as_string::<i32>().value_offsets()),
-            DataType::Binary => ends(array.as_binary::<i32>().value_offsets()),
-            _ => 0,
+        fits.clamp(1, rows)
+    }
+
+    /// Returns the bytes that rows take in a page, if none of them is NULL.
+    pub fn bytes_of(&self, rows: Range<usize>) -> usize {
+        match *self {
+            Self::Variable { offsets, .. } => {
+                offsets[rows.end].abs_diff(offsets[rows.start]) as usize + LENGTH_BYTES * rows.len()
+            }
+            _ => self.width().unwrap_or_default() * rows.len(),
         }
     }
 
-    /// Returns how many of the rows from `start` take at most `bytes`, but at least one.
-    pub fn rows_within(&self, start: usize, rows: usize, bytes: usize) -> usize {
-        let width = match *self {
+    /// Returns the bytes of each value, or `None` when they differ in their length.
+    const fn width(&self) -> Option<usize> {
+        Some(match *self {
+            Self::Bool(_) => 1,
             Self::Int32(_) | Self::Float32(_) => 4,
             Self::Int64(_) | Self::Float64(_) => 8,
             Self::SmallDecimal(_, width) | Self::Decimal(_, width) | Self::Fixed(_, width) => width,
-            Self::Variable { offsets, .. } => {
-                let offsets = &offsets[start..=start + rows];
-                let first = offsets.first().copied().unwrap_or_default();
-                let taken = |(index, offset): (usize, &i32)| (offset - first).unsigned_abs() as usize + 4 * index;
-                if offsets.last().map_or(0, |last| taken((rows, last))) <= bytes {
-                    return rows;
-                }
-                let fits = offsets.iter().enumerate().skip(1).take_while(|at| taken(*at) <= bytes);
-                return fits.count().clamp(1, rows);
-            }
-        };
-        (bytes / width).clamp(1, rows)
+            Self::Variable { .. } => return None,
+        })
     }
 
     /// Appends values, none of which is NULL, and widens the bounds to include them.
@@ -118,6 +129,12 @@ impl<'a> Values<'a> {
             return;
         }
         match *self {
+            Self::Bool(values) => {
+                let values = values.slice(rows.start, rows.len());
+                out.extend(values.iter().map(u8::from));
+                let trues = values.count_set_bits();
+                bounds.widen_ints((trues == values.len()).into(), (trues > 0).into());
+            }
             Self::Int32(values) => {
                 let values = &values[rows];
                 append_all(out, values, |value| value.to_le_bytes());

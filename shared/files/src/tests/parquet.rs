@@ -194,13 +194,10 @@ fn row_groups_are_bounded_in_rows_and_in_bytes_however_well_they_are_packed() {
     let groups = |form: Form, batches: usize, make: &dyn Fn() -> ArrayRef| {
         let columns = columns(&[form]);
         let mut encoder = encoder(&columns, &Format::default()).unwrap();
-        let mut bytes = Vec::new();
         for _ in 0..batches {
             encoder.write(&batch(&columns, vec![make()])).unwrap();
-            bytes.extend(encoder.drain(<[u8]>::to_vec));
         }
-        bytes.extend(encoder.finish().unwrap().bytes);
-        let groups = reader(bytes).metadata().row_groups().to_vec();
+        let groups = reader(encoder.finish().unwrap().bytes).metadata().row_groups().to_vec();
         groups.iter().map(RowGroupMetaData::num_rows).collect::<Vec<_>>()
     };
     let numbers = || -> ArrayRef { Arc::new(Int32Array::from(vec![7; 100_000])) };

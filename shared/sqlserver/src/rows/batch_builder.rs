@@ -25,6 +25,9 @@ use super::wire_text::UnknownCodePage;
 use crate::masks::MaskKey;
 use crate::types::{EPOCH_1900_DAYS, MONEY_SCALE, ticks_of_datetime};
 
+/// How many times larger than its limit a batch is that is large.
+const LARGE: usize = 2;
+
 /// A record batch under construction, into which the driver writes rows until it is full.
 ///
 /// The driver's callbacks cannot fail, so the first failure is kept, ends the batch, and is returned by [`finish`].
@@ -82,9 +85,16 @@ impl BatchBuilder {
     /// Returns whether the batch must be finished before another row is written.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.rows >= self.limits.rows
-            || self.variable_bytes + self.rows * self.fixed_bytes >= self.limits.bytes
-            || self.failure.is_some()
+        self.rows >= self.limits.rows || self.bytes() >= self.limits.bytes || self.failure.is_some()
+    }
+
+    /// Returns whether a row has made the batch much larger than it should be.
+    pub(super) fn is_large(&self) -> bool {
+        self.bytes() >= LARGE * self.limits.bytes
+    }
+
+    fn bytes(&self) -> usize {
+        self.variable_bytes + self.rows * self.fixed_bytes
     }
 
     /// Returns the columns in which malformed text was replaced, each with the number of such values so far.
@@ -226,7 +236,7 @@ impl RowWriter for BatchBuilder {
     }
 
     fn write_bytes(&mut self, col: usize, bytes: Cow<'_, [u8]>) {
-        self.put(col, |column| column.binary(&bytes));
+        self.put(col, |column| column.binary(bytes));
     }
 
     fn write_decimal(&mut self, col: usize, val: DecimalParts) {

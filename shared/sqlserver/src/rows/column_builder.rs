@@ -1,5 +1,6 @@
 //! Collects the values of one column for an Arrow array.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow_array::builder::StringBuilder;
@@ -145,11 +146,15 @@ impl ColumnBuilder {
         self.variable(write)
     }
 
-    pub fn binary(&mut self, value: &[u8]) -> Taken {
+    pub fn binary(&mut self, value: Cow<'_, [u8]>) -> Taken {
         if self.is_text_of_any {
-            return self.of_any_type(|out| value_text::hex(out, value));
+            return self.of_any_type(|out| value_text::hex(out, &value));
         }
-        self.variable(|out| out.extend_from_slice(value))
+        self.variable(|out| match value {
+            // A value of many megabytes, which fills the batch, is not copied.
+            Cow::Owned(value) if out.is_empty() && value.len() > out.capacity() => *out = value,
+            value => out.extend_from_slice(&value),
+        })
     }
 
     /// Appends a day, counted from 0001-01-01.

@@ -86,25 +86,55 @@ fn utf8(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     was_malformed
 }
 
-/// The number of UTF-16 units that are decoded together.
-const BLOCK_UNITS: usize = 64;
-/// The number of units that are tested together in a block that is not all ASCII.
-const GROUP_UNITS: usize = 8;
+/// The units that are decoded one by one before a group of ASCII is looked for again.
+const SINGLE_UNITS: usize = 4;
 
-/// Appends UTF-16LE text and returns whether something malformed was replaced. Most text is ASCII, which loops over many
-/// units at once.
+/// Appends UTF-16LE text and returns whether something malformed was replaced. Most text is ASCII, which is taken in
+/// groups. The crates that convert UTF-16 by SIMD want aligned units, so the bytes would be copied first.
 fn utf16(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
-    out.reserve(bytes.len() / 2);
     let (mut units, half_unit) = bytes.as_chunks::<2>();
+    out.reserve(units.len());
     let mut was_malformed = false;
     while !units.is_empty() {
-        let (block, after) = units.split_at(units.len().min(BLOCK_UNITS));
-        if is_ascii(block) {
-            out.extend(block.iter().map(|unit| unit[0]));
-            units = after;
-        } else {
-            let taken = block_of_any(block, after.is_empty(), out, &mut was_malformed);
-            units = &units[taken..];
+        while let Some((group, rest)) = units.split_first_chunk::<16>()
+            && let Some(text) = ascii(group)
+        {
+            out.extend_from_slice(&text);
+            units = rest;
+        }
+        if let Some((group, rest)) = units.split_first_chunk::<8>()
+            && let Some(text) = ascii(group)
+        {
+            out.extend_from_slice(&text);
+            units = rest;
+        }
+        if let Some((group, rest)) = units.split_first_chunk::<4>()
+            && let Some(text) = ascii(group)
+        {
+            out.extend_from_slice(&text);
+            units = rest;
+        }
+        for _ in 0..SINGLE_UNITS.min(units.len()) {
+            let Some((unit, rest)) = units.split_first() else { break };
+            let unit = u16::from_le_bytes(*unit);
+            if let Ok(ascii @ ..0x80) = u8::try_from(unit) {
+                out.push(ascii);
+                units = rest;
+                continue;
+            }
+            let next = units.iter().take(2).map(|unit| u16::from_le_bytes(*unit));
+            let character = match char::from_u32(unit.into())
+                .map(Ok)
+                .or_else(|| char::decode_utf16(next).next())
+            {
+                Some(Ok(character)) => character,
+                Some(Err(_)) | None => {
+                    was_malformed = true;
+                    char::REPLACEMENT_CHARACTER
+                }
+            };
+            out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            units = &units[character.len_utf16()..];
         }
     }
     if !half_unit.is_empty() {
@@ -114,51 +144,17 @@ fn utf16(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     was_malformed
 }
 
-/// Appends a block of at most [`BLOCK_UNITS`] units and returns how many it took: all of them, but for the first half of
-/// a surrogate pair whose second half is in the next block.
-fn block_of_any(units: &[[u8; 2]], is_last: bool, out: &mut Vec<u8>, was_malformed: &mut bool) -> usize {
-    let (mut taken, mut end) = (0, out.len());
-    // No unit takes more than three bytes of UTF-8.
-    out.resize(end + 3 * units.len(), 0);
-    while taken < units.len() {
-        if let Some(group) = units[taken..].first_chunk::<GROUP_UNITS>()
-            && is_ascii(group)
-        {
-            out[end..end + GROUP_UNITS].copy_from_slice(&group.map(|unit| unit[0]));
-            (taken, end) = (taken + GROUP_UNITS, end + GROUP_UNITS);
-            continue;
-        }
-        let group_end = units.len().min(taken + GROUP_UNITS);
-        while taken < group_end {
-            // The same would come of the general case below, which takes several times as long.
-            if let [ascii @ 0..0x80, 0] = units[taken] {
-                out[end] = ascii;
-                (taken, end) = (taken + 1, end + 1);
-                continue;
-            }
-            let next = units[taken..].iter().take(2).map(|unit| u16::from_le_bytes(*unit));
-            let character = match char::decode_utf16(next).next() {
-                Some(Ok(character)) => character,
-                Some(Err(half)) if !is_last && taken + 1 == units.len() && half.unpaired_surrogate() < 0xDC00 => {
-                    out.truncate(end);
-                    return taken;
-                }
-                Some(Err(_)) | None => {
-                    *was_malformed = true;
-                    char::REPLACEMENT_CHARACTER
-                }
-            };
-            taken += character.len_utf16();
-            end += character.encode_utf8(&mut out[end..]).len();
-        }
-    }
-    out.truncate(end);
-    taken
-}
-
+/// Returns the text of units that are all ASCII, and `None` for others.
 #[inline]
-fn is_ascii(units: &[[u8; 2]]) -> bool {
-    units.iter().fold(0, |bits, unit| bits | u16::from_le_bytes(*unit)) < 0x80
+fn ascii<const N: usize>(units: &[[u8; 2]; N]) -> Option<[u8; N]> {
+    let (mut all, mut text) = (0, [0; N]);
+    // With iterators the compiler makes code that takes twice as long.
+    for index in 0..N {
+        let unit = u16::from_le_bytes(units[index]);
+        all |= unit;
+        text[index] = unit.to_le_bytes()[0];
+    }
+    (all < 0x80).then_some(text)
 }
 
 #[cfg(test)]
@@ -195,8 +191,8 @@ mod tests {
     }
 
     #[test]
-    fn characters_and_halves_of_pairs_are_decoded_wherever_a_block_ends() {
-        for before in 0..=2 * BLOCK_UNITS + 1 {
+    fn characters_and_halves_of_pairs_are_decoded_wherever_a_group_ends() {
+        for before in 0..=33 {
             for units in [
                 vec![0xD83D, 0xDE00],
                 vec![0xD83D],
@@ -204,7 +200,7 @@ mod tests {
                 vec![0xE9],
                 vec![0x4E2D],
             ] {
-                for after in 0..2 {
+                for after in 0..33 {
                     let ascii = |count| std::iter::repeat_n(u16::from(b'a'), count);
                     let units: Vec<u16> = ascii(before).chain(units.iter().copied()).chain(ascii(after)).collect();
                     let (text, was_malformed) = decoded(&utf16_bytes(units.iter().copied()), EncodingType::Utf16);
