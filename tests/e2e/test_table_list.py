@@ -183,6 +183,7 @@ def test_a_list_that_cannot_be_read_says_what_it_should_be(copy_list: CopyList, 
     copied = copy_list(text)
     assert (copied.outcome.error, copied.runs) == ("ListUnreadable", [])
     assert f"/{KEY}, cannot be read: put a JSON array of tables there" in copied.outcome.cause
+    assert "not below SinkPrefix" in copied.outcome.cause
 
 
 @pytest.mark.parametrize(
