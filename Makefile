@@ -27,9 +27,13 @@ VENV_STAMP := $(VENV)/.all-$(shell cat tests/requirements-run.txt tests/requirem
 CHECKS := .tools/checks
 CHECKS_STAMP := $(CHECKS)/.all-$(shell cat tools/checks/* | sha256sum | cut -c1-16)
 
+# What looks at the template and the module for Terraform. Its packages do not agree with those of .venv.
+CHECKOV := .tools/checkov
+CHECKOV_STAMP := $(CHECKOV)/.all-$(shell sha256sum < tools/checkov.txt | cut -c1-16)
+
 # Every file of packages with their hashes, which `make lock` writes from the .in beside it.
 LOCKED := tests/requirements-run tests/requirements tests/readers/requirements tests/readers/build $(SPARKS:%=tests/readers/spark-%) \
-	tools/pip-tools tools/virtualenv
+	tools/checkov tools/pip-tools tools/virtualenv
 
 # The readers of Parquet, CSV and JSON lines that have a column in docs/reference/types.md, beside Spark.
 READERS := .tools/readers
@@ -124,9 +128,9 @@ else
 endif
 
 .PHONY: verify-apart
-#: PREFIX=tidemark with BUCKET=name and your AWS settings, or FOLDER=lake PREFIX=
+#: PREFIX=tidemark with BUCKET=name (OWNER=its account) and your AWS settings, or FOLDER=lake PREFIX=
 verify-apart: $(RUN_STAMP) ## Checks the same with a program in Python that shares no code with Tidemark
-	@$(PYTHON) -m verify "$(PREFIX)" $(if $(FOLDER),--folder "$(FOLDER)",--bucket "$${BUCKET:?is missing: make verify-apart PREFIX=tidemark BUCKET=name}")
+	@$(PYTHON) -m verify "$(PREFIX)" $(if $(FOLDER),--folder "$(FOLDER)",--bucket "$${BUCKET:?is missing: make verify-apart PREFIX=tidemark BUCKET=name}" $(if $(OWNER),--owner "$(OWNER)"))
 
 .PHONY: sql
 #: FILE=statements.sql (standard input), with GO between batches; TIDEMARK_SOURCE and TIDEMARK_PASSWORD say where the server is
@@ -192,9 +196,10 @@ check: $(VENV_STAMP) house ## Checks formatting, lints, docs, dependencies, temp
 	$(VENV)/bin/ruff format --check --quiet --config tests/ruff.toml tests tools
 	$(VENV)/bin/cfn-lint infra/template.yaml
 	$(VENV)/bin/python tools/terraform.py --check
-	@if command -v checkov >/dev/null; then checkov --config-file infra/checkov.yaml --framework cloudformation --file infra/template.yaml && \
-		checkov --config-file infra/checkov.yaml --framework terraform --directory infra/terraform; \
-	else echo "SKIPPED: checkov is not installed (pipx install checkov), so it did not look at infra/template.yaml and infra/terraform"; fi
+	@if $(MAKE) $(CHECKOV_STAMP); then \
+		$(CHECKOV)/bin/checkov --config-file infra/checkov.yaml --framework cloudformation --file infra/template.yaml && \
+		$(CHECKOV)/bin/checkov --config-file infra/checkov.yaml --framework terraform --directory infra/terraform; \
+	else echo "SKIPPED: checkov could not be installed, so it did not look at infra/template.yaml and infra/terraform"; fi
 	@if command -v npm >/dev/null; then $(MAKE) $(CHECKS_STAMP); mkdir -p .local; for machine in infra/*.asl.json; do \
 		sed 's/$${Partition}/aws/' $$machine > .local/machine.asl.json; \
 		$(CHECKS)/node_modules/.bin/asl-validator --json-path .local/machine.asl.json; done; \
@@ -366,6 +371,12 @@ $(READERS_STAMP): tests/readers/requirements.txt
 	@.tools/spark-$*/bin/pip install --quiet --no-compile --disable-pip-version-check --require-hashes --requirement tests/readers/build.txt
 	@.tools/spark-$*/bin/pip install --quiet --no-compile --disable-pip-version-check --no-build-isolation --require-hashes \
 		--requirement tests/readers/spark-$*.txt
+	@touch $@
+
+$(CHECKOV_STAMP): tools/checkov.txt
+	@echo "Installing checkov into $(CHECKOV)" >&2
+	@python3 -m venv --clear $(CHECKOV)
+	@$(CHECKOV)/bin/pip install --quiet --no-compile --disable-pip-version-check --require-hashes --requirement tools/checkov.txt
 	@touch $@
 
 $(CHECKS_STAMP): tools/checks/package-lock.json tools/checks/parse-terraform.js

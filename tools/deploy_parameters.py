@@ -1,13 +1,15 @@
 """Makes the parameters that `make deploy` gives to the template, and checks them before anything is built.
 
-It reads SECRET_ARN, TABLES, ARCH, CA_BUNDLE, STACK, TIDEMARK and PARAMETERS from the environment and writes the file
-named by the argument, with every parameter of the template: one that is left out of a deployment would keep its value
-in the stack. When something is missing or does not fit, it says what to do and ends with 1.
+It reads SECRET_ARN, TABLES, ARCH, CA_BUNDLE, STACK, TAGS, TIDEMARK and PARAMETERS from the environment and writes the
+file named by the argument, with every parameter of the template: one that is left out of a deployment would keep its
+value in the stack. When something is missing or does not fit, it says what to do and ends with 1.
 """
 
 import json
+import math
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,14 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import cloudformation
+import schedules
 import yaml
 
 TEMPLATE = Path(__file__).resolve().parents[1] / "infra/template.yaml"
 
 # The bytes that a parameter of CloudFormation can hold.
 MOST_BYTES = 4096
-# The characters of a stack's name.
-MOST_OF_A_STACKS_NAME = 128
+# The name of a stack.
+STACK = r"[A-Za-z][A-Za-z0-9-]{0,127}"
+# A tag of a stack. The names that AWS gives itself begin with aws:.
+TAG = r"(?!aws:)[\w .:/+@-]{1,128}=[\w .:/=+@-]{0,256}"
 # The first version of the AWS SAM CLI that reads parameters from a file.
 OLDEST_SAM = (1, 152)
 # Where "make build" puts the file of CA_BUNDLE into a package.
@@ -34,6 +39,8 @@ NO_BUCKETS = ("-s3alias", "--ol-s3", "--x-s3", ".mrap")
 KEPT_UNRESERVED = 100
 # The functions of a run beside its copies: two lookups, and a commit or a split, with one to spare.
 OTHERS_OF_A_RUN = 4
+# The pieces of an upload that copy-delta has in memory, and the memory in MiB that it takes beside them.
+PIECES_IN_MEMORY, MEMORY_BESIDE_PIECES = 4, 192
 # The parameters that `make deploy` makes of its variables.
 OF_VARIABLES = {"SourceSecretArn": "SECRET_ARN", "TablesJson": "TABLES", "Architecture": "ARCH"}
 
@@ -128,6 +135,26 @@ def check(name: str, value: str, declared: dict[str, Any]) -> None:
         raise Refused(f"{name} has a quote around it or a backslash before a quote or a space, which SAM takes away")
 
 
+def check_variables(environment: dict[str, str]) -> None:
+    """Refuses what CloudFormation would refuse after the build, and a bundle that could not be packed."""
+    stack, tags, bundle = (environment.get(name, "") for name in ("STACK", "TAGS", "CA_BUNDLE"))
+    if stack and not re.fullmatch(STACK, stack):
+        raise Refused(
+            f"STACK={stack} is no name of a stack: it has letters, digits and hyphens, at most 128 characters, and "
+            "begins with a letter"
+        )
+    try:
+        words = shlex.split(tags)
+    except ValueError:
+        words = [tags]
+    if wrong := [word for word in words if not re.fullmatch(TAG, word)]:
+        raise Refused(
+            f"TAGS has {wrong[0]!r}, and is a list of name=value with spaces between, like 'team=data env=prod'"
+        )
+    if bundle and not Path(bundle).is_file():
+        raise Refused(f"CA_BUNDLE={bundle} is no file: it is a PEM file with the authority of the server")
+
+
 def check_together(found: dict[str, str], more: dict[str, str], environment: dict[str, str]) -> None:
     """Refuses what fits by itself and not together."""
     for name, variable in OF_VARIABLES.items():
@@ -143,6 +170,18 @@ def check_together(found: dict[str, str], more: dict[str, str], environment: dic
         )
     if f"{found['TableListKey']}/".startswith(f"{found['SinkPrefix']}/"):
         raise Refused("TableListKey is below SinkPrefix, where only the functions write: take a key outside of it")
+    needed = math.ceil(int(found["PartBytes"]) * PIECES_IN_MEMORY / 2**20) + MEMORY_BESIDE_PIECES
+    if int(found["CopyMemory"]) < needed:
+        raise Refused(
+            f"PartBytes is {found['PartBytes']}, and CopyMemory {found['CopyMemory']}: copy-delta needs {needed} MB "
+            f"for {PIECES_IN_MEMORY} pieces of that size. Raise CopyMemory, or lower PartBytes"
+        )
+    wait, hours = schedules.longest_wait(found["ScheduleExpression"]), int(found["NoSuccessAlarmHours"])
+    if found["ScheduleEnabled"] == "true" and wait and 0 < hours <= wait:
+        raise Refused(
+            f"{found['ScheduleExpression']} starts no run for up to {wait:g} hours, and NoSuccessAlarmHours is {hours}:"
+            " the alarm rings without a cause. Give more hours than that, or 0 for no alarm"
+        )
 
 
 def parameters(environment: dict[str, str], template: dict[str, Any]) -> dict[str, str]:
@@ -248,10 +287,7 @@ def main(target: Path) -> int:
     stack = environment.get("STACK") or "tidemark"
     try:
         check_sam()
-        if len(stack) > MOST_OF_A_STACKS_NAME:
-            raise Refused(
-                f"STACK={stack} has more than {MOST_OF_A_STACKS_NAME} characters, and CloudFormation takes no more"
-            )
+        check_variables(environment)
         found = parameters(environment, template)
         before = of_stack(stack)
         check_concurrency(found, before, unreserved())

@@ -8,6 +8,8 @@ the hashes. There is no time and no random number in them, so the same tree give
 
 import hashlib
 import json
+import os
+import platform
 import re
 import subprocess
 import sys
@@ -17,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-TARGET = "x86_64-unknown-linux-gnu"
+# What is linked differs between machines. ARCH=arm64 is built on any of them, and everything else for this one.
+MACHINE = "aarch64" if "arm64" in (os.environ.get("ARCH"), platform.machine()) else platform.machine()
+TARGET = f"{MACHINE}-unknown-linux-gnu"
 Key = tuple[str, str]
 
 

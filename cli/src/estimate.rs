@@ -1,7 +1,7 @@
 //! Rough estimates of what a copy takes, so that nobody who starts one is surprised.
 
 use serde::Serialize;
-use tidemark::model::cost::{PACKED, SLICE_RATE, Usd};
+use tidemark::model::cost::{CopyMemory, PACKED, SLICE_RATE, Usd};
 
 use crate::terminal::{bytes, duration, short};
 
@@ -31,7 +31,7 @@ impl Estimate {
             source_bytes,
             file_bytes: source_bytes.div_ceil(PACKED),
             seconds: source_bytes.div_ceil(SLICE_RATE * slices.min(AT_ONCE)),
-            usd: Usd::of_copying(source_bytes, slices),
+            usd: Usd::of_copying(source_bytes, slices, CopyMemory::default()),
         }
     }
 

@@ -227,7 +227,7 @@ variable "operator_arns" {
 }
 
 variable "keep_old_versions_days" {
-  description = "How long the bucket that the stack creates keeps what was deleted or replaced in it."
+  description = "How long the bucket that the stack creates keeps what was deleted or replaced in it. With SinkBucketName it is not used."
   type        = number
   default     = 30
 
@@ -260,7 +260,7 @@ variable "source_silence_seconds" {
 }
 
 variable "part_bytes" {
-  description = "Size of the pieces of an upload. An object has at most 10,000 pieces; the memory of copy-delta grows with it."
+  description = "Size of the pieces of an upload. An object has at most 10,000 pieces. Four of them are in the memory of copy-delta, which needs 192 MB beside them; CopyMemory must have room for both."
   type        = number
   default     = 8388608
 
@@ -293,7 +293,7 @@ variable "sink_secret_arns" {
 }
 
 variable "sink_host" {
-  description = "Host name of a SQL sink's server, if its secret lacks it."
+  description = "Host name of a SQL sink's server, if its secret lacks it. Only with SinkSecretArns."
   type        = string
   default     = ""
 
@@ -304,7 +304,7 @@ variable "sink_host" {
 }
 
 variable "sink_port" {
-  description = "Port of a SQL sink's server, if its secret lacks it."
+  description = "Port of a SQL sink's server, if its secret lacks it. Without SinkSecretArns it is not used."
   type        = number
   default     = 1433
 
@@ -315,7 +315,7 @@ variable "sink_port" {
 }
 
 variable "sink_database" {
-  description = "Database of a SQL sink's server, if its secret lacks it."
+  description = "Database of a SQL sink's server, if its secret lacks it. Only with SinkSecretArns."
   type        = string
   default     = ""
 
@@ -408,8 +408,8 @@ variable "tables_json" {
   default     = "{\"tables\": []}"
 
   validation {
-    condition     = can(regex("^(?:^\\s*\\{[\\s\\S]*\\}\\s*$)$", var.tables_json))
-    error_message = "The value must be a JSON object with the array \"tables\"."
+    condition     = can(regex("^(?:^\\{\"tables\":\\s?\\[\\]\\}$|^\\s*\\{[\\s\\S]*\"tables\"\\s*:\\s*\\[\\s*\\{[\\s\\S]*\\}\\s*$)$", var.tables_json))
+    error_message = "The value must be a JSON object with the array \"tables\", which has tables."
   }
 }
 
@@ -568,7 +568,7 @@ variable "run_budget_bytes" {
 }
 
 variable "run_budget_usd" {
-  description = "US dollars that the copies of a run may cost, like 2.50; 0 is no limit. They are estimated from the files and the slices by list prices of us-east-1, as \"tidemark plan\" does. The budget holds for all tables of a run together, as RunBudgetRows does."
+  description = "US dollars that the copies of a run may cost, like 2.50; 0 is no limit. They are estimated from the files and the slices by list prices of us-east-1 and CopyMemory, as \"tidemark plan\" does for the default. The budget holds for all tables of a run together, as RunBudgetRows does."
   type        = string
   default     = "0"
 

@@ -23,6 +23,7 @@ OF_AWS = {
     ("AWS/States", "ExecutionsTimedOut"): {"StateMachineArn"},
     ("AWS/States", "ExecutionsAborted"): {"StateMachineArn"},
     ("AWS/States", "ExecutionsSucceeded"): {"StateMachineArn"},
+    ("AWS/States", "ExecutionThrottled"): {"StateMachineArn"},
     ("AWS/SQS", "NumberOfMessagesSent"): {"QueueName"},
     ("AWS/Lambda", "Throttles"): {"FunctionName"},
     ("AWS/Lambda", "Duration"): {"FunctionName"},
@@ -271,6 +272,8 @@ def test_a_failed_run_sends_a_message_with_its_tables_and_what_to_do(parameters:
         message = json.loads(re.sub(r"<(\w+)>", r'"\1"', transformer["InputTemplate"]))
         assert message["what_to_do"] and "tidemark" in message["what"]
         assert ("cause" in message) == (detail["status"] == ["FAILED"])
+        # Of a run of a list there is no other message, so this one says where the error is.
+        assert ("cause" in message) != ("describe-execution" in message["what_to_do"])
     assert sorted(told) == ["ABORTED", "FAILED", "TIMED_OUT"]
     (statement,) = template.properties("ScheduleDeadLettersPolicy")["PolicyDocument"]["Statement"]
     assert (statement["Principal"], statement["Action"]) == ({"Service": "events.amazonaws.com"}, "sqs:SendMessage")

@@ -258,7 +258,7 @@ def test_every_call_names_the_buckets_owner_and_the_key() -> None:
         "",
         "AES256",
     )
-    for path, count in (("bucket.rs", 8), ("bucket/archive.rs", 5)):
+    for path, count in (("bucket.rs", 8), ("bucket/archive.rs", 5), ("bucket/checks.rs", 3)):
         code = (ROOT / "shared/aws/src" / path).read_text()
         calls = re.findall(r"self\s*\.client\s*\.\w+\(\)", code)
         assert len(calls) == code.count("set_expected_bucket_owner(self.owner())") == count, path

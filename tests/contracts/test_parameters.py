@@ -9,7 +9,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import deploy_parameters
 import pytest
+import schedules
 import yaml
 from shipped import EVERYTHING, FUNCTIONS, KEY, ROOT, SECRET, Deployed, source
 
@@ -196,12 +198,17 @@ def test_every_parameter_is_given_so_that_none_keeps_an_earlier_value(tmp_path: 
 
 def test_the_bundle_is_named_where_it_is_packed(tmp_path: Path) -> None:
     """A function whose bundle is not there reaches nothing, and one that does not know of it trusts nothing new."""
-    tables = _tables(tmp_path, 1)
-    assert _deployed(_make_deploy(tmp_path, TABLES=tables, CA_BUNDLE="b.pem"))["CaBundle"] == "/var/task/ca-bundle.pem"
+    tables, bundle = _tables(tmp_path, 1), tmp_path / "b.pem"
+    assert "is no file" in _refused(_make_deploy(tmp_path, TABLES=tables, CA_BUNDLE=str(bundle)))
+    bundle.write_text("-----BEGIN CERTIFICATE-----\n")
+    packed = _deployed(_make_deploy(tmp_path, TABLES=tables, CA_BUNDLE=str(bundle)))
+    assert packed["CaBundle"] == "/var/task/ca-bundle.pem"
     named = _parameters(tmp_path, "CaBundle: /var/task/ca-bundle.pem\n")
     assert "give CA_BUNDLE" in _refused(_make_deploy(tmp_path, TABLES=tables, PARAMETERS=named))
     other = _parameters(tmp_path, "CaBundle: /opt/bundle.pem\n")
-    assert "leave CaBundle out" in _refused(_make_deploy(tmp_path, TABLES=tables, PARAMETERS=other, CA_BUNDLE="b.pem"))
+    assert "leave CaBundle out" in _refused(
+        _make_deploy(tmp_path, TABLES=tables, PARAMETERS=other, CA_BUNDLE=str(bundle))
+    )
 
 
 @pytest.mark.parametrize(
@@ -219,6 +226,10 @@ def test_the_bundle_is_named_where_it_is_packed(tmp_path: Path) -> None:
         ("AlarmEmail: a@example.com\nAlarmTopicArn: arn:aws:sns:eu-west-1:111122223333:mine", "nobody would get"),
         ("SourceDatabase: '\"quoted\"'", "cannot hold a quote"),
         ("ScheduleExpression: rate(1\\ hour)", "SAM takes away"),
+        ('PartBytes: "67108864"\nCopyMemory: "447"', "copy-delta needs 448 MB"),
+        ("ScheduleEnabled: true\nScheduleExpression: cron(0 6 ? * MON-FRI *)", "no run for up to 72 hours"),
+        ('ScheduleEnabled: true\nScheduleExpression: rate(1 day)\nNoSuccessAlarmHours: "24"', "up to 24 hours"),
+        ("SinkHost: sql.example.com", "Give SinkSecretArns"),
         ("- a", "must hold lines"),
         ("a: [", "cannot be read as YAML"),
     ],
@@ -244,8 +255,40 @@ def test_an_old_sam_and_a_long_name_are_refused_before_the_build(tmp_path: Path)
     tables = _tables(tmp_path, 1)
     assert "pipx upgrade aws-sam-cli" in _refused(_make_deploy(tmp_path, sam="1.151.9", TABLES=tables))
     assert _deployed(_make_deploy(tmp_path, sam="2.0.0", TABLES=tables))
-    assert "characters" in _refused(_make_deploy(tmp_path, TABLES=tables, STACK="s" * 129))
-    assert _deployed(_make_deploy(tmp_path, TABLES=tables, STACK="s" * 128))
+    assert _deployed(_make_deploy(tmp_path, TABLES=tables, STACK="s" * 128, TAGS='team=data owner="the team" a:b=x=y'))
+    for wrong in ({"STACK": "s" * 129}, {"STACK": "my_stack"}, {"STACK": "1st"}, {"STACK": "a b"}):
+        assert "is no name of a stack" in _refused(_make_deploy(tmp_path, TABLES=tables, **wrong))
+    for tags in ("data", "=data", "team=data; env=prod", "team='data", "aws:x=y"):
+        assert "a list of name=value" in _refused(_make_deploy(tmp_path, TABLES=tables, TAGS=tags)), tags
+
+
+def test_make_deploy_and_copy_delta_reckon_with_the_same_memory() -> None:
+    """What one takes, the other does not refuse."""
+    code = (ROOT / "shared/lambda/src/config.rs").read_text()
+    found = [
+        re.findall(rf"const {name}: usize = (\d+);", code) for name in ("PIECES_IN_MEMORY", "MEMORY_BESIDE_PIECES")
+    ]
+    assert found == [[str(deploy_parameters.PIECES_IN_MEMORY)], [str(deploy_parameters.MEMORY_BESIDE_PIECES)]]
+
+
+@pytest.mark.parametrize(
+    ("expression", "hours"),
+    [
+        ("rate(90 minutes)", 1.5),
+        ("rate(2 days)", 48),
+        ("cron(0 6 * * ? *)", 24),
+        ("cron(15 0/6 * * ? *)", 6),
+        ("cron(0 8-17 ? * * *)", 15),
+        ("cron(0 6,18 ? * MON-FRI *)", 60),
+        ("cron(0 6 ? * SUN *)", 168),
+        ("cron(0 6 1 * ? *)", 672),
+        ("cron(0 6 ? * 6L *)", None),
+        ("at(2026-12-01T06:00:00)", None),
+    ],
+)
+def test_the_longest_wait_of_a_schedule_is_known(expression: str, hours: float | None) -> None:
+    """The alarm for runs that are missing has to be longer."""
+    assert schedules.longest_wait(expression) == hours
 
 
 @pytest.mark.parametrize(
@@ -324,6 +367,12 @@ def test_a_first_deployment_works_with_a_login_that_may_only_read() -> None:
         ({"AlarmTopicArn": TOPIC, "AlarmTopicKmsKeyArn": f"{KEY}topic"}, ""),
         ({"WatermarkSecretArn": SECRET}, "leave WatermarkSecretArn empty"),
         ({"WatermarkSecretArn": SECRET, "WatermarkStore": "sql"}, ""),
+        ({"SinkEncryption": "AES256", "KmsKeyArn": f"{KEY}a"}, "give one of them"),
+        ({"SinkEncryption": "AES256"}, ""),
+        ({"SinkEncryption": "aws:kms:dsse", "KmsKeyArn": f"{KEY}a"}, ""),
+        ({"SinkHost": "h"}, "Give SinkSecretArns"),
+        ({"SinkDatabase": "d"}, "Give SinkSecretArns"),
+        ({"SinkHost": "h", "SinkDatabase": "d", "SinkSecretArns": f"{SECRET},{SECRET}"}, ""),
         ({"SourceSecretArn": ""}, "Give SourceSecretArn"),
         ({}, ""),
     ],
@@ -355,6 +404,8 @@ def test_a_parameter_that_another_makes_useless_says_so() -> None:
         "WatermarkHost": "WatermarkSecretArn",
         "WatermarkPort": "WatermarkSecretArn",
         "WatermarkDatabase": "WatermarkSecretArn",
+        "SinkPort": "SinkSecretArns",
+        "KeepOldVersionsDays": "SinkBucketName",
         "TablesJson": "TableListKey",
         "AlarmTopicKmsKeyArn": "StatesKmsKeyArn",
     }.items():
@@ -396,6 +447,8 @@ def test_what_goes_into_the_json_of_a_secret_cannot_break_it(parameter: str) -> 
         ("SourceHost", "10.0.0.7", "host\\SQLEXPRESS"),
         ("SourceHost", "db.internal", "tcp:db.internal,1433"),
         ("TablesJson", '{"tables": []}', "tables.json"),
+        ("TablesJson", '{"dry_run": true, "tables" : [ {"table": "a"}]}', '{"tables": [ ]}'),
+        ("TablesJson", '{"tables":[{"table":"a"}]}', '{"dry_run": true}'),
         ("ScheduleExpression", "cron(0 6 * * ? *)", "every hour"),
         ("ScheduleTimezone", "America/Argentina/Buenos_Aires", "UTC +1"),
         ("AlarmEmail", "a@example.com", "somebody"),

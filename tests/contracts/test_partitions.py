@@ -8,21 +8,29 @@ import subprocess
 import pytest
 from shipped import INFRA, MACHINES, ROOT, Deployed, machine, states
 
-FIXED = re.compile(r"arn:aws(-cn|-us-gov)?:|\.amazonaws\.com\.cn\b|\$\{[\w:]+\}\.amazonaws\.com\b")
-SHIPPED = ("infra", "docs", "functions", "examples", "cli", "shared", "README.md", "Makefile")
+ARN = re.compile(r"arn:aws(-cn|-us-gov)?:")
+HOST = re.compile(r"(\}|\b[a-z]{2}(-[a-z]+)+-\d)\.amazonaws\.com\b")
+"""The address of a service in a region, a real one or one to be put in. That of a database is its owner's."""
+
+
+def _fixed(path: str) -> list[str]:
+    """Returns the lines of a file, without the tests in it, that hold in one partition only. An address is fine beside
+    that of China.
+    """
+    try:
+        lines = (ROOT / path).read_text().split("#[cfg(test)]")[0].splitlines()
+    except UnicodeDecodeError:
+        return []
+    fixed = [line for line in lines if ARN.search(line) or (HOST.search(line) and ".amazonaws.com.cn" not in line)]
+    return [f"{path}: {line.strip()}" for line in fixed]
 
 
 def test_no_shipped_file_names_a_partition() -> None:
     """ARNs are made from the partition that the stack is in. Examples say `arn:…` or `${Partition}`."""
-    listed = subprocess.run(["git", "ls-files", *SHIPPED], cwd=ROOT, check=True, capture_output=True, text=True)
-    found = [
-        f"{path}:{number}: {line.strip()}"
-        for path in listed.stdout.split()
-        if path.endswith((".json", ".yaml", ".md", ".tf", ".sql", "Makefile"))
-        for number, line in enumerate((ROOT / path).read_text().splitlines(), start=1)
-        if FIXED.search(line)
-    ]
-    assert found == []
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    shipped = [path for path in listed.splitlines() if not re.search(r"(^|/)tests/|tests\.rs$", path)]
+    assert {"infra/template.yaml", "tools/terraform.py", ".github/workflows/ci.yml"} <= set(shipped)
+    assert [line for path in shipped for line in _fixed(path)] == []
 
 
 @pytest.mark.parametrize("file", MACHINES)

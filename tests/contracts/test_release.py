@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,6 +97,22 @@ def test_a_release_has_both_machines_bills_and_checksums() -> None:
         assert wanted in SCRIPT
     for script in re.findall(r"python3 (\S+)", SCRIPT):
         assert (ROOT / script).is_file()
+
+
+def test_the_same_files_give_the_same_archive(tmp_path: Path) -> None:
+    """It does not matter when, by whom and in which order they were made."""
+    archives = []
+    for mode, moment, names in ((0o755, 1_700_000_000, ("a", "b")), (0o700, 1_800_000_000, ("b", "a"))):
+        folder = tmp_path / str(moment) / "tidemark-v0"
+        folder.mkdir(parents=True)
+        for name in names:
+            (folder / name).write_text(name)
+            (folder / name).chmod(mode)
+            os.utime(folder / name, (moment, moment))
+        subprocess.run([ROOT / "tools/archive", folder.parent, folder.name], cwd=ROOT, check=True)
+        archives.append((tmp_path / str(moment) / "tidemark-v0.tar.gz").read_bytes())
+    assert archives[0] == archives[1]
+    assert SCRIPT.count("tools/archive dist") == 2 and "tar " not in SCRIPT
 
 
 def test_no_expression_is_put_into_a_script() -> None:

@@ -7,6 +7,7 @@ of the bucket shows which calls of the SDK a port makes.
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from typing import Any
 
@@ -31,6 +32,41 @@ ACTIONS = {
 
 HELPERS = {"head": "head_object", "put": "put_object", "begin_upload": "create_multipart_upload"}
 """The functions of the adapter that make a request for others of it."""
+
+LOOKUP_OLD, LOOKUP_NEW, COPY, UPDATE = FUNCTIONS
+
+WRITERS = {
+    "watermark": {UPDATE},
+    "lease": {LOOKUP_NEW, COPY, UPDATE},
+    "run_lease": {LOOKUP_NEW, COPY, UPDATE},
+    "plan": {LOOKUP_NEW},
+    "record": {LOOKUP_NEW, COPY},
+    "void": {UPDATE},
+    "previous": {UPDATE},
+    "loader": {UPDATE},
+    "manifest": {UPDATE},
+    "part": {COPY, UPDATE},
+    # A person writes it, with the command.
+    "hold": set(),
+}
+"""The functions that write what has each kind of key, by the functions of `keys.rs`."""
+
+IN_KEYS = {
+    "ledger": "tidemark/_ledger/dbo.t",
+    "self.ledger": "tidemark/_ledger/dbo.t",
+    "self.runs": "tidemark/_ledger/_runs",
+    "data": "tidemark/dbo.t",
+    "day": "",
+    "window": "initial",
+    "window_segment(window)": "tidemark_window=initial",
+    "WINDOW_KEY": "tidemark_window",
+    "run_segment(run_id)": "run-1",
+    "slice": "00000",
+    "again": "-1",
+    "extension": "csv",
+    "later": "1",
+}
+"""What `keys.rs` puts into its keys."""
 
 ENI = {
     "ec2:CreateNetworkInterface",
@@ -102,10 +138,54 @@ def test_the_ports_of_the_functions_are_found() -> None:
     assert _ports("UpdateWatermark") == {"ReadObjects", "CreateObjects", "CompleteObjects", "ReplaceObjects"}
 
 
+def _example(text: str, arguments: str, document: str) -> str:
+    """Returns a key that a format makes of its arguments."""
+    given = iter(arguments.strip(", ").split(", "))
+    known = IN_KEYS | {"document": document}
+    return re.sub(r"\{(.*?)\}", lambda part: known[part[1] or next(given)], text)
+
+
+def _examples() -> dict[str, set[str]]:
+    """Returns keys of each kind that `keys.rs` makes for objects and documents, by the name of its function."""
+    functions = re.split(r"\n    (?:pub )?fn (\w+)", _code("shared/core/src/ledger/keys.rs"))
+    bodies = dict(zip(functions[1::2], functions[2::2], strict=True))
+    of_attempt = bodies.pop("of_attempt")
+    made = re.compile(r'format!\(\s*"([^"]+\.(?:json|txt|\{extension\}))"([^;]*?)\)[\s,]*[}\n]')
+    found: dict[str, set[str]] = {}
+    for name, body in bodies.items():
+        document = re.search(r'self\.of_attempt\("(\w+)"', body)
+        formats = made.findall(of_attempt if document else body)
+        if formats:
+            found[name] = {_example(*parts, document[1] if document else "") for parts in formats}
+    return found
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_role_writes_the_keys_that_its_function_writes_and_no_others(function: str) -> None:
+    """Each key of the function is in one statement, no other key is in any, and no statement is without a key. A new
+    key needs a line above.
+    """
+    examples = _examples()
+    assert set(examples) == set(WRITERS)
+    granted = {
+        resource.removeprefix("arn:aws:s3:::<SinkBucket>/")
+        for statement in Deployed().statements(f"{function}Role")
+        if "s3:PutObject" in as_list(statement["Action"])
+        for resource in as_list(statement["Resource"])
+    }
+    used = set()
+    for name, keys in examples.items():
+        for key in keys:
+            matching = {pattern for pattern in granted if fnmatch.fnmatchcase(key, pattern)}
+            assert bool(matching) == (function in WRITERS[name]), key
+            used |= matching
+    assert used == granted
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_role_has_the_rights_that_its_functions_calls_need_and_no_others(function: str) -> None:
-    """This compares the actions on the bucket. test_permissions.py tries every role with every call, and so the
-    keys.
+    """This compares the actions on the bucket. The test above compares the keys of what is written, and
+    test_permissions.py tries every role with every call.
     """
     calls = _calls_of_ports()
     needed = {ACTIONS[operation] for port in _ports(function) for operation in calls[port]}

@@ -70,7 +70,7 @@ def test_pip_takes_nothing_without_a_hash() -> None:
     """pip demands hashes wherever the Makefile installs packages, also of what it builds a package with."""
     installs = re.findall(r"pip install [^&;\n]*", _commands())
     told = [line for line in installs if "cargo-lambda" not in line]
-    assert len(told) == 9 and len(installs) == 10
+    assert len(told) == 10 and len(installs) == 11
     for line in told:
         assert "--require-hashes" in line, line
         (file,) = re.findall(r"--requirement (\S+)", line)
@@ -155,7 +155,7 @@ def test_checks_are_made_where_the_compiler_is_not_installed_and_cannot_be_fetch
 
 
 def test_updates_are_proposed_for_all_that_is_pinned() -> None:
-    """Updates are proposed for crates, packages of Python and npm, actions, and images."""
+    """Updates are proposed for crates, the compiler, packages of Python and npm, actions, images, and the provider."""
     updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())["updates"]
     assert {update["package-ecosystem"] for update in updates} == {
         "cargo",
@@ -164,6 +164,8 @@ def test_updates_are_proposed_for_all_that_is_pinned() -> None:
         "docker",
         "docker-compose",
         "npm",
+        "rust-toolchain",
+        "terraform",
     }
     folders = {update["directory"].strip("/") for update in updates if update["package-ecosystem"] == "pip"}
     assert folders == {"docs", *(name.rsplit("/", 1)[0] for name in LOCKED)}
@@ -184,6 +186,7 @@ def test_every_check_of_checkov_that_is_left_out_is_explained_in_one_place() -> 
     assert "CKV" not in (ROOT / "infra/README.md").read_text()
     checks = _commands().split("\ncheck:")[1].split("\n.PHONY")[0]
     assert "--framework cloudformation" in checks and "--framework terraform" in checks
+    assert "$(MAKE) $(CHECKOV_STAMP)" in checks and "pipx" not in checks
 
 
 def test_people_know_how_to_report_a_vulnerability() -> None:
@@ -216,6 +219,25 @@ def test_a_bill_of_materials_is_cyclonedx(bills: Path, name: str) -> None:
     """CycloneDX's own schema says so."""
     text = (bills / f"{name}.cdx.json").read_text()
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+
+
+@pytest.mark.parametrize(
+    ("arch", "machine", "target"),
+    [
+        ("", "x86_64", "x86_64"),
+        ("x86_64", "x86_64", "x86_64"),
+        ("arm64", "x86_64", "aarch64"),
+        ("", "aarch64", "aarch64"),
+        ("", "arm64", "aarch64"),
+    ],
+)
+def test_a_bill_is_of_the_machine_that_is_built_for(arch: str, machine: str, target: str) -> None:
+    """`make build ARCH=arm64` passes it on. Otherwise it is the machine that builds."""
+    code = f"import platform; platform.machine = lambda: {machine!r}; import sbom; print(sbom.TARGET)"
+    environment = os.environ | {"ARCH": arch, "PYTHONPATH": str(ROOT / "tools")}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{target}-unknown-linux-gnu\n"
 
 
 def test_a_bill_names_what_is_linked_with_its_hash_and_nothing_else(bills: Path) -> None:

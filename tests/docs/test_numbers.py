@@ -71,7 +71,7 @@ def test_what_alarms_and_metrics_cost_is_the_same_on_every_page() -> None:
     metrics = len(re.findall(r"`[A-Z]\w+`", "".join(re.findall(r"^\| (`[A-Z].*?) \|", listed, re.MULTILINE))))
     of_metrics = f"{metrics * 0.30:.2f}"
     cost, case = _page("docs/explanation/cost.md"), _page("docs/how-to/cost-of-your-case.md")
-    assert metrics == 12 and "Metrics of the stack: twelve in all" in cost
+    assert metrics == 13 and "Metrics of the stack: thirteen in all" in cost
     assert f"| Alarms, {number} with a schedule that is on;" in cost and f"| {of_alarms} a month |" in cost
     assert f"| {of_metrics} a month at most;" in cost
     assert case.count(f"| alarms, secret | {of_alarms} + 0.40 |") == 2

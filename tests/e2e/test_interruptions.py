@@ -88,6 +88,45 @@ def test_a_second_run_leaves_a_table_to_the_first_and_succeeds(
     assert table.watermark() == LAST
 
 
+TICKS = 5
+
+
+def test_runs_of_a_schedule_never_pile_up(
+    proxied: tuple[Deployment, Proxy], new_table: Callable[[], Table], tmp_path: Path
+) -> None:
+    """The first is held by a slow source. What the schedule starts meanwhile ends by itself and succeeds: after each
+    tick the first run alone is at work, and it alone reads rows.
+    """
+    deployment, proxy = proxied
+    table = new_table()
+    _fill(table)
+    states = deployment.aws.client("stepfunctions")
+    schedule = deployment.aws.client("scheduler").get_schedule(
+        Name=deployment.outputs["ScheduleName"].rpartition("|")[2]
+    )
+    machine = schedule["Target"]["Arn"]
+    assert machine == deployment.state_machine_arn
+    with proxy.holding(HELD_BYTES):
+        first = start(deployment, table.spec())
+        proxy.wait_until_held()
+        # The next ticks come one by one, and then all at once, as those that were late.
+        outcomes = [run(deployment, table.spec()) for _ in range(TICKS)]
+        late = [start(deployment, table.spec()) for _ in range(TICKS)]
+        outcomes += [tick.wait() for tick in late]
+        running = states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]
+        assert [found["executionArn"] for found in running] == [first.arn]
+    for tick in outcomes:
+        assert tick.succeeded, tick.cause
+        assert [found["table"] for found in tick.output["busy"]] == [str(table)]
+        assert (tick.output["committed"], tick.windows) == ([], [])
+    outcome = first.wait()
+    assert outcome.succeeded, outcome.cause
+    assert {tick.output["busy"][0]["run_id"] for tick in outcomes} == {outcome.run_id}
+    _, rows = _end(deployment, table, tmp_path)
+    assert len(rows) == ROWS
+    assert run(deployment, table.spec()).output["unchanged"] == [str(table)]
+
+
 def test_a_slice_that_meets_its_deadline_is_split_and_the_table_commits(
     proxied: tuple[Deployment, Proxy],
     new_table: Callable[[], Table],

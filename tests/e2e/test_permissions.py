@@ -51,7 +51,16 @@ CALLS: dict[str, tuple[Call, tuple[str, ...]]] = {
     "void a record": (_put(f"{WINDOW}/void-00000.json"), (UPDATE,)),
     "write a manifest": (_put(f"{WINDOW}/manifest.json"), (UPDATE,)),
     "leave the columns": (_put(f"{WINDOW}/previous.json"), (UPDATE,)),
+    "write a loader's list": (_put(f"{WINDOW}/loader-redshift.json"), (UPDATE,)),
+    "write the list of another loader": (
+        _put(f"{LEDGER}/symlink/tidemark_window=initial/loader-symlink.txt"),
+        (UPDATE,),
+    ),
+    "replace a loader's list": (_put(f"{WINDOW}/loader-redshift.json", IfMatch='"0"'), ()),
     "take a lease": (_put(f"{LEDGER}/lease.json"), (NEW, COPY, UPDATE)),
+    "say that a run is alive": (_put("tidemark/_ledger/_runs/run-1/lease.json"), (NEW, COPY, UPDATE)),
+    "say so blindly": (_put_blindly("tidemark/_ledger/_runs/run-1/lease.json"), ()),
+    "begin something with a table": (_put(f"{LEDGER}/hold.json"), ()),
     "take a lease blindly": (_put_blindly(f"{LEDGER}/lease.json"), ()),
     # Watermarks are in the control table here.
     "move the pointer": (_put(f"{LEDGER}/watermark.json"), ()),

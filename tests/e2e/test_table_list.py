@@ -183,6 +183,7 @@ def test_a_list_that_cannot_be_read_says_what_it_should_be(copy_list: CopyList, 
     copied = copy_list(text)
     assert (copied.outcome.error, copied.runs) == ("ListUnreadable", [])
     assert f"/{KEY}, cannot be read: put a JSON array of tables there" in copied.outcome.cause
+    assert "not below SinkPrefix" in copied.outcome.cause
 
 
 @pytest.mark.parametrize(
@@ -228,7 +229,7 @@ def test_the_cause_of_many_failed_runs_names_them_all(copy_list: CopyList) -> No
     copied = copy_list(listing(*tables), run_concurrency=30)
     assert copied.outcome.cause.startswith("30 of 30 run(s) failed. In the others: 0 committed, 0 without change. ")
     assert copied.outcome.cause.count("dbo.bad: SourceRejected") == 30
-    assert 29_000 < len(copied.outcome.cause) < 32_768
+    assert len(copied.outcome.cause) < 32_768
 
 
 def test_a_run_that_cannot_be_started_fails_the_run(copy_list: CopyList) -> None:

@@ -7,12 +7,16 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import boto3
 import duckdb
 import pyarrow.parquet
 import pytest
+from botocore.response import StreamingBody
+from botocore.stub import Stubber
 from conftest import Table, ledger, run
 
 from local import objects
@@ -67,6 +71,21 @@ def test_a_sink_that_is_well_is_said_to_be_so(
     assert verify(bucket, f"{PREFIX}/dbo.v_") == 2
     assert verify(bucket, f"{PREFIX}/dbo.v_csv") == 0
     assert verify(Folder(sink), "elsewhere") == 2
+
+
+def test_every_call_of_the_verifier_names_the_owner_that_it_is_given() -> None:
+    """A bucket of that name which somebody else has is refused by S3."""
+    for owner, named in (("111122223333", {"ExpectedBucketOwner": "111122223333"}), (None, {})):
+        client = boto3.client("s3", region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
+        body = {"Body": StreamingBody(BytesIO(b"{}"), 2)}
+        with Stubber(client) as s3:
+            s3.add_response("list_objects_v2", {}, {"Bucket": "b", "Prefix": "p/", **named})
+            for _ in range(2):
+                s3.add_response("get_object", body, {"Bucket": "b", "Key": "k", **named})
+            bucket = Bucket(client, "b", owner)
+            assert (bucket.listing("p/"), bucket.read("k")) == ({}, b"{}")
+            list(bucket.chunks("k"))
+            s3.assert_no_pending_responses()
 
 
 @dataclass(frozen=True)

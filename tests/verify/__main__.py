@@ -1,4 +1,4 @@
-"""`python -m verify PREFIX --bucket NAME` or `--folder PATH`."""
+"""`python -m verify PREFIX --bucket NAME [--owner ACCOUNT]` or `--folder PATH`."""
 
 from __future__ import annotations
 
@@ -55,12 +55,13 @@ def main() -> int:
     parser.add_argument("prefix", help="what lies above the tables, or one table's folder")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--bucket", help="a bucket, with the usual AWS settings")
+    parser.add_argument("--owner", help="the account that owns the bucket, 12 digits")
     where.add_argument("--folder", type=Path, help="a folder with a copy of a bucket")
     arguments = parser.parse_args()
     try:
         if arguments.folder:
             return verify(Folder(arguments.folder), arguments.prefix)
-        return verify(Bucket(boto3.client("s3"), arguments.bucket), arguments.prefix)
+        return verify(Bucket(boto3.client("s3"), arguments.bucket, arguments.owner), arguments.prefix)
     except (BotoCoreError, ClientError, OSError) as error:
         print(f"Cannot read the sink: {error}", file=sys.stderr)
         return 2

@@ -62,25 +62,25 @@ class Folder:
 
 
 class Bucket:
-    """A bucket, with a boto3 client."""
+    """A bucket, with a boto3 client. With its owner, a bucket of that name which somebody else has is refused."""
 
-    def __init__(self, s3: Any, name: str) -> None:
+    def __init__(self, s3: Any, name: str, owner: str | None = None) -> None:
         self._s3 = s3
-        self._name = name
+        self._where = {"Bucket": name} | ({"ExpectedBucketOwner": owner} if owner else {})
 
     def listing(self, prefix: str) -> dict[str, Entry]:
         """Returns every object whose key begins with the prefix."""
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._name, Prefix=prefix)
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Prefix=prefix, **self._where)
         entries = [entry for page in pages for entry in page.get("Contents", [])]
         return {entry["Key"]: Entry(entry["Size"], entry["ETag"]) for entry in entries}
 
     def read(self, key: str) -> bytes:
         """Returns a small object."""
-        return bytes(self._s3.get_object(Bucket=self._name, Key=key)["Body"].read())
+        return bytes(self._s3.get_object(Key=key, **self._where)["Body"].read())
 
     def chunks(self, key: str) -> Iterator[bytes]:
         """Yields an object of any size, piece by piece."""
-        yield from self._s3.get_object(Bucket=self._name, Key=key)["Body"].iter_chunks(CHUNK)
+        yield from self._s3.get_object(Key=key, **self._where)["Body"].iter_chunks(CHUNK)
 
 
 @contextmanager

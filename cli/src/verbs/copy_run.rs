@@ -62,6 +62,7 @@ impl RunArgs {
             rows: limit(self.budget_rows),
             bytes: limit(self.budget_bytes),
             usd: Some(self.budget_usd).filter(|usd| !usd.is_zero()),
+            ..Budget::default()
         }
     }
 }

@@ -8,6 +8,7 @@ use tidemark::model::budget::Budget;
 use tidemark::model::lease::Leases;
 use tidemark::model::metric::{Measurement, Metric};
 use tidemark::model::table::TableSpec;
+use tidemark::ports::source::{Access, CatalogColumn};
 use tidemark::steps::context::{Measured, RunContext};
 use tidemark::steps::lookup_new::NewWatermarks;
 use tidemark::steps::lookup_old::{LookupOldRequest, lookup_old};
@@ -150,6 +151,38 @@ fn tables_that_wait_for_the_next_run_are_measured() {
         ..NewWatermarks::default()
     };
     assert_eq!(of(&answer), (false, vec![Metric::TablesWaiting(2)]));
+}
+
+#[tokio::test]
+async fn a_table_with_rows_that_no_window_selects_is_measured_by_every_run() {
+    let incomplete = (false, vec![Metric::TablesIncomplete(1)]);
+    let null_watermark = |choice: &str| {
+        let tracking = json!({ "watermark": { "column": "v", "settle_seconds": 0, "null_watermark": choice } });
+        spec_with(json!({ "tracking": tracking }))
+    };
+    for (choice, expected) in [("skip", &incomplete), ("first_load", &(false, Vec::new()))] {
+        let world = World::new([1]);
+        world.table.tell_nulls(2);
+        // The second run finds no change.
+        for run_id in ["r1", "r2"] {
+            let specs = [null_watermark(choice)];
+            let planned = world.pipeline().plan("dry", &specs).await.unwrap();
+            assert_eq!(of(&planned), *expected, "{choice} {run_id}");
+            world.pipeline().run(run_id, &specs).await.unwrap();
+        }
+    }
+    let world = World::new([1]);
+    world.table.list([CatalogColumn {
+        name: "v".into(),
+        in_star: true,
+        is_row_version: false,
+        is_period_start: false,
+        access: Access::Values,
+        counting: None,
+    }]);
+    world.table.filter();
+    let planned = world.pipeline().plan("r1", &[spec()]).await.unwrap();
+    assert_eq!(of(&planned), incomplete);
 }
 
 #[tokio::test]

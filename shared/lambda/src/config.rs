@@ -8,6 +8,7 @@ use std::time::Duration;
 use tidemark::error::Result;
 use tidemark::model::bucket::{BucketFacts, Encryption};
 use tidemark::model::budget::Budget;
+use tidemark::model::cost::CopyMemory;
 use tidemark::model::names::ObjectName;
 use tidemark::model::pieces::{MOST_PIECE_BYTES, PIECE_BYTES};
 use tidemark::model::server::{ServerSettings, Tls};
@@ -16,6 +17,12 @@ pub use self::environment::Environment;
 
 /// The smallest piece of a multipart upload that S3 accepts, except for the last one.
 const MIN_PART_BYTES: usize = 5 * 1024 * 1024;
+/// The most pieces of an upload that are in memory at once.
+const PIECES_IN_MEMORY: usize = 4;
+/// The memory in MiB that copy-delta takes beside them.
+const MEMORY_BESIDE_PIECES: usize = 192;
+/// The memory in MB that Lambda can give to a function.
+const MEMORY: RangeInclusive<u32> = 128..=10_240;
 /// The longest prefix that leaves room for the rest of a key.
 const MAX_PREFIX_BYTES: usize = 128;
 /// The default time for which the server may be silent, while it searches a whole table for a row or waits for a lock.
@@ -185,7 +192,28 @@ fn budget(environment: &mut Environment) -> Budget {
         rows: limit("RUN_BUDGET_ROWS", "a number of rows"),
         bytes: limit("RUN_BUDGET_BYTES", "a number of bytes"),
         usd: environment.usd("RUN_BUDGET_USD").filter(|usd| !usd.is_zero()),
+        memory: copy_memory(environment).map(CopyMemory::of_mb).unwrap_or_default(),
     }
+}
+
+/// Returns the memory of copy-delta in MB. By hand there is no limit, and nobody gives one.
+fn copy_memory(environment: &mut Environment) -> Option<u32> {
+    environment.number_if_set("COPY_MEMORY", "a number of MB", MEMORY)
+}
+
+/// Reads the size of a piece. Pieces that copy-delta has no memory for are refused, because Lambda would end it without
+/// a word in the middle of a large slice.
+fn part_bytes(environment: &mut Environment) -> usize {
+    let unit = "a number of bytes";
+    let part_bytes = environment.number("PART_BYTES", unit, MIN_PART_BYTES..=MOST_PIECE_BYTES, PIECE_BYTES);
+    let needed = (part_bytes * PIECES_IN_MEMORY).div_ceil(1 << 20) + MEMORY_BESIDE_PIECES;
+    if let Some(memory) = copy_memory(environment).filter(|&memory| (memory as usize) < needed) {
+        environment.complain(format!(
+            "PART_BYTES is {part_bytes}, and COPY_MEMORY is {memory} MB: {PIECES_IN_MEMORY} pieces are in memory at once, and copy-delta \
+             needs {needed} MB with them. Raise CopyMemory to that, or lower PartBytes"
+        ));
+    }
+    part_bytes
 }
 
 /// The names of metrics.
@@ -275,15 +303,16 @@ pub struct CopyConfig {
     /// The time for which the server may be silent while rows are read, `SOURCE_SILENCE_SECONDS`. By default it is 300
     /// s.
     pub silence: Duration,
-    /// The size of a piece of an upload, `PART_BYTES`, from 5 to 64 MiB. By default it is 8 MiB.
+    /// The size of a piece of an upload, `PART_BYTES`, from 5 to 64 MiB. By default it is 8 MiB. Where the function's memory is
+    /// given, `COPY_MEMORY`, it has room for them.
     pub part_bytes: usize,
     /// The secrets of the databases into which tables may be merged, `SINK_SECRET_ARNS`, separated by commas. No other
     /// secret of a sink is read. By default there is none.
     pub sink_secret_arns: Vec<String>,
     /// The settings that fill the gaps of these secrets.
     pub sinks: ServerSettings,
-    /// The most that a run may copy of a table: `RUN_BUDGET_ROWS`, `RUN_BUDGET_BYTES` and `RUN_BUDGET_USD`. By default
-    /// these are 0, which means no limit.
+    /// The most that a run may copy: `RUN_BUDGET_ROWS`, `RUN_BUDGET_BYTES` and `RUN_BUDGET_USD`. By default these are 0,
+    /// which means no limit. Dollars are those of a function with `COPY_MEMORY`.
     pub budget: Budget,
     /// The name of the secret with the key for hashes, `MASK_SECRET_ARN`, for tables with a column that is to be
     /// hashed.
@@ -298,12 +327,6 @@ impl CopyConfig {
     /// `InvalidConfig`, which names everything that is wrong.
     pub fn read(mut environment: Environment) -> Result<Self> {
         let (sink, source) = (sink(&mut environment), source(&mut environment));
-        let part_bytes = environment.number(
-            "PART_BYTES",
-            "a number of bytes",
-            MIN_PART_BYTES..=MOST_PIECE_BYTES,
-            PIECE_BYTES,
-        );
         let silence = environment.number(
             "SOURCE_SILENCE_SECONDS",
             "a number of seconds",
@@ -314,7 +337,7 @@ impl CopyConfig {
             sink,
             source,
             silence: Duration::from_secs(silence),
-            part_bytes,
+            part_bytes: part_bytes(&mut environment),
             sink_secret_arns: environment.list("SINK_SECRET_ARNS"),
             sinks: server(&mut environment, String::new(), &SINK),
             budget: budget(&mut environment),

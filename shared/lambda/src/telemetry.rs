@@ -26,6 +26,7 @@ const fn parts(metric: Metric) -> (&'static str, &'static str, u64) {
         Metric::TablesPaused(value) => ("TablesPaused", "Count", value),
         Metric::TablesBusy(value) => ("TablesBusy", "Count", value),
         Metric::TablesWaiting(value) => ("TablesWaiting", "Count", value),
+        Metric::TablesIncomplete(value) => ("TablesIncomplete", "Count", value),
     }
 }
 

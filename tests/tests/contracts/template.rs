@@ -82,6 +82,7 @@ fn deployed(template: &str, function: &str) -> Environment {
         "RUN_BUDGET_ROWS" | "RUN_BUDGET_BYTES" | "RUN_BUDGET_USD" => "0",
         "SINK_BUCKET_OWNER" => "111122223333",
         "SINK_ENCRYPTION" => "aws:kms",
+        "COPY_MEMORY" => "1769",
         "PART_BYTES" => "8388608",
         "SOURCE_SILENCE_SECONDS" => "300",
         "WATERMARK_TABLE" => "dbo.deployed_table",
@@ -122,9 +123,18 @@ fn the_template_sets_the_variables_that_the_code_reads_and_no_others() {
     let of_ours = |name: &str| {
         let is_name = name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
         is_name
-            && ["SOURCE_", "SINK_", "WATERMARK_", "PART_", "MASK_", "METRICS_", "RUN_"]
-                .iter()
-                .any(|prefix| name.starts_with(prefix))
+            && [
+                "SOURCE_",
+                "SINK_",
+                "WATERMARK_",
+                "COPY_",
+                "PART_",
+                "MASK_",
+                "METRICS_",
+                "RUN_",
+            ]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
     };
     let functions = [
         "LookupOldWatermarkFunction",

@@ -130,8 +130,11 @@ async fn heads(facts: BucketFacts) -> Vec<Vec<String>> {
     drop(store.upload(&upload, 1, Bytes::from("1,2")).await);
     drop(store.abort(&upload).await);
     drop(store.complete(&uploaded()).await);
+    drop(store.upload_rule("k/").await);
+    drop(store.keeps_versions().await);
+    drop(store.policy("k/").await);
     let heads = heads.lock().unwrap().clone();
-    assert_eq!(heads.len(), 9);
+    assert_eq!(heads.len(), 12);
     heads
 }
 

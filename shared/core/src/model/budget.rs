@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::cost::Usd;
+use crate::model::cost::{CopyMemory, Usd};
 use crate::model::names::ObjectName;
 use crate::model::window::WindowName;
 
@@ -18,6 +18,8 @@ pub struct Budget {
     pub bytes: Option<u64>,
     /// The most US dollars, as they are [estimated](Usd::of_files) from what is copied.
     pub usd: Option<Usd>,
+    /// The memory of copy-delta, for the estimate.
+    pub memory: CopyMemory,
 }
 
 impl Budget {
@@ -32,7 +34,9 @@ impl Budget {
     pub fn is_spent(&self, spent: Spent) -> bool {
         self.rows.is_some_and(|rows| spent.rows >= rows)
             || self.bytes.is_some_and(|bytes| spent.bytes >= bytes)
-            || self.usd.is_some_and(|usd| spent.slices > 0 && spent.usd() >= usd)
+            || self
+                .usd
+                .is_some_and(|usd| spent.slices > 0 && spent.usd(self.memory) >= usd)
     }
 }
 
@@ -55,8 +59,8 @@ pub struct Spent {
 impl Spent {
     /// Returns the estimated cost of it.
     #[must_use]
-    pub fn usd(&self) -> Usd {
-        Usd::of_files(self.bytes, self.slices)
+    pub fn usd(&self, memory: CopyMemory) -> Usd {
+        Usd::of_files(self.bytes, self.slices, memory)
     }
 
     /// Returns whether nothing was copied. Serde takes it by reference.

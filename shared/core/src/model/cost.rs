@@ -16,8 +16,10 @@ pub const SLICE_RATE: u64 = 20_000_000;
 /// The bytes of rows on the server for one byte in a file, at least: what encoding and compression save.
 pub const PACKED: u64 = 3;
 
-/// The price of one second of copy-delta with 1.73 GB of memory, as it is deployed by default.
+/// The price of one second of copy-delta with [`ONE_PROCESSOR`].
 const PICO_USD_PER_SECOND: u128 = 28_833_391;
+/// The memory in MB, 1.73 GB, with which Lambda gives one whole processor. It is the default of the template.
+const ONE_PROCESSOR: u32 = 1769;
 /// The price of a transition of the state machine.
 const PICO_USD_PER_TRANSITION: u128 = 25_000_000;
 /// The approximate number of transitions of a window, and of each slice in it.
@@ -29,6 +31,31 @@ const WRITES_OF_A_SLICE: u128 = 4;
 /// The picodollars in a microdollar.
 const PICO_OF_MICRO: u128 = 1_000_000;
 
+/// The memory of copy-delta in MB, which its price grows with.
+///
+/// Less than [`ONE_PROCESSOR`] is as much less of a processor. A copy takes as much longer, and costs what it would cost
+/// with a whole one. More is a second processor, with which one slice is not copied faster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CopyMemory(u32);
+
+impl CopyMemory {
+    /// Takes the memory in MB.
+    #[must_use]
+    pub const fn of_mb(mb: u32) -> Self {
+        Self(mb)
+    }
+
+    fn pico_usd_per_second(self) -> u128 {
+        PICO_USD_PER_SECOND * u128::from(self.0.max(ONE_PROCESSOR)) / u128::from(ONE_PROCESSOR)
+    }
+}
+
+impl Default for CopyMemory {
+    fn default() -> Self {
+        Self(ONE_PROCESSOR)
+    }
+}
+
 /// An amount of US dollars, in millionths.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Usd(u64);
@@ -36,8 +63,8 @@ pub struct Usd(u64);
 impl Usd {
     /// Estimates the cost of copying rows that take `source_bytes` on the server, in so many slices of one window.
     #[must_use]
-    pub fn of_copying(source_bytes: u64, slices: u64) -> Self {
-        let seconds_by_rate = u128::from(source_bytes) * PICO_USD_PER_SECOND;
+    pub fn of_copying(source_bytes: u64, slices: u64, memory: CopyMemory) -> Self {
+        let seconds_by_rate = u128::from(source_bytes) * memory.pico_usd_per_second();
         let pieces = u128::from((source_bytes / PACKED).div_ceil(PIECE_BYTES as u64));
         let slices = u128::from(slices);
         let pico = seconds_by_rate / u128::from(SLICE_RATE)
@@ -48,8 +75,8 @@ impl Usd {
 
     /// Estimates the cost of copying rows that became files of `file_bytes`, in so many slices of one window.
     #[must_use]
-    pub fn of_files(file_bytes: u64, slices: u64) -> Self {
-        Self::of_copying(file_bytes.saturating_mul(PACKED), slices)
+    pub fn of_files(file_bytes: u64, slices: u64, memory: CopyMemory) -> Self {
+        Self::of_copying(file_bytes.saturating_mul(PACKED), slices, memory)
     }
 
     /// Returns whether the amount is zero.
@@ -130,12 +157,16 @@ mod tests {
         // slice.
         let seconds = 50.0 * 1.73 * 0.000_016_666_7;
         let requests = (8.0 + 8.0 * 3.0) * 0.000_025 + (40.0 + 8.0 * 4.0) * 0.000_005;
-        let Usd(micros) = Usd::of_copying(1_000_000_000, 8);
-        let expected = (seconds + requests) * 1e6;
-        assert!(
-            (f64::from(u32::try_from(micros).unwrap()) - expected).abs() < 1.5,
-            "{micros} {expected}"
-        );
-        assert_eq!(Usd::of_files(1_000, 1), Usd::of_copying(3_000, 1));
+        // A small function is slow and cheap. One with three processors costs three times as much a second.
+        for (memory, seconds) in [(256, seconds), (1_769, seconds), (5_307, 3.0 * seconds)] {
+            let memory = CopyMemory::of_mb(memory);
+            let Usd(micros) = Usd::of_copying(1_000_000_000, 8, memory);
+            let expected = (seconds + requests) * 1e6;
+            assert!(
+                (f64::from(u32::try_from(micros).unwrap()) - expected).abs() < 1.5,
+                "{micros} {expected}"
+            );
+            assert_eq!(Usd::of_files(1_000, 1, memory), Usd::of_copying(3_000, 1, memory));
+        }
     }
 }

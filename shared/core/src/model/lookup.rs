@@ -196,6 +196,9 @@ pub struct Note {
     /// would be left out.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub unseen_sources: bool,
+    /// Whether rows are in no window and never will be, which nobody asked for.
+    #[serde(skip)]
+    pub is_incomplete: bool,
     /// What changed in the columns, or in the form of the files, since the last window.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub schema_changes: Vec<String>,
@@ -224,6 +227,7 @@ impl Note {
             filtered: false,
             veiled: false,
             unseen_sources: false,
+            is_incomplete: false,
             schema_changes: Vec::new(),
             generation: None,
         }
@@ -235,11 +239,13 @@ impl Note {
         if unseen.is_nothing() {
             return note;
         }
+        let note = note.unwrap_or_else(|| Self::of(spec.table.clone()));
         Some(Self {
             filtered: unseen.filtered,
             veiled: unseen.veiled,
             unseen_sources: unseen.sources,
-            ..note.unwrap_or_else(|| Self::of(spec.table.clone()))
+            is_incomplete: note.is_incomplete || unseen.filtered || unseen.sources,
+            ..note
         })
     }
 

@@ -29,6 +29,9 @@ pub enum Metric {
     TablesBusy(u64),
     /// The number of tables with a frozen window that wait for the next run, because a run can hold no more.
     TablesWaiting(u64),
+    /// The number of tables of which a run saw that rows are in no window: those without a watermark, those that a
+    /// security policy hides, and those that a view reads from another database.
+    TablesIncomplete(u64),
 }
 
 /// The metric of a number of tables.
@@ -44,11 +47,11 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    /// Returns what a run measured of the tables that it left where they were, by the metric that counts them. Those of
-    /// which there are none are left out.
+    /// Returns what a run measured of its tables, by the metric that counts them. Those of which there are none are left
+    /// out.
     #[must_use]
-    pub fn of_left(left: &[(OfTables, usize)]) -> Vec<Self> {
-        let counted = left.iter().filter(|(_, tables)| *tables > 0);
+    pub fn of_tables(tables: &[(OfTables, usize)]) -> Vec<Self> {
+        let counted = tables.iter().filter(|(_, tables)| *tables > 0);
         let metrics: Vec<Metric> = counted.map(|(metric, tables)| metric(*tables as u64)).collect();
         if metrics.is_empty() {
             return Vec::new();

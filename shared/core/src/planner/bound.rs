@@ -57,7 +57,11 @@ impl Next<'_> {
     fn note(&self, measured: &Measured, unseen: Unseen) -> Option<Note> {
         let with_nulls = self.with_nulls(measured.old.as_ref());
         let spec = &self.table.spec;
-        Note::with_unseen(note(spec, &measured.growth, with_nulls), spec, unseen)
+        let note = note(spec, &measured.growth, with_nulls).map(|note| Note {
+            is_incomplete: note.null_rows > 0 && self.tracking.null_watermark == NullWatermark::Skip,
+            ..note
+        });
+        Note::with_unseen(note, spec, unseen)
     }
 }
 

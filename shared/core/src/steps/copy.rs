@@ -235,7 +235,7 @@ where
     if !context.budget.is_unlimited() && attempt.number == 0 {
         let spent = run.spent().await?;
         if context.budget.is_spent(spent) {
-            return Ok(Some(stopped(request, spent)));
+            return Ok(Some(stopped(request, spent, context)));
         }
     }
     Ok(match lease.take(context.now).await? {
@@ -354,10 +354,10 @@ impl Copying<'_> {
     }
 }
 
-fn stopped(request: &CopyRequest, spent: Spent) -> CopyAnswer {
+fn stopped(request: &CopyRequest, spent: Spent, context: RunContext) -> CopyAnswer {
     let (table, window, slice) = (request.table.clone(), request.window.clone(), request.slice.clone());
     let Spent { rows, bytes, .. } = spent;
-    let usd = spent.usd();
+    let usd = spent.usd(context.budget.memory);
     tracing::warn!(%table, %window, %slice, rows, bytes, %usd, "The budget of the run is spent; the next run copies this slice.");
     CopyAnswer::Stopped(StoppedSlice {
         table,

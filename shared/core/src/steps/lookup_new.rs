@@ -70,10 +70,14 @@ pub struct NewWatermarks {
 
 impl Measured for NewWatermarks {
     fn metrics(&self) -> Vec<Measurement> {
-        Measurement::of_left(&[
+        Measurement::of_tables(&[
             (Metric::TablesPaused, self.left_alone.paused.len()),
             (Metric::TablesBusy, self.left_alone.busy.len()),
             (Metric::TablesWaiting, self.waiting.len()),
+            (
+                Metric::TablesIncomplete,
+                self.notes.iter().filter(|note| note.is_incomplete).count(),
+            ),
         ])
     }
 }

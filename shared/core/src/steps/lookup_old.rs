@@ -64,7 +64,7 @@ pub struct BucketNote {
 
 impl Measured for OldWatermarks {
     fn metrics(&self) -> Vec<Measurement> {
-        Measurement::of_left(&[(Metric::TablesPaused, self.paused.len())])
+        Measurement::of_tables(&[(Metric::TablesPaused, self.paused.len())])
     }
 }
 

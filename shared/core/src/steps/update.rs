@@ -115,8 +115,8 @@ impl Measured for UpdateAnswer {
     fn metrics(&self) -> Vec<Measurement> {
         let window = match self {
             Self::Committed(window) => window,
-            Self::Paused(_) => return Measurement::of_left(&[(Metric::TablesPaused, 1)]),
-            Self::Busy(_) => return Measurement::of_left(&[(Metric::TablesBusy, 1)]),
+            Self::Paused(_) => return Measurement::of_tables(&[(Metric::TablesPaused, 1)]),
+            Self::Busy(_) => return Measurement::of_tables(&[(Metric::TablesBusy, 1)]),
             Self::Stopped(stopped) => {
                 return vec![Measurement {
                     table: Some(stopped.table.clone()),
@@ -209,7 +209,7 @@ where
                     return Ok(waits(request, missing));
                 }
                 lease.try_to_give_back().await;
-                Ok(stopped(request, spent, missing.slices.len()))
+                Ok(stopped(request, spent, context, missing.slices.len()))
             }
         },
         Err(error) => {
@@ -273,10 +273,10 @@ where
     Ok(Ended::Committed(Box::new(committed(plan, manifest, context.now))))
 }
 
-fn stopped(request: UpdateRequest, spent: Spent, slices_left: usize) -> UpdateAnswer {
+fn stopped(request: UpdateRequest, spent: Spent, context: RunContext, slices_left: usize) -> UpdateAnswer {
     let UpdateRequest { table, window, .. } = request;
     let Spent { rows, bytes, .. } = spent;
-    let usd = spent.usd();
+    let usd = spent.usd(context.budget.memory);
     tracing::warn!(
         %table, %window, rows, bytes, %usd, slices_left,
         "The budget of the run is spent; the next run goes on with the slices that are left."

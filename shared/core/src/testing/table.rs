@@ -1,7 +1,7 @@
 //! A table in memory with one column, its watermark.
 
 use std::cmp::Ordering;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::files::{MemoryBatch, MemoryValue};
@@ -34,6 +34,7 @@ pub struct MemoryTable {
     others: Mutex<Vec<DeclaredColumn>>,
     catalog: Mutex<Option<Catalog>>,
     is_uncountable: AtomicBool,
+    nulls: AtomicU64,
 }
 
 impl MemoryTable {
@@ -59,12 +60,18 @@ impl MemoryTable {
             others: Mutex::new(others),
             catalog: Mutex::new(catalog),
             is_uncountable: AtomicBool::new(self.is_uncountable.load(Relaxed)),
+            nulls: AtomicU64::new(self.nulls.load(Relaxed)),
         }
     }
 
     /// Adds a row.
     pub fn insert(&self, row: i64) {
         self.rows().push(row);
+    }
+
+    /// Tells from now on of so many rows without a watermark.
+    pub fn tell_nulls(&self, count: u64) {
+        self.nulls.store(count, Relaxed);
     }
 
     /// Declares these columns, and no others, beside the watermark.
@@ -160,6 +167,7 @@ impl ProbeSource for MemoryTable {
                 watermark: version(value),
                 ordering: old.map_or(Ordering::Greater, |old| value.cmp(&old)),
             }),
+            null_rows: self.nulls.load(Relaxed),
             ..Growth::default()
         })
     }

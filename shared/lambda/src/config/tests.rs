@@ -216,6 +216,14 @@ fn a_run_has_a_budget_where_one_is_given() {
         ("RUN_BUDGET_USD", "2.5"),
     ];
     assert_eq!(budget(&all), (Some(5_000_000), Some(100), Some("2.5000".to_owned())));
+    let memory = |more: &[(&str, &str)]| {
+        let variables = [&[("SINK_BUCKET", "b"), ("SOURCE_SECRET_ARN", "arn")], more].concat();
+        let copy = CopyConfig::read(environment(&variables)).unwrap().budget.memory;
+        assert_eq!(UpdateConfig::read(environment(&variables)).unwrap().budget.memory, copy);
+        copy
+    };
+    assert_eq!(memory(&[]), CopyMemory::of_mb(1769));
+    assert_eq!(memory(&[("COPY_MEMORY", "10240")]), CopyMemory::of_mb(10_240));
     let variables = [
         ("SINK_BUCKET", "b"),
         ("SOURCE_SECRET_ARN", "arn"),
@@ -223,4 +231,31 @@ fn a_run_has_a_budget_where_one_is_given() {
     ];
     let error = CopyConfig::read(environment(&variables)).unwrap_err();
     assert!(error.to_string().contains("RUN_BUDGET_USD: '2,5'"), "{error}");
+}
+
+#[test]
+fn pieces_that_the_memory_has_no_room_for_are_refused() {
+    let read = |memory: &str, part_bytes: &str| {
+        CopyConfig::read(environment(&[
+            ("SINK_BUCKET", "b"),
+            ("SOURCE_SECRET_ARN", "arn"),
+            ("COPY_MEMORY", memory),
+            ("PART_BYTES", part_bytes),
+        ]))
+    };
+    for (memory, part_bytes) in [("256", ""), ("256", "16777216"), ("448", "67108864"), ("", "67108864")] {
+        assert!(read(memory, part_bytes).is_ok(), "{memory} {part_bytes}");
+    }
+    for (memory, part_bytes, needed) in [
+        ("256", "67108864", "448 MB"),
+        ("447", "67108864", "448 MB"),
+        ("256", "16777217", "257 MB"),
+    ] {
+        let error = read(memory, part_bytes).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidConfig);
+        assert!(
+            error.to_string().contains(needed) && error.to_string().contains("Raise CopyMemory"),
+            "{error}"
+        );
+    }
 }
