@@ -84,8 +84,8 @@ fn the_error_of_whoever_takes_the_bytes_is_that_of_the_encoder() {
     let batch = batch(&columns, vec![Arc::new(Int64Array::from_iter_values(numbers))]);
     for format in [
         json!("parquet"),
-        json!("csv"),
-        json!({ "csv": { "compression": "gzip" } }),
+        json!({ "csv": { "null": "NULL" } }),
+        json!({ "csv": { "null": "NULL", "compression": "gzip" } }),
         json!({ "jsonl": { "compression": "zstd" } }),
     ] {
         let format: Format = serde_json::from_value(format).unwrap();

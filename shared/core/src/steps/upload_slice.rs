@@ -266,11 +266,11 @@ impl Cutter {
             self.number += 1;
             self.part_bytes = piece_bytes(self.first_bytes, self.number);
         }
-        // Buffers from before the pieces grew are too small, and go.
+        // Buffers from before the pieces grew are too small, and those of a large row too large. They go.
         let needed = self.part_bytes + ROOM_AT_THE_END;
         let mut free = self.buffers.try_iter();
         self.piece = free
-            .find(|buffer| buffer.capacity() >= needed)
+            .find(|buffer| (needed..2 * needed).contains(&buffer.capacity()))
             .unwrap_or_else(|| Vec::with_capacity(needed));
         self.piece.extend_from_slice(&full);
         Ok(())

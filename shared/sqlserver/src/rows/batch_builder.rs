@@ -90,7 +90,7 @@ impl BatchBuilder {
 
     /// Returns whether a row has made the batch much larger than it should be.
     pub(super) fn is_large(&self) -> bool {
-        self.bytes() >= LARGE * self.limits.bytes
+        self.bytes() / LARGE >= self.limits.bytes
     }
 
     fn bytes(&self) -> usize {
