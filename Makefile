@@ -55,7 +55,7 @@ SOAK_TESTS := change_tracking crash_points late_commits properties slices waterm
 # The crates whose own tests `make test-unit` runs, and what it leaves out of them: the modules whose tests start the
 # stand-in, the tests of the whole command, and the crash points over a folder, which wait for a disk.
 UNIT_CRATES := tidemark tidemark-aws tidemark-cli tidemark-files tidemark-folder tidemark-lambda tidemark-sqlserver crc-fast native-tls \
-	openssl rustls-native-certs@0.8.99 $(FUNCTIONS)
+	openssl tidemark-trust $(FUNCTIONS)
 ON_THE_STAND_IN := control_table::tests session::sign_in_tests session::tls_tests sink::type_tests source::log_tests
 empty :=
 UNIT_FILTER = not (test(/^($(subst $(empty) $(empty),|,$(ON_THE_STAND_IN)))::/) | ((package(tidemark-cli) | package(tidemark-folder)) & kind(test)))

@@ -36,6 +36,8 @@ use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ClientConfig;
+use rustls::crypto::aws_lc_rs;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
@@ -197,13 +199,18 @@ impl Dial {
         }
     }
 
-    /// Returns the connector for TLS. The first call reads the trusted certificates.
+    /// Returns the connector for TLS. The first call reads the trusted certificates, unless they are read already.
     fn tls(&self) -> Result<HttpsConnector<Route>, BoxError> {
         let connector = self.tls.get_or_init(|| {
-            let builder = HttpsConnectorBuilder::new().with_native_roots();
-            let builder = builder.map_err(|error| {
-                format!("this machine has no list of trusted certificates ({error}): name one in SSL_CERT_FILE")
+            let authorities = tidemark_trust::authorities().map_err(|reasons| {
+                format!("this machine has no list of trusted certificates ({reasons}): name one in SSL_CERT_FILE")
             })?;
+            let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+                .with_safe_default_protocol_versions()
+                .map_err(|error| error.to_string())?
+                .with_root_certificates(authorities)
+                .with_no_client_auth();
+            let builder = HttpsConnectorBuilder::new().with_tls_config(config);
             Ok(builder.https_only().enable_http1().wrap_connector(self.route.clone()))
         });
         connector.clone().map_err(BoxError::from)

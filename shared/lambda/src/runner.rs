@@ -76,9 +76,9 @@ fn checked(event: Value) -> Result<Value> {
 
 #[expect(clippy::print_stdout, reason = "CloudWatch reads metrics from standard output")]
 async fn in_lambda<T: Measured>(step: impl AsyncFn(Value, RunContext) -> Result<T>) -> ExitCode {
-    // The first event needs the trusted certificates. They are read while the runtime asks for it, and if there is no
+    // The first event needs the authorities that are trusted. They are read while the runtime asks for it, and if there is no
     // thread for that, they are read then.
-    drop(std::thread::Builder::new().spawn(rustls_native_certs::load_native_certs));
+    drop(std::thread::Builder::new().spawn(tidemark_trust::authorities));
     logs::start(std::io::stdout);
     let step = &step;
     let metrics = &MetricsConfig::read(Environment::from_process());

@@ -15,23 +15,17 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, PeerMisbehaved, Roo
 use webpki::RawPublicKeyEntity;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// Loads the certificates of the authorities that the environment or the system names.
+/// Returns the authorities that the environment or the system names.
 ///
 /// # Errors
 ///
 /// An error when no authority is found.
 pub fn authorities() -> crate::Result<Arc<RootCertStore>> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(found.certs);
-    if added > 0 {
-        return Ok(Arc::new(roots));
-    }
-    let reasons: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
-    let reasons = reasons.join("; ");
-    Err(crate::Error::input(format!(
-        "no certificate authority was found ({reasons}): name a file of them in SSL_CERT_FILE"
-    )))
+    tidemark_trust::authorities().map_err(|reasons| {
+        crate::Error::input(format!(
+            "no certificate authority was found ({reasons}): name a file of them in SSL_CERT_FILE"
+        ))
+    })
 }
 
 /// The verifier that accepts every certificate of a server that has its key.
