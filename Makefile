@@ -304,7 +304,9 @@ deploy: $(if $(wildcard $(RUN_STAMP)),,$(DEPLOY_STAMP)) ## Builds, and deploys w
 # it and wherever. RUSTFLAGS and CFLAGS of the environment are kept.
 CARGO_FOLDER := $(or $(CARGO_HOME),$(HOME)/.cargo)
 RENAMED := $(CARGO_FOLDER)=/cargo $(CURDIR)=/tidemark $(abspath $(TARGET))=/tidemark/target
-ANYWHERE = RUSTFLAGS="$${RUSTFLAGS:-} $(RENAMED:%=--remap-path-prefix=%) $(FOLDED)$(1)" CFLAGS="$${CFLAGS:-} $(RENAMED:%=-ffile-prefix-map=%)"
+# AWS-LC would gather entropy from the timing of the processor at each start, for 25 ms of a whole processor. Without that it takes
+# what the kernel and the processor give, as other libraries do.
+ANYWHERE = AWS_LC_SYS_NO_JITTER_ENTROPY=1 RUSTFLAGS="$${RUSTFLAGS:-} $(RENAMED:%=--remap-path-prefix=%) $(FOLDED)$(1)" CFLAGS="$${CFLAGS:-} $(RENAMED:%=-ffile-prefix-map=%)"
 
 # Functions that came out alike are one in a binary: lookup-new-watermark weighs 25 KB less zipped. rustc's own linker,
 # which it uses on x86_64, can do that. The linker of an arm64 machine may not, and that of cargo lambda (zig) refuses to.
