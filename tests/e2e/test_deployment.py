@@ -76,7 +76,7 @@ def test_every_alarm_and_the_dashboard_are_made(everything: Deployment) -> None:
     """Alarms tell the topic when they begin and when they end, and the dashboard is JSON."""
     watch = everything.aws.client("cloudwatch")
     alarms = [found for found in watch.describe_alarms()["MetricAlarms"] if found["AlarmName"].startswith(NAME)]
-    assert len(alarms) == 22
+    assert len(alarms) == 24
     topic = [everything.outputs["NotificationsTopicArn"]]
     assert all((found["AlarmActions"], found["OKActions"]) == (topic, topic) for found in alarms)
     body = watch.get_dashboard(DashboardName=everything.outputs["DashboardName"])["DashboardBody"]
