@@ -33,7 +33,7 @@ const PICO_OF_MICRO: u128 = 1_000_000;
 
 /// The memory of copy-delta in MB, which its price grows with.
 ///
-/// Less than [`ONE_PROCESSOR`] is as much less of a processor. A copy takes as much longer, and costs what it would cost
+/// Less than that of one processor is as much less of a processor. A copy takes as much longer, and costs what it would cost
 /// with a whole one. More is a second processor, with which one slice is not copied faster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CopyMemory(u32);
