@@ -17,10 +17,10 @@ use tidemark::model::types::{Column, TypeName, WantedForms};
 use tidemark::model::values::Values;
 use tidemark::ports::files::{EncodeFiles, EncodePart, TakeBytes};
 use tidemark::ports::rows::{ReadRows, TakeBatches};
+use tidemark_bench::bare_drain;
 use tidemark_bench::process::{Measured, measure};
 use tidemark_bench::whole::{KEY, Whole};
 use tidemark_files::encoder::Files;
-use tidemark_replay::drain::{Address, Drain};
 use tidemark_replay::tables::Table;
 use tidemark_sqlserver::login::{Login, Tls};
 use tidemark_sqlserver::rows::{BatchLimits, RowReader};
@@ -112,7 +112,7 @@ pub async fn layer() -> Result<(), Failure> {
     let format: Format = serde_json::from_value(event["format"].clone())?;
     let layer = text("layer");
     if layer == "drain" {
-        let bytes = drained(&login, &text("sql"))?;
+        let bytes = bare_drain::connect(&login)?.run(&text("sql"))?;
         println!("{}", json!({ "bytes": bytes }));
         return Ok(());
     }
@@ -150,17 +150,6 @@ async fn read(
     let whole = Whole::of(copies::TABLE)?;
     let rows = Rows::Interval(whole.interval());
     Ok(reader.read(&rows, columns, batches).await.of(Role::Source)?.rows)
-}
-
-fn drained(login: &Login, sql: &str) -> Result<u64, Failure> {
-    let address = Address {
-        host: &login.host,
-        port: login.port,
-        username: login.username(),
-        password: login.password(),
-        database: &login.database,
-    };
-    Ok(Drain::connect(address)?.run(sql)?)
 }
 
 async fn decoded(login: &Login, link: Link) -> Result<u64, Failure> {

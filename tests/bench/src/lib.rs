@@ -1,5 +1,6 @@
 //! What the programs of the benchmark share, and what is tested of it.
 
+pub mod bare_drain;
 pub mod hot_loops;
 pub mod process;
 pub mod report;

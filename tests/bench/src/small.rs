@@ -11,9 +11,9 @@ use tidemark::ports::sink_table::NoSinks;
 use tidemark::steps::context::RunContext;
 use tidemark::steps::copy::{CopiedSlice, CopyAnswer, CopyPorts, CopyRequest, copy};
 use tidemark::testing::MemoryStore;
+use tidemark_bench::bare_drain;
 use tidemark_files::encoder::Files;
 use tidemark_replay::certificate::Certificate;
-use tidemark_replay::drain::{Address, Drain};
 use tidemark_replay::rows::Rows;
 use tidemark_replay::server::Answer;
 use tidemark_replay::tables::{self, Table};
@@ -73,13 +73,7 @@ pub async fn measure(certificate: &Certificate) -> Result<(), Failure> {
 }
 
 fn drain(login: &Login) -> Result<f64, Failure> {
-    let mut drain = Drain::connect(Address {
-        host: &login.host,
-        port: login.port,
-        username: login.username(),
-        password: login.password(),
-        database: &login.database,
-    })?;
+    let mut drain = bare_drain::connect(login)?;
     let mut times = Vec::new();
     for _ in 0..REPETITIONS {
         let started = Instant::now();

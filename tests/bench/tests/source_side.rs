@@ -9,9 +9,9 @@ use tidemark::model::table::TableSpec;
 use tidemark::model::types::{Column, TypeName};
 use tidemark::model::values::Values;
 use tidemark::ports::rows::Explained;
+use tidemark_bench::bare_drain;
 use tidemark_bench::source_side::{SourceSide, as_batch, batch_of, measure, most_of_each};
 use tidemark_bench::whole::Whole;
-use tidemark_replay::drain::{Address, Drain};
 use tidemark_sqlserver::login::Login;
 use tidemark_sqlserver::types;
 use tidemark_tests::stand_in::World;
@@ -40,14 +40,7 @@ async fn world(rows: u64) -> (World, Vec<Column>) {
 
 /// Returns the bytes of the answer to a batch.
 fn drained(login: &Login, batch: &str) -> u64 {
-    let mut drain = Drain::connect(Address {
-        host: &login.host,
-        port: login.port,
-        username: login.username(),
-        password: login.password(),
-        database: &login.database,
-    });
-    drain.as_mut().unwrap().run(batch).unwrap()
+    bare_drain::connect(login).unwrap().run(batch).unwrap()
 }
 
 #[test]
