@@ -8,8 +8,8 @@ use ::parquet::basic::{Compression, Encoding};
 use ::parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use ::parquet::file::properties::WriterProperties;
 use arrow_array::{
-    ArrayRef, BinaryArray, Decimal128Array, FixedSizeBinaryArray, Float32Array, Float64Array, Int32Array, Int64Array,
-    RecordBatch, StringArray, Time64MicrosecondArray, TimestampMicrosecondArray, TimestampNanosecondArray,
+    ArrayRef, BinaryArray, BooleanArray, Decimal128Array, FixedSizeBinaryArray, Float32Array, Float64Array, Int32Array,
+    Int64Array, RecordBatch, StringArray, Time64MicrosecondArray, TimestampMicrosecondArray, TimestampNanosecondArray,
 };
 use serde_json::json;
 use tidemark::model::types::Fraction;
@@ -68,7 +68,9 @@ fn forms(keep: impl Fn(usize) -> bool) -> Vec<(Form, ArrayRef)> {
         .collect();
     let longs = || (0..ROWS).map(of);
     let us = Fraction::Micros;
+    let bools = (0..ROWS).map(|index| of(index).map(|value| value % 3 == 0));
     vec![
+        (Form::Bool, Arc::new(BooleanArray::from_iter(bools))),
         (Form::Int32, Arc::new(Int32Array::from_iter((0..ROWS).map(small)))),
         (Form::Int64, Arc::new(Int64Array::from_iter(longs()))),
         (Form::Time(us), Arc::new(Time64MicrosecondArray::from_iter(longs()))),
